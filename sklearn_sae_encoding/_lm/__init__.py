@@ -1,0 +1,1 @@
+"""The language model: loading, the one forward pass, caches."""

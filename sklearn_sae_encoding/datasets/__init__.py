@@ -1,0 +1,1 @@
+"""Real models and data to try things on, and simulated voxels with known truth."""
