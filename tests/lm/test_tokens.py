@@ -1,0 +1,121 @@
+"""TokenActivations: a list of arrays that slices to itself and is never mistaken for a table."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold, train_test_split
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.validation import _num_samples, indexable
+
+from sklearn_sae_encoding.activations import TokenActivations
+
+LENGTHS = [3, 1, 4, 2, 5]
+
+
+@pytest.fixture
+def acts():
+    rng = np.random.default_rng(0)
+    return TokenActivations(
+        [rng.normal(size=(n, 6)).astype(np.float32) for n in LENGTHS],
+        tokens=[[f"t{i}{j}" for j in range(n)] for i, n in enumerate(LENGTHS)],
+        offsets=[[(j, j + 1) for j in range(n)] for n in LENGTHS],
+        model="toy",
+        hook="blocks.1.hook_resid_post",
+        prepend_bos=True,
+    )
+
+
+def test_it_knows_its_texts_tokens_and_width(acts):
+    assert len(acts) == 5
+    assert acts.d_model == 6
+    assert acts.n_tokens.tolist() == LENGTHS
+    assert [len(array) for array in acts] == LENGTHS
+    assert acts.concatenated().shape == (15, 6)
+
+
+def test_an_integer_gives_the_array_of_one_text(acts):
+    np.testing.assert_array_equal(acts[3], acts.values[3])
+    np.testing.assert_array_equal(acts[-1], acts.values[4])
+    np.testing.assert_array_equal(acts[np.int64(2)], acts.values[2])
+
+
+@pytest.mark.parametrize(
+    ("key", "positions"),
+    [
+        (slice(1, 3), [1, 2]),
+        ([4, 0], [4, 0]),
+        (np.array([2, 2]), [2, 2]),
+        (np.array([True, False, False, True, False]), [0, 3]),
+        ([], []),
+    ],
+)
+def test_every_other_key_gives_token_activations_with_their_tokens_and_origin(acts, key, positions):
+    part = acts[key]
+    assert isinstance(part, TokenActivations)
+    assert len(part) == len(positions)
+    for j, i in enumerate(positions):
+        np.testing.assert_array_equal(part[j], acts[i])
+        assert part.tokens[j] == acts.tokens[i]
+        np.testing.assert_array_equal(part.offsets[j], acts.offsets[i])
+    assert (part.model, part.hook, part.prepend_bos) == ("toy", "blocks.1.hook_resid_post", True)
+
+
+@pytest.mark.parametrize("key", ["a", 1.5, None, [[0, 1]], (0, 1)])
+def test_a_key_of_another_kind_is_an_error(acts, key):
+    with pytest.raises(IndexError, match="indexed by"):
+        acts[key]
+
+
+def test_scikit_learn_counts_splits_and_indexes_it(acts):
+    assert _num_samples(acts) == 5
+    assert indexable(acts, np.arange(5))[0] is acts
+    for train, test in KFold(3).split(acts):
+        assert _safe_indexing(acts, train) == acts[train]
+        assert _safe_indexing(acts, test) == acts[test]
+    first, second = train_test_split(acts, random_state=0)
+    assert isinstance(first, TokenActivations)
+    assert len(first) + len(second) == 5
+
+
+def test_it_refuses_to_become_a_table(acts):
+    with pytest.raises(TypeError, match="Pool them first"):
+        np.asarray(acts)
+    with pytest.raises(TypeError, match="Pool them first"):
+        check_array(acts)
+
+
+def test_it_survives_pickling(acts):
+    copy = pickle.loads(pickle.dumps(acts))
+    assert copy == acts
+    assert copy.tokens == acts.tokens
+
+
+def test_half_precision_is_kept_in_store_and_given_out_as_float32(acts):
+    half = TokenActivations([array.astype(np.float16) for array in acts])
+    assert half.values[0].dtype == np.float16
+    assert half[0].dtype == np.float32
+    assert next(iter(half)).dtype == np.float32
+    assert half.concatenated().dtype == np.float32
+    np.testing.assert_allclose(half.concatenated(), acts.concatenated(), atol=2e-3)
+
+
+def test_mismatched_parts_are_refused_by_text():
+    two = [np.zeros((2, 3)), np.zeros((1, 3))]
+    with pytest.raises(ValueError, match=r"text 1 has shape \(3,\)"):
+        TokenActivations([np.zeros((2, 3)), np.zeros(3)])
+    with pytest.raises(ValueError, match="text 1 has 4"):
+        TokenActivations([np.zeros((2, 3)), np.zeros((1, 4))])
+    with pytest.raises(ValueError, match="2 texts but tokens of 1"):
+        TokenActivations(two, tokens=[["a", "b"]])
+    with pytest.raises(ValueError, match="Text 1 has activations of 1 tokens but 2 offsets"):
+        TokenActivations(two, offsets=[[(0, 1), (1, 2)], [(0, 1), (1, 2)]])
+
+
+def test_without_texts_there_is_no_width_and_nothing_to_stack():
+    empty = TokenActivations([])
+    assert repr(empty) == "TokenActivations(0 texts, 0 tokens)"
+    with pytest.raises(ValueError, match="hold no text"):
+        empty.concatenated()
+    with pytest.raises(ValueError, match="hold no text"):
+        _ = empty.d_model
