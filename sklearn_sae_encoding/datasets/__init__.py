@@ -1,1 +1,5 @@
 """Real models and data to try things on, and simulated voxels with known truth."""
+
+from sklearn_sae_encoding.datasets._base import get_data_home
+
+__all__ = ["get_data_home"]
