@@ -1,0 +1,263 @@
+"""Estimators, features and responses to cross-validated voxel scores."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import Bunch, _safe_indexing, indexable
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from sklearn_sae_encoding.metrics._scores import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
+
+
+class VoxelScores(NamedTuple):
+    """Cross-validated scores of one model."""
+
+    fold_scores: np.ndarray  # (n_folds, n_voxels)
+    scores: np.ndarray  # (n_voxels,), over folds: Fisher mean of r, plain mean of R²
+    normalized_scores: np.ndarray | None  # (n_voxels,), scores over noise ceilings; None without ceilings
+    splits: list  # of (train, test), the rows of each fold
+    predictions: np.ndarray | None  # (n_samples, n_voxels), of the fold that left the row out, NaN if none did
+    estimators: list | None  # the fitted estimator of each fold
+
+
+def _mean_over_folds(fold_scores):
+    return np.mean(fold_scores, axis=0)
+
+
+# What a fold's score is, how folds are averaged, and the power of a ceiling in units of r that bounds it.
+_METRICS = {
+    "pearson": (voxelwise_pearson, fisher_mean, 1),
+    "r2": (voxelwise_r2, _mean_over_folds, 2),
+}
+
+
+def cross_val_voxel_scores(
+    estimator,
+    X,
+    Y,
+    *,
+    cv=5,
+    groups=None,
+    metric="pearson",
+    noise_ceiling=None,
+    n_jobs=None,
+    verbose=0,
+    params=None,
+    return_predictions=False,
+    return_estimators=False,
+):
+    """Score every voxel by cross-validation, for one model or several on identical folds.
+
+    In each fold a clone is fitted to the other folds' texts and its predictions of the fold are scored, voxel by
+    voxel. Folds are averaged on Fisher's z scale (``metric="pearson"``), and the average is divided by the voxel's
+    noise ceiling.
+
+    Parameters
+    ----------
+    estimator : estimator or dict of str to estimator
+        What is scored; each is cloned for each fold. A dictionary of models is scored on the same folds.
+
+    X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
+        Whatever the estimator takes, one item a sample.
+
+    Y : array-like of shape (n_samples, n_voxels) or (n_samples,)
+        Responses, finite. One dimension is one voxel.
+
+    cv : int, splitter or iterable of (train, test), default=5
+        Folds. An int is that many contiguous ones. The splits are drawn once and serve all models. Each fold needs
+        two test samples.
+
+    groups : array-like of shape (n_samples,), default=None
+        Labels for a group splitter. With metadata routing enabled they also reach every estimator that asks for
+        them in ``fit``.
+
+    metric : {"pearson", "r2"}, default="pearson"
+        Score of a voxel in a fold: :func:`voxelwise_pearson` or :func:`voxelwise_r2`. R² is averaged as it is and
+        divided by the squared noise ceiling.
+
+    noise_ceiling : array-like of shape (n_voxels,) or float, default=None
+        Ceilings in units of r, whatever the metric. None leaves ``normalized_scores`` at None.
+
+    n_jobs : int, default=None
+        Folds (times models) that run at once, through joblib. None is 1.
+
+    verbose : int, default=0
+        1 and more shows joblib's progress.
+
+    params : dict, default=None
+        Parameters for ``fit``; what is as long as ``X`` is split like it. With metadata routing enabled each goes
+        to the estimator or splitter that asks for it.
+
+    return_predictions : bool, default=False
+        Whether to keep the out-of-fold predictions, as large as ``Y``.
+
+    return_estimators : bool, default=False
+        Whether to keep the fitted estimators.
+
+    Returns
+    -------
+    voxel_scores : VoxelScores or dict of str to VoxelScores
+        A named tuple with
+
+        - ``fold_scores``, of shape `(n_folds, n_voxels)`;
+        - ``scores``, of shape `(n_voxels,)`;
+        - ``normalized_scores``, of shape `(n_voxels,)`, or None;
+        - ``splits``, a list of (train, test);
+        - ``predictions``, of shape `(n_samples, n_voxels)`, or None: each row from the fold that left it out;
+        - ``estimators``, a list, or None.
+
+        A voxel that is constant in a fold's test samples has no correlation there: its score is NaN.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` and ``Y`` differ in length, ``Y`` is not finite, or a fold has fewer than two test samples.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, use ``cv=KFold(5, shuffle=True, random_state=19)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(100, 3))
+    >>> Y = X @ rng.normal(size=(3, 2)) + 0.1 * rng.normal(size=(100, 2))
+    >>> models = {"ridge": Ridge(), "mean": DummyRegressor()}
+    >>> results = cross_val_voxel_scores(models, X, Y, cv=5)
+    >>> results["ridge"].scores > 0.9
+    array([ True,  True])
+    >>> results["mean"].scores
+    array([0., 0.])
+    """
+    if metric not in _METRICS:
+        raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
+    X, Y = _check_samples(X, Y)
+    models = estimator if isinstance(estimator, Mapping) else {"": estimator}
+    cv = check_cv(cv, Y, classifier=False)
+    routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
+    splits = _splits(cv, X, Y, routed)
+
+    score, average, power = _METRICS[metric]
+    ceiling = None if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64) ** power
+    _check_ceiling(ceiling, Y)
+    jobs = [(name, split) for name in models for split in splits]
+    folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
+        delayed(_run_fold)(
+            clone(models[name]), X, Y, split, routed[name].estimator.fit, score, return_predictions, return_estimators
+        )
+        for name, split in jobs
+    )
+    results = {}
+    for i, name in enumerate(models):
+        results[name] = _collect(folds[i * len(splits) : (i + 1) * len(splits)], splits, Y.shape, average, ceiling)
+    return results if isinstance(estimator, Mapping) else results[""]
+
+
+class _Fold(NamedTuple):
+    scores: np.ndarray
+    predictions: np.ndarray | None
+    estimator: object
+
+
+def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
+    train, test = split
+    fit_params = _check_method_params(X, params=fit_params, indices=train)
+    estimator.fit(_safe_indexing(X, train), Y[train], **fit_params)
+    predictions = np.asarray(estimator.predict(_safe_indexing(X, test)))
+    if predictions.ndim != Y.ndim and predictions.size == Y[test].size:  # a single voxel, given or predicted as (n, 1)
+        predictions = predictions.reshape(Y[test].shape)
+    scores = score(Y[test], predictions)
+    return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None)
+
+
+def _collect(folds, splits, shape, average, ceiling):
+    fold_scores = np.array([fold.scores for fold in folds])
+    scores = average(fold_scores)
+    predictions = None
+    if folds[0].predictions is not None:
+        predictions = np.full(shape, np.nan)
+        for fold, (_, test) in zip(folds, splits, strict=True):
+            predictions[test] = fold.predictions
+    return VoxelScores(
+        fold_scores=fold_scores,
+        scores=scores,
+        normalized_scores=None if ceiling is None else normalize_scores(scores, ceiling),
+        splits=splits,
+        predictions=predictions,
+        estimators=None if folds[0].estimator is None else [fold.estimator for fold in folds],
+    )
+
+
+def _route(estimator, cv, groups, params):
+    """Say what goes to ``fit`` and what to ``split``."""
+    if not get_config()["enable_metadata_routing"]:
+        return Bunch(splitter=Bunch(split={"groups": groups}), estimator=Bunch(fit=params))
+    if groups is not None:
+        params = {**params, "groups": groups}
+    router = (
+        MetadataRouter(owner="cross_val_voxel_scores")
+        .add(splitter=cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+        .add(estimator=estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+    )
+    return process_routing(router, "fit", **params)
+
+
+def _splits(cv, X, Y, routed):
+    # The splitter is routed the same for each model; models differ in what they ask for themselves.
+    first = next(iter(routed.values()), None)
+    if first is None:
+        raise ValueError("There is no model to score: the dictionary of estimators is empty.")
+    splits = list(cv.split(X, Y, **first.splitter.split))
+    for i, (_, test) in enumerate(splits):
+        n_test = int(test.sum()) if np.asarray(test).dtype == bool else len(test)
+        if n_test < 2:
+            raise ValueError(
+                f"A voxel's score needs at least 2 test samples, but fold {i} of {len(splits)} has {n_test}. "
+                "Use fewer or larger folds."
+            )
+    return splits
+
+
+def _check_samples(X, Y):
+    if isinstance(X, str):
+        raise ValueError(f"X must hold one item a sample, got a single string: {X[:40]!r}. Put it in a list.")
+    (X,) = indexable(X)
+    Y = np.asarray(Y)
+    if Y.ndim not in (1, 2) or Y.dtype.kind not in "fiub":
+        raise ValueError(f"Y must be numbers of shape (n_samples, n_voxels), got shape {Y.shape}, dtype {Y.dtype}.")
+    if _num_samples(X) != len(Y):
+        raise ValueError(
+            f"X and Y must belong to the same samples, but X has {_num_samples(X)} (texts or rows) and Y has {len(Y)} "
+            "rows."
+        )
+    _check_finite(Y)
+    return X, Y
+
+
+def _check_finite(Y):
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(Y, dtype=np.float64)):
+            return
+    bad = np.argwhere(~np.isfinite(Y))
+    if len(bad):
+        where = f"sample {bad[0, 0]}" + (f", voxel {bad[0, 1]}" if Y.ndim == 2 else "")
+        raise ValueError(
+            f"Y holds {len(bad)} value(s) that are NaN or infinite, the first at {where}. "
+            "Remove such voxels or samples."
+        )
+
+
+def _check_ceiling(ceiling, Y):
+    n_voxels = Y.shape[1] if Y.ndim == 2 else 1
+    if ceiling is not None and ceiling.ndim > 0 and ceiling.shape != (n_voxels,):
+        raise ValueError(f"noise_ceiling must hold one value a voxel, ({n_voxels},), got shape {ceiling.shape}.")

@@ -1,0 +1,199 @@
+"""Responses and predictions to one number a voxel."""
+
+import numpy as np
+
+# Voxels handled at once: 200 texts of them take 3 MB, so that 100,000 voxels need no second copy of the responses.
+_BLOCK = 2048
+
+# Rounding may put a correlation this far outside [-1, 1]; further out, something else is wrong.
+_ROUNDING = 1e-6
+
+
+def voxelwise_pearson(Y_true, Y_pred):
+    """Compute Pearson's r of every voxel.
+
+    Parameters
+    ----------
+    Y_true : array-like of shape (n_samples, n_voxels) or (n_samples,)
+        Measured responses. One dimension is one voxel.
+
+    Y_pred : array-like of the same shape
+        Predicted responses.
+
+    Returns
+    -------
+    r : ndarray of shape (n_voxels,)
+        In [-1, 1]. It is 0 where the prediction is constant, because such a model tells the texts apart no better
+        than chance; NaN where the measured response is constant, or where either holds a NaN, because no
+        correlation is defined there.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or with fewer than two samples.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import voxelwise_pearson
+    >>> Y_true = [[1.0, 1.0], [2.0, 4.0], [3.0, 2.0]]
+    >>> Y_pred = [[2.0, 0.5], [4.0, 0.5], [6.0, 0.5]]
+    >>> voxelwise_pearson(Y_true, Y_pred)
+    array([1., 0.])
+    """
+    Y_true, Y_pred = _check_pair(Y_true, Y_pred)
+    return _in_blocks(_pearson_block, Y_true, Y_pred)
+
+
+def voxelwise_r2(Y_true, Y_pred):
+    """Compute the coefficient of determination of every voxel.
+
+    ``1 - Σ (y - ŷ)² / Σ (y - ȳ)²``, with ȳ the mean of the measured responses that are given.
+
+    Parameters
+    ----------
+    Y_true : array-like of shape (n_samples, n_voxels) or (n_samples,)
+        Measured responses. One dimension is one voxel.
+
+    Y_pred : array-like of the same shape
+        Predicted responses.
+
+    Returns
+    -------
+    r2 : ndarray of shape (n_voxels,)
+        At most 1, negative where the prediction is worse than the mean, NaN where the measured response is constant
+        or either holds a NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or with fewer than two samples.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import voxelwise_r2
+    >>> voxelwise_r2([[1.0, 1.0], [2.0, 4.0], [3.0, 1.0]], [[1.0, 2.0], [2.0, 2.0], [3.0, 2.0]])
+    array([1., 0.])
+    """
+    Y_true, Y_pred = _check_pair(Y_true, Y_pred)
+    return _in_blocks(_r2_block, Y_true, Y_pred)
+
+
+def fisher_mean(r, axis=0):
+    """Average correlations on Fisher's z scale: ``tanh(mean(arctanh(r)))``.
+
+    Parameters
+    ----------
+    r : array-like
+        Correlations, for example of shape (n_folds, n_voxels). Exactly 1 and -1, whose z is infinite, count as the
+        nearest number inside (z = ±18.7). A NaN makes its mean NaN.
+
+    axis : int, tuple of int or None, default=0
+        What to average over. None is everything.
+
+    Returns
+    -------
+    mean : ndarray or float
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside [-1, 1] by more than rounding.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import fisher_mean
+    >>> fisher_mean([[0.1, 0.9], [0.3, 0.5]]).round(3)
+    array([0.202, 0.766])
+    """
+    r = np.asarray(r, dtype=np.float64)
+    if np.any(np.abs(r) > 1 + _ROUNDING):
+        raise ValueError(f"Correlations lie in [-1, 1], got {r[np.abs(r) > 1 + _ROUNDING].flat[0]}.")
+    inside = np.nextafter(1.0, 0.0)
+    return np.tanh(np.mean(np.arctanh(np.clip(r, -inside, inside)), axis=axis))
+
+
+def normalize_scores(scores, noise_ceiling):
+    """Divide scores by their noise ceilings.
+
+    Parameters
+    ----------
+    scores : array-like of shape (..., n_voxels)
+        Scores in the units of the ceilings: r for ceilings in units of r; R² for squared ceilings.
+
+    noise_ceiling : array-like of shape (n_voxels,) or float
+        The best score a perfect model could reach.
+
+    Returns
+    -------
+    normalized : ndarray of shape (..., n_voxels)
+        1 is as good as the noise allows; sampling can carry it above. NaN where the ceiling is 0 or NaN: without
+        reliable signal there is nothing to explain.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import normalize_scores
+    >>> normalize_scores([0.3, 0.2], [0.6, 0.0])
+    array([0.5, nan])
+    """
+    scores, ceiling = np.asarray(scores, dtype=np.float64), np.asarray(noise_ceiling, dtype=np.float64)
+    if ceiling.ndim > 0 and ceiling.shape != scores.shape[-1:]:
+        raise ValueError(
+            f"Got {scores.shape[-1] if scores.ndim else 1} voxel(s) with scores but noise ceilings of shape "
+            f"{ceiling.shape}; expected one noise ceiling a voxel."
+        )
+    if np.any(ceiling < 0):
+        voxel = int(np.flatnonzero(ceiling < 0)[0])
+        raise ValueError(f"Noise ceilings cannot be negative, got {ceiling.flat[voxel]} for voxel {voxel}.")
+    return scores / np.where(ceiling > 0, ceiling, np.nan)
+
+
+def _check_pair(Y_true, Y_pred):
+    Y_true, Y_pred = np.asarray(Y_true), np.asarray(Y_pred)
+    if Y_true.shape != Y_pred.shape or Y_true.ndim not in (1, 2):
+        raise ValueError(
+            "Measured and predicted responses must have the same shape (n_samples, n_voxels), got "
+            f"{Y_true.shape} and {Y_pred.shape}."
+        )
+    if len(Y_true) < 2:
+        raise ValueError(f"A voxel's score needs at least 2 samples, got {len(Y_true)}. Use fewer or larger folds.")
+    return (Y_true[:, None], Y_pred[:, None]) if Y_true.ndim == 1 else (Y_true, Y_pred)
+
+
+def _in_blocks(score, Y_true, Y_pred):
+    scores = np.empty(Y_true.shape[1])
+    for start in range(0, len(scores), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        scores[block] = score(Y_true[:, block], Y_pred[:, block])
+    return scores
+
+
+def _pearson_block(Y_true, Y_pred):
+    true, _, constant_true = _standardized(Y_true)
+    pred, _, constant_pred = _standardized(Y_pred)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->j", true, true) * np.einsum("ij,ij->j", pred, pred))
+        r = np.clip(np.einsum("ij,ij->j", true, pred) / norms, -1, 1)
+    r[constant_pred & ~np.isnan(true).any(axis=0)] = 0.0
+    r[constant_true] = np.nan
+    return r
+
+
+def _r2_block(Y_true, Y_pred):
+    true, scale, constant = _standardized(Y_true)
+    residual = (np.asarray(Y_true, dtype=np.float64) - Y_pred) / scale
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r2 = 1 - np.einsum("ij,ij->j", residual, residual) / np.einsum("ij,ij->j", true, true)
+    r2[constant] = np.nan
+    return r2
+
+
+def _standardized(Y):
+    """Centre columns, divide by their largest deviation (squares can't underflow), say which are constant."""
+    eps = np.finfo(Y.dtype).eps if Y.dtype.kind == "f" else np.finfo(np.float64).eps
+    Y = np.asarray(Y, dtype=np.float64)
+    centred = Y - Y.mean(axis=0)
+    scale = np.abs(centred).max(axis=0)
+    constant = scale <= 8 * eps * np.abs(Y).max(axis=0)  # up to rounding
+    scale = np.where(constant, 1.0, scale)
+    centred /= scale
+    return centred, scale, constant
