@@ -120,8 +120,8 @@ def download(file: RemoteFile) -> None:
     by_hand = f"You can also place the file by hand at {file.path}."
     # Beside its final place, so that the renaming is atomic; a name of its own, so that two processes can fetch.
     part = file.path.with_name(f"{file.path.name}.part_{uuid.uuid4().hex}")
+    _create(part, file.url)
     try:
-        _create(part, file.url)
         _retrieve_with_retries(file.url, part)
         found = sha256_of(part)
         if found != file.sha256:
