@@ -2,5 +2,6 @@
 
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._lepori2026 import fetch_lepori2026
+from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 
-__all__ = ["fetch_lepori2026", "get_data_home"]
+__all__ = ["fetch_lepori2026", "get_data_home", "load_smollm2"]
