@@ -1,0 +1,182 @@
+"""The one forward pass: texts to rows of token ids, rows to batches, batches to activations and log-probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_sae_encoding._lm.loading import LoadedModel
+from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
+
+_LOGIT_BYTES = 1 << 30  # logits of one batch, at most, unless a single row is larger
+_LOGIT_ROWS = 256  # positions whose probabilities over the vocabulary are held at once
+
+
+class Row(NamedTuple):
+    """One window of one text, as the model sees it."""
+
+    text: int  # position of the text in its list
+    ids: np.ndarray  # (n,), int64, a beginning-of-sequence token included
+    first: int  # position in the row of the first token that this row answers for
+    at: int  # position in the text of that token
+
+
+class RowResult(NamedTuple):
+    row: Row
+    activations: dict[str, np.ndarray]  # hook name -> (n_new, d_model), float32
+    scores: np.ndarray | None  # (n_new, 3), float32: log p(token), log p(word starts) before and after the token
+
+
+def make_rows(text: int, ids, bos_id: int | None, window: int, stride: int) -> list[Row]:
+    """Windows of at most `window` tokens over the `ids` of a text; every token belongs to the first one it is in."""
+    bos = [] if bos_id is None else [bos_id]
+    width = window - len(bos)
+    starts = [0] if len(ids) <= width else [*range(0, len(ids) - width, stride), len(ids) - width]
+    rows, done = [], 0
+    for start in starts:
+        part = ids[start : start + width]
+        rows.append(Row(text, np.array([*bos, *part], dtype=np.int64), len(bos) + done - start, done))
+        done = start + len(part)
+    return rows
+
+
+def make_batches(rows: list[Row], max_tokens: int) -> Iterator[list[Row]]:
+    """Rows of about the same length together, so that little is padded; at most `max_tokens` with padding.
+
+    The windows of a text stay neighbours: a text is complete, and can be stored, as early as possible.
+    """
+    longest: dict[int, int] = {}
+    for row in rows:
+        longest[row.text] = max(longest.get(row.text, 0), len(row.ids))
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda row: (-longest[row.text], row.text, row.at)):
+        width = max(len(other.ids) for other in [*batch[:1], row])
+        if batch and width * (len(batch) + 1) > max_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def batch_limit(max_tokens: int, vocab_size: int, surprisal: bool) -> int:
+    """Tokens of a batch, fewer where logits over a large vocabulary would fill the memory."""
+    return min(max_tokens, max(1, _LOGIT_BYTES // (4 * vocab_size))) if surprisal else max_tokens
+
+
+def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, word_starts) -> list[RowResult]:
+    """One forward pass. Without `surprisal` it ends at the last hook: no higher layer is computed."""
+    import torch
+
+    ids, mask = _padded(batch, loaded.model.device)
+    with torch.inference_mode(), _evaluating(loaded.model), _capture(loaded, hooks, stop=not surprisal) as captured:
+        logits = None
+        with contextlib.suppress(_AllCaptured):
+            logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        scores = [_scores(row, logits[i], word_starts) for i, row in enumerate(batch)] if surprisal else None
+        return [
+            RowResult(
+                row,
+                {hook: _row_of(captured[hook], i, row) for hook in hooks},
+                None if scores is None else scores[i],
+            )
+            for i, row in enumerate(batch)
+        ]
+
+
+class _AllCaptured(Exception):
+    """Ends a forward pass from inside, once every hook has been reached."""
+
+
+@contextlib.contextmanager
+def _capture(loaded: LoadedModel, hooks, stop: bool):
+    """Collect what the hooked modules take or give, for one forward pass."""
+    captured: dict = {}
+
+    def keep(name, value):
+        captured[name] = value[0] if isinstance(value, tuple) else value
+        if stop and len(captured) == len(hooks):
+            raise _AllCaptured
+
+    handles = []
+    try:
+        for name in hooks:
+            layer, site = parse_hook(name)
+            module, side = site_of_block(loaded.blocks[layer], site)
+            if side == "output":
+                handles.append(module.register_forward_hook(lambda _m, _in, out, name=name: keep(name, out)))
+            else:
+                handles.append(
+                    module.register_forward_pre_hook(
+                        lambda _m, args, kwargs, name=name: keep(name, args or kwargs["hidden_states"]),
+                        with_kwargs=True,
+                    )
+                )
+        yield captured
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def _evaluating(model):
+    """Switch dropout off for a while, module by module as it was: the model may be the user's own."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _padded(batch: list[Row], device):
+    """Right padding: positions count from the left, and no real token attends to what follows it."""
+    import torch
+
+    width = max(len(row.ids) for row in batch)
+    ids = torch.zeros((len(batch), width), dtype=torch.long)
+    mask = torch.zeros((len(batch), width), dtype=torch.long)
+    for i, row in enumerate(batch):
+        ids[i, : len(row.ids)] = torch.from_numpy(row.ids)
+        mask[i, : len(row.ids)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def _row_of(captured, i: int, row: Row) -> np.ndarray:
+    return captured[i, row.first : len(row.ids)].float().cpu().numpy().copy()
+
+
+def _scores(row: Row, logits, word_starts) -> np.ndarray:
+    """Log-probability of each token that `row` answers for, and of a word starting before it and after it."""
+    import torch
+
+    n, before = len(row.ids), max(row.first - 1, 0)
+    total, starts = [], []
+    for part in torch.split(logits[before:n].float(), _LOGIT_ROWS):
+        total.append(part.logsumexp(-1))
+        starts.append(_log_mass(part, word_starts) - total[-1])
+    total, starts = torch.cat(total), torch.cat(starts)
+    targets = torch.from_numpy(row.ids[before + 1 :]).to(logits.device)
+    log_p = logits[before : n - 1].float().gather(-1, targets[:, None])[:, 0] - total[:-1]
+    if row.first == 0:  # nothing stands before the first token, so that it has no probability
+        unknown = log_p.new_full((1,), torch.nan)
+        log_p, starts = torch.cat([unknown, log_p]), torch.cat([unknown, starts])
+    return torch.stack([log_p, starts[:-1], starts[1:]], dim=1).cpu().numpy()
+
+
+def _log_mass(logits, members):
+    """Log of the unnormalised probability of the vocabulary's `members`, by one product with their indicator."""
+    import torch
+
+    if members is None:
+        return logits.new_full((len(logits),), torch.nan)
+    top = logits.amax(-1, keepdim=True)
+    mass = (logits - top).exp_() @ members
+    if (mass == 0).any():  # below float32's smallest number beside the likeliest token
+        return logits.masked_fill(members == 0, -torch.inf).logsumexp(-1)
+    return mass.log() + top[:, 0]
