@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
@@ -31,7 +32,7 @@ def _gives_a_table(estimator) -> bool:
 class LMActivationTransformer(LanguageModelTransformer):
     """Activations of a causal language model on every token of every text, or pooled to one row a text."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **LanguageModelTransformer._parameter_constraints,
         "layer": [Integral, Real, str, list, tuple],
         "site": [StrOptions(set(SITES))],
@@ -140,6 +141,12 @@ class LMActivationTransformer(LanguageModelTransformer):
         if transform is not None:
             self._sklearn_output_config = {**getattr(self, "_sklearn_output_config", {}), "transform": transform}
         return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # scikit-learn's checks compare what comes out as arrays, which TokenActivations are not.
+        tags.input_tags.two_d_array = self.pooling is not None
+        return tags
 
     def _fit_to(self, config) -> None:
         self.hook_names_ = self._wanted(config.num_hidden_layers).hooks

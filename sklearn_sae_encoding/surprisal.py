@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -17,7 +19,7 @@ _REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max}
 class SurprisalTransformer(LanguageModelTransformer):
     """Surprisal of texts under a causal language model: how unexpected their tokens or words are."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         **LanguageModelTransformer._parameter_constraints,
         "reduction": [StrOptions(set(_REDUCTIONS)), list, tuple],
         "unit": [StrOptions({"nats", "bits"})],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from numbers import Integral
+from typing import ClassVar
 
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -24,7 +25,7 @@ _SHARED_BY_CLONES = ("model", "tokenizer")  # heavy, and never changed by an est
 class LanguageModelTransformer(TransformerMixin, BaseEstimator):
     """Base of the transformers that put texts to a language model."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "model": [str, os.PathLike, HasMethods("forward")],
         "revision": [str, None],
         "tokenizer": [str, os.PathLike, HasMethods("convert_ids_to_tokens"), None],
@@ -133,4 +134,5 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = True
+        tags.transformer_tags.preserves_dtype = []  # what comes out does not depend on how texts are stored
         return tags

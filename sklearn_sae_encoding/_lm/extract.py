@@ -112,7 +112,7 @@ class _Run:
         return [row for i, text in enumerate(tokenized) for row in make_rows(i, text.ids, bos, window, stride)]
 
     def _with_passed_layers(self, n_tokens: int) -> Wanted:
-        """Where they take little room, all layers that the pass goes through are kept: a search over layers is likely."""
+        """Keep all layers that the pass goes through where they take little room: a search over layers is likely."""
         config = self.loaded.model.config.get_text_config()
         asked = [parse_hook(hook) for hook in self.wanted.hooks]
         top = config.num_hidden_layers if self.wanted.surprisal else max(layer for layer, _ in asked) + 1

@@ -40,10 +40,8 @@ def _digest(text: str) -> str:
 def _files_key(source: ModelSource) -> list:
     """Names, sizes, times and both ends of the model's files: another file under the same name is another model."""
     folder, only = resolve_folder(source)
-    names = [only] if only else ["config.json", *sorted(p.name for p in folder.glob("*.safetensors*"))]
-    names += (
-        [] if only else sorted(p.name for p in folder.glob("token*")) + sorted(p.name for p in folder.glob("vocab*"))
-    )
+    patterns = [only] if only else ["config.json", "*.safetensors*", "token*", "vocab*", "merges*"]
+    names = sorted({path.name for pattern in patterns for path in folder.glob(pattern)})
     return [_file_key(folder / name) for name in names if (folder / name).is_file()]
 
 

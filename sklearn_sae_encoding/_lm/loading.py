@@ -36,10 +36,9 @@ class ModelSource:
     @property
     def name(self) -> str:
         """The name people know the model by: the hub's name, the folder's, the file's, or the object's."""
+        given = self.model
         if self.is_object:
             given = getattr(self.model, "name_or_path", "") or type(self.model).__name__
-        else:
-            given = self.model
         path = Path(given).expanduser()
         name = path.resolve().name if path.exists() else given
         return name if self.weights == "pretrained" else f"{name} (random weights, seed {self.seed})"

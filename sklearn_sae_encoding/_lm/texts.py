@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Number
 
 import numpy as np
 from sklearn.utils import assert_all_finite
@@ -20,12 +21,10 @@ def check_texts(estimator, X, *, reset: bool) -> list[str]:
     if X is None or isinstance(X, (str, bytes)):
         got = "None" if X is None else f"one string ({_shortened(X)})"
         raise ValueError(f"{_EXPECTED}; expected a list of texts, got {got}.")
-    cells = _one_column(X)
-    table = validate_data(estimator, X if cells is None else cells, reset=reset, dtype=None, ensure_all_finite=False)
-    if cells is None and table.dtype.kind in "biuf":
-        assert_all_finite(table, input_name="X")
-        _warn_about_numbers(table)
-        return [" ".join(str(cell) for cell in row) for row in table.tolist()]
+    column = _one_column(X)
+    table = validate_data(estimator, X if column is None else column, reset=reset, dtype=None, ensure_all_finite=False)
+    if column is None:
+        table = _with_numbers_as_words(table)
     return [_text_of_row(row, i) for i, row in enumerate(table)]
 
 
@@ -39,11 +38,36 @@ def _one_column(X):
         items = list(X)
     else:
         return None
+    for i, item in enumerate(items):
+        if _is_number(item):
+            raise ValueError(
+                f"{_EXPECTED}, but sample {i} is the number {item!r}. Reshape your data to a table if numbers shall be "
+                "read as words."
+            )
     column = np.empty((len(items), 1), dtype=object)
     column[:, 0] = items
-    for i, item in enumerate(items):
-        _check_cell(item, i)
     return column
+
+
+def _with_numbers_as_words(table: np.ndarray) -> np.ndarray:
+    if table.dtype.kind in "OUT":
+        numbers = np.array([[_is_number(cell) for cell in row] for row in table], dtype=bool)
+    else:
+        assert_all_finite(table, input_name="X")
+        numbers = np.ones(table.shape, dtype=bool)
+    if not numbers.any():
+        return table
+    sample, column = np.argwhere(numbers)[0]
+    assert_all_finite(table[numbers].astype(float), input_name="X")
+    words = table.astype(object)
+    words[numbers] = [str(cell) for cell in table[numbers].tolist()]
+    warnings.warn(
+        f"Texts were expected, but X holds numbers; they are read as words (sample {sample} holds "
+        f"{words[sample, column]} in column {column}). Are X and y swapped?",
+        UserWarning,
+        stacklevel=4,
+    )
+    return words
 
 
 def _text_of_row(row, index: int) -> str:
@@ -58,19 +82,19 @@ def _text_of_row(row, index: int) -> str:
 def _check_cell(cell, index: int) -> None:
     if isinstance(cell, str):
         return
-    if cell is None or cell != cell or type(cell).__name__ == "NAType":  # only NaN differs from itself
+    if _is_missing(cell):
         raise ValueError(f"The text of sample {index} is missing: got {cell!r} (None or NaN). Remove or fill it.")
     raise ValueError(f"{_EXPECTED}, but sample {index} is of type {type(cell).__name__}: {_shortened(cell)}.")
 
 
-def _warn_about_numbers(table: np.ndarray) -> None:
-    first = _shortened(" ".join(str(cell) for cell in table[0].tolist()))
-    warnings.warn(
-        f"X is a table of numbers, and texts were expected; its numbers are read as words (sample 0 is {first}). "
-        "Are X and y swapped?",
-        UserWarning,
-        stacklevel=4,
-    )
+def _is_missing(cell) -> bool:
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, (Number, np.generic)) and not isinstance(cell, np.str_) and bool(cell != cell)
+
+
+def _is_number(cell) -> bool:
+    return isinstance(cell, (Number, np.number, np.bool_)) and not _is_missing(cell)
 
 
 def _shortened(value, n: int = 60) -> str:

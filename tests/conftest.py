@@ -1,0 +1,65 @@
+"""One thread, no network, caches in temporary folders, and small language models for all tests."""
+
+import os
+import sys
+from collections import Counter
+
+# Before anything loads torch or the hub's client, which read these once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+from tiny_models import SENTENCES, save_tiny_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_hub_cache(tmp_path_factory):
+    """What the tests find in the hub's cache is what they put there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def forgotten_texts():
+    """No test profits from what another one computed."""
+    yield
+    store = sys.modules.get("sklearn_sae_encoding._lm.store")
+    if store is not None:
+        store.forget_texts()
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """Ten short texts of different lengths."""
+    return list(SENTENCES)
+
+
+@pytest.fixture(scope="session")
+def tiny_lm_dir(tmp_path_factory):
+    """Folder of a tiny random Llama with 4 layers of width 32, and its tokenizer."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture
+def count_passes():
+    """Function of a model folder that gives a Counter of the texts (their token ids) put through the model."""
+    from sklearn_sae_encoding._lm.loading import ModelSource, load_model
+
+    handles = []
+
+    def count(model, **source):
+        counter = Counter()
+        loaded = load_model(ModelSource(model, **source))
+
+        def see(_module, _args, kwargs):
+            for ids, mask in zip(kwargs["input_ids"], kwargs["attention_mask"], strict=True):
+                counter[tuple(ids[mask.bool()].tolist())] += 1
+
+        handles.append(loaded.model.register_forward_pre_hook(see, with_kwargs=True))
+        return counter
+
+    yield count
+    for handle in handles:
+        handle.remove()
