@@ -131,7 +131,7 @@ def make_voxel_responses(
     truth = _signal(X, _weights(effects, stats, (n_voxels, X.shape[1])), np.where(ceiling > 0, unexplained, 0), rng)
     truth = _silenced(truth, ceiling == 0)
 
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         ncsnr = ceiling / np.sqrt(n_repeats * (1 - ceiling**2))
         noise_sd = np.where(ncsnr > 0, 1 / ncsnr, 1.0)
     repeats = rng.standard_normal((n_repeats, *truth.signal.shape))

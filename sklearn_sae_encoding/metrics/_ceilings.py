@@ -39,7 +39,7 @@ def noise_ceiling(ncsnr, n_repeats):
         raise ValueError(f"ncsnr is a ratio of standard deviations and cannot be negative, got {ncsnr.min()}.")
     if np.any(n_repeats <= 0):
         raise ValueError(f"n_repeats must be positive, got {n_repeats.min()}.")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return 1 / np.sqrt(1 + 1 / (n_repeats * ncsnr**2))
 
 

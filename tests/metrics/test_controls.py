@@ -15,9 +15,7 @@ def _numbered(n_samples, n_voxels):
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 20), st.integers(1, 6), st.integers(0, 100), st.booleans(), st.booleans())
-def test_every_voxel_keeps_its_values_and_the_input_its_order(
-    n_samples, n_voxels, seed, with_groups, with_voxel_groups
-):
+def test_every_voxel_keeps_its_values_and_the_input_its_order(n_samples, n_voxels, seed, by_row, by_voxel):
     Y = np.random.default_rng(seed).normal(size=(n_samples, n_voxels))
     before = Y.copy()
     groups = np.arange(n_samples) % 3 if by_row else None
