@@ -1,0 +1,83 @@
+"""An SAE as plain arrays and a configuration: what can be pickled, and what training gives."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+
+class SAEArrays:
+    """
+    Weights of an SAE as NumPy arrays, with the configuration that makes them a sae-lens SAE again.
+
+    sae-lens objects hold local functions and cannot be pickled; this can, and it needs neither torch nor sae-lens to
+    be read.
+
+    Attributes
+    ----------
+    config : dict
+        The SAE's configuration, as sae-lens writes it into `cfg.json`.
+    weights : dict of str to ndarray
+        The SAE's state, as sae-lens writes it into `sae_weights.safetensors`.
+    """
+
+    def __init__(self, config: dict, weights: dict[str, np.ndarray]):
+        self.config = config
+        self.weights = weights
+
+    @classmethod
+    def of(cls, sae: SAE) -> SAEArrays:
+        """Take the weights out of an SAE; a training SAE gives its inference form (BatchTopK becomes JumpReLU)."""
+        from sae_lens import TrainingSAE
+
+        state = {name: tensor.detach().clone() for name, tensor in sae.state_dict().items()}
+        if isinstance(sae, TrainingSAE):
+            sae.process_state_dict_for_saving_inference(state)
+            config = sae.cfg.get_inference_sae_cfg_dict()
+        else:
+            sae.process_state_dict_for_saving(state)
+            config = sae.cfg.to_dict()
+        weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in state.items()}
+        return cls({**copy.deepcopy(config), "dtype": "float32", "device": "cpu"}, weights)
+
+    def build(self, device: str = "cpu", dtype: str = "float32") -> SAE:
+        """Make the sae-lens SAE. On the CPU in float32 it shares the arrays' memory."""
+        import torch
+        from sae_lens.registry import get_sae_class
+
+        # A copy: sae-lens writes into the configuration it is given.
+        config = copy.deepcopy({**self.config, "device": "meta", "dtype": dtype})
+        sae_class, config_class = get_sae_class(config["architecture"])
+        sae: SAE = sae_class(config_class.from_dict(config))
+        state = {name: torch.from_numpy(array) for name, array in self.weights.items()}
+        sae.process_state_dict_for_loading(state)
+        sae.load_state_dict(state, assign=True)
+        return sae.to(device=device, dtype=getattr(torch, dtype)).eval().requires_grad_(False)
+
+    def save(self, folder: Path, dtype=np.float32) -> None:
+        """
+        Write sae-lens' two files, `cfg.json` and `sae_weights.safetensors`, with weights of `dtype`.
+
+        The configuration goes on saying float32: sae-lens converts on loading, and float16 is slow and coarse to
+        compute in.
+        """
+        from safetensors.numpy import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cfg.json").write_text(json.dumps(self.config, indent=1) + "\n", encoding="utf-8")
+        weights = {name: np.ascontiguousarray(array, dtype=dtype) for name, array in self.weights.items()}
+        path = folder / "sae_weights.safetensors"
+        save_file(weights, path)
+        path.chmod(0o644)  # safetensors writes for the owner alone
+
+    def __repr__(self) -> str:
+        config = self.config
+        return f"SAEArrays({config.get('architecture')}, d_in={config.get('d_in')}, d_sae={config.get('d_sae')})"

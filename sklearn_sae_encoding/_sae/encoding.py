@@ -1,0 +1,173 @@
+"""Token activations to sparse features, pooled by text, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+
+# A dense (tokens, features) chunk takes so many numbers. The SAE makes about five such arrays while it encodes.
+_CHUNK_NUMBERS = 1 << 23
+
+
+class Chunk(NamedTuple):
+    """Whole texts that together fill a chunk, or one part of a text that alone is longer."""
+
+    values: np.ndarray  # (n_tokens, d_model)
+    lengths: np.ndarray  # (n_texts,), tokens of each that are in here
+    first: int  # index of the first text
+
+
+class Encoded(NamedTuple):
+    """Features of tokens, or of texts."""
+
+    features: sparse.csr_array  # (n_rows, n_selected)
+    squares: np.ndarray  # (n_rows, 2), squared error of the reconstruction, squared distance from the decoder's bias
+
+
+class Encoder(NamedTuple):
+    """An SAE, what to take of it, and whether to measure how well it reconstructs."""
+
+    sae: SAE
+    columns: np.ndarray  # (n_selected,), increasing
+    by_decoder_norm: bool
+    measure_error: bool
+
+    def __call__(self, values: np.ndarray) -> Encoded:
+        """Encode tokens in full, then take the columns."""
+        import torch
+
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(values)).to(self.sae.device, self.sae.dtype)
+            features = self.sae.encode(x)
+            squares = self._squares(x, features) if self.measure_error else np.zeros((len(values), 0))
+            if self.by_decoder_norm:
+                features = features * self.sae.W_dec.norm(dim=-1)
+            taken = features.cpu().numpy()
+        if len(self.columns) < taken.shape[1]:
+            taken = taken[:, self.columns]
+        return Encoded(sparse.csr_array(taken), squares)
+
+    def _squares(self, x, features) -> np.ndarray:
+        import torch
+
+        error = (x - self.sae.decode(features)).square().sum(-1)
+        distance = (x - self.sae.b_dec).square().sum(-1)
+        return torch.stack([error, distance], dim=1).double().cpu().numpy()
+
+
+def default_chunk_size(n_features: int) -> int:
+    """Tokens that make a chunk of bounded memory."""
+    return max(16, _CHUNK_NUMBERS // n_features)
+
+
+def chunks(texts: Sequence[np.ndarray], chunk_size: int) -> Iterator[Chunk]:
+    """Cut `texts` into chunks of at most `chunk_size` tokens."""
+    start = 0
+    while start < len(texts):
+        stop, n_tokens = start, 0
+        while stop < len(texts) and n_tokens + len(texts[stop]) <= chunk_size:
+            n_tokens += len(texts[stop])
+            stop += 1
+        if stop > start:
+            yield Chunk(np.concatenate(texts[start:stop]), np.array([len(text) for text in texts[start:stop]]), start)
+        else:
+            text = texts[start]
+            for begin in range(0, len(text), chunk_size):
+                part = text[begin : begin + chunk_size]
+                yield Chunk(part, np.array([len(part)]), start)
+            stop += 1
+        start = stop
+
+
+def token_features(encoder: Encoder, texts: Sequence[np.ndarray], chunk_size: int) -> Encoded:
+    """Encode every token of every text; the rows are the tokens, texts in order."""
+    encoded = [encoder(chunk.values) for chunk in chunks(texts, chunk_size)]
+    return Encoded(_stack([one.features for one in encoded]), np.concatenate([one.squares for one in encoded]))
+
+
+def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int) -> Encoded:
+    """Encode every token, then pool to one row a text; squares are averaged over the pooled tokens."""
+    if pooling == "last":
+        texts = [text[-1:] for text in texts]
+    n_tokens = np.array([len(text) for text in texts])
+    rows: list[Encoded] = []
+    previous = -1
+    for chunk in chunks(texts, chunk_size):
+        row = _pool(encoder(chunk.values), chunk, n_tokens, pooling)
+        if chunk.first == previous:  # one more part of the same text
+            row = _join(rows.pop(), row, pooling)
+        rows.append(row)
+        previous = chunk.first
+    return Encoded(_stack([row.features for row in rows]), np.concatenate([row.squares for row in rows]))
+
+
+def _pool(encoded: Encoded, chunk: Chunk, n_tokens: np.ndarray, pooling: str) -> Encoded:
+    share = 1 / n_tokens[chunk.first : chunk.first + len(chunk.lengths)]  # of a mean, so that parts of a text add up
+    features = encoded.features
+    if pooling == "max":
+        pooled = _maximum(features, chunk.lengths)
+    else:
+        if pooling == "fraction_active":
+            features.data[:] = features.data != 0
+        weights = np.ones_like(share) if pooling == "sum" else share
+        # In double precision: a text's row should not depend on what else is in its chunk.
+        pooled = (_spread(weights, chunk.lengths) @ features.astype(np.float64)).astype(features.dtype)
+    return Encoded(pooled, _spread(share, chunk.lengths) @ encoded.squares)
+
+
+def _join(first: Encoded, second: Encoded, pooling: str) -> Encoded:
+    parts = first.features, second.features
+    features = parts[0].maximum(parts[1]) if pooling == "max" else parts[0] + parts[1]
+    return Encoded(features.tocsr(), first.squares + second.squares)
+
+
+def _spread(weights: np.ndarray, lengths: np.ndarray) -> sparse.csr_array:
+    """Matrix that sums the tokens of each text, times its weight."""
+    ends = np.r_[0, np.cumsum(lengths)]
+    return sparse.csr_array((np.repeat(weights, lengths), np.arange(ends[-1]), ends), shape=(len(lengths), ends[-1]))
+
+
+def _maximum(features: sparse.csr_array, lengths: np.ndarray) -> sparse.csr_array:
+    """Take each feature's maximum over the tokens of each text; what is not stored is 0."""
+    triplets = features.tocoo()
+    text = np.repeat(np.arange(len(lengths)), lengths)[triplets.row]
+    cell = text * features.shape[1] + triplets.col
+    order = np.argsort(cell, kind="stable")
+    cells, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
+    largest = np.maximum.reduceat(triplets.data[order], starts) if len(starts) else triplets.data
+    row, column = np.divmod(cells, features.shape[1])
+    # SAEs with negative activations: a feature that is 0 on some token has a maximum of at least 0.
+    largest = np.where(counts < lengths[row], np.maximum(largest, 0), largest)
+    pooled = sparse.csr_array((largest, (row, column)), shape=(len(lengths), features.shape[1]))
+    pooled.eliminate_zeros()
+    return pooled
+
+
+def _stack(rows: list[sparse.csr_array]) -> sparse.csr_array:
+    stacked = rows[0] if len(rows) == 1 else sparse.vstack(rows, format="csr")
+    stacked.sort_indices()
+    return stacked
+
+
+def decode(encoder: Encoder, features: sparse.csr_array | np.ndarray, chunk_size: int) -> np.ndarray:
+    """Decode the selected features of each row, all others being 0."""
+    rows = [_decode(encoder, features[i : i + chunk_size]) for i in range(0, features.shape[0], chunk_size)]
+    return np.concatenate(rows)
+
+
+def _decode(encoder: Encoder, features: sparse.csr_array | np.ndarray) -> np.ndarray:
+    import torch
+
+    full = np.zeros((features.shape[0], encoder.sae.cfg.d_sae), dtype=features.dtype)
+    full[:, encoder.columns] = features.toarray() if sparse.issparse(features) else features
+    with torch.inference_mode():
+        full = torch.from_numpy(full).to(encoder.sae.device, encoder.sae.dtype)
+        if encoder.by_decoder_norm:
+            full = full / encoder.sae.W_dec.norm(dim=-1).clamp(min=torch.finfo(full.dtype).tiny)
+        return encoder.sae.decode(full).cpu().numpy()

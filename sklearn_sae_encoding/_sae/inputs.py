@@ -1,0 +1,59 @@
+"""Checks of token activations; each error names the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def is_list_of_texts(X) -> bool:
+    """Tell a list of one `(n_tokens, d_model)` array a text from a table."""
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(text) == 2 for text in X)
+    return isinstance(X, (list, tuple)) and any(isinstance(text, np.ndarray) and text.ndim == 2 for text in X)
+
+
+def checked_texts(texts: Sequence) -> list[np.ndarray]:
+    """Check one `(n_tokens, d_model)` array a text: at least one token each, one width, and numbers throughout."""
+    checked = [_as_floats(text, i) for i, text in enumerate(texts)]
+    if not checked:
+        raise ValueError("Expected the activations of at least one text, got none.")
+    width = checked[0].shape[1]
+    for i, text in enumerate(checked):
+        if text.shape[1] != width:
+            raise ValueError(f"The activations of text 0 have width {width}, but those of text {i} {text.shape[1]}.")
+        if not len(text):
+            raise ValueError(
+                f"Text {i} has no tokens. An empty text has no features: leave it out, together with its responses."
+            )
+        check_finite(text, f"The activations of text {i}")
+    return checked
+
+
+def check_finite(values: np.ndarray, what: str) -> None:
+    """Raise if `values` hold NaN or infinity."""
+    if not np.isfinite(values).all():
+        token = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ValueError(f"{what} contain NaN or infinity, first in row {token}.")
+
+
+def check_no_strings(X) -> None:
+    """Raise if `X` holds texts instead of their activations."""
+    first = X if isinstance(X, str) else next(iter(X), None) if isinstance(X, (list, tuple)) else None
+    if isinstance(first, str):
+        raise ValueError(
+            "Expected token activations, got text. Put LMActivationTransformer before SAEProjector: "
+            "make_pipeline(LMActivationTransformer(model, layer), SAEProjector(sae))."
+        )
+
+
+def _as_floats(text, index: int) -> np.ndarray:
+    array = np.asarray(text)
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Expected one (n_tokens, d_model) array of numbers a text, but text {index} is an array of shape "
+            f"{array.shape} and dtype {array.dtype}."
+        )
+    # float16, a memory map of it included, stays as it is: it becomes float32 a chunk at a time.
+    return array if array.dtype in (np.float16, np.float32) else array.astype(np.float32)

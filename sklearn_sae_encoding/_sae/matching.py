@@ -1,0 +1,74 @@
+"""Does an SAE belong to these activations?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Origin(NamedTuple):
+    """What an SAE was trained on, or where activations come from; None where unknown."""
+
+    model: str | None
+    hook: str | tuple[str, ...] | None
+    prepend_bos: bool | None
+
+
+def origin_of_sae(config: dict) -> Origin:
+    """Read an SAE's origin from its configuration."""
+    metadata = config.get("metadata") or {}
+    return Origin(metadata.get("model_name"), metadata.get("hook_name"), metadata.get("prepend_bos"))
+
+
+def find_mismatch(sae: Origin, activations: Origin) -> str | None:
+    """Say how the two differ and what to do about it, or None. What is unknown on either side cannot differ."""
+    if _both_known(sae.model, activations.model) and canonical(sae.model) != canonical(activations.model):
+        return (
+            f"The SAE was trained on {sae.model}, but the activations come from {activations.model}. "
+            f"Set model={sae.model!r} in LMActivationTransformer"
+        )
+    if _both_known(sae.hook, activations.hook) and sae.hook != activations.hook:
+        return (
+            f"The SAE was trained on {sae.hook} of {sae.model}, but the activations come from {activations.hook} of "
+            f"{activations.model}. Set layer={sae.hook!r} in LMActivationTransformer"
+        )
+    if _both_known(sae.prepend_bos, activations.prepend_bos) and sae.prepend_bos != activations.prepend_bos:
+        return (
+            f"The SAE was trained on texts {_with_bos(sae.prepend_bos)} a beginning-of-sequence token, but the "
+            f"activations come from texts {_with_bos(activations.prepend_bos)} one. "
+            f"Set prepend_bos={sae.prepend_bos} in LMActivationTransformer"
+        )
+    return None
+
+
+def canonical(model: str) -> str:
+    """
+    Reduce a model's name to what hub names, TransformerLens' names and folders have in common.
+
+    >>> canonical("google/gemma-2-2b"), canonical("/models/Gemma-2-2B/")
+    ('gemma-2-2b', 'gemma-2-2b')
+    """
+    name = _last_part(model)
+    # Meta renamed its repositories; both names are in use.
+    return _official_names().get(name, name).removeprefix("meta-")
+
+
+def _last_part(model: str) -> str:
+    return str(model).replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+
+
+def _official_names() -> dict[str, str]:
+    """Return the aliases of TransformerLens, such as gpt2-small for gpt2; many SAEs name their model by one."""
+    import sys
+
+    # Whoever has loaded an SAE has loaded TransformerLens. Importing it for a name alone would take seconds.
+    loading = sys.modules.get("transformer_lens.loading_from_pretrained")
+    aliases = getattr(loading, "MODEL_ALIASES", {"gpt2": ["gpt2-small"]})
+    return {alias.lower(): _last_part(official) for official, names in aliases.items() for alias in names}
+
+
+def _both_known(first, second) -> bool:
+    return first is not None and second is not None
+
+
+def _with_bos(prepend_bos: bool) -> str:
+    return "with" if prepend_bos else "without"

@@ -1,0 +1,395 @@
+"""Token activations to SAE features."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from numbers import Integral, Real
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from sklearn_sae_encoding._lm.tokens import TokenActivations
+from sklearn_sae_encoding._sae.arrays import SAEArrays
+from sklearn_sae_encoding._sae.encoding import (
+    Encoded,
+    Encoder,
+    decode,
+    default_chunk_size,
+    pooled_features,
+    token_features,
+)
+from sklearn_sae_encoding._sae.inputs import check_finite, check_no_strings, checked_texts, is_list_of_texts
+from sklearn_sae_encoding._sae.loading import load_sae
+from sklearn_sae_encoding._sae.matching import Origin, find_mismatch, origin_of_sae
+from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
+from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
+
+__all__ = ["SAEProjector"]
+
+_RECONSTRUCTION_NAMES = {"error": "sae_reconstruction_error", "explained_variance": "sae_explained_variance"}
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+class SAEProjector(TransformerMixin, BaseEstimator):
+    """
+    Encode token activations with a sparse autoencoder, and pool the features of each text.
+
+    Every token is encoded on its own, then pooled: ``pool_t encode(x_t)``, with ``t`` over the tokens of a text.
+    Averaging activations and then encoding would give other features.
+
+    Parameters
+    ----------
+    sae : str, path-like, sae_lens.SAE or None, default=None
+        The SAE: a release that sae-lens knows, or a hub repository, together with `sae_id`; a local folder that holds
+        ``cfg.json`` and ``sae_weights.safetensors``; or a loaded object. None learns a Matryoshka SAE from the
+        activations given to :meth:`fit`.
+    sae_id : str, default=None
+        Which SAE of the release, such as ``"blocks.12.hook_resid_post"``.
+    pooling : {"mean", "max", "sum", "last", "fraction_active"} or None, default="mean"
+        How the tokens of a text become one row. "last" takes the last token, "fraction_active" the share of tokens on
+        which a feature is not 0. None does not pool: lists of texts give a list of one ``(n_tokens, n_features)``
+        array a text.
+    features : int, (lo, hi) tuple, array-like of int, or array-like of bool, default=None
+        Which features to give out: the first `features`, a Matryoshka bin ``[lo, hi)``, indices in increasing order
+        or a mask. The SAE always encodes in full; only then are they taken. None gives all.
+    widths : sequence of int, default=None
+        Matryoshka prefix widths, the last being the number of features. For a given SAE, None takes what its metadata
+        says. For a learnt one, None takes 1/32, 1/8, 1/2 and all of its features.
+    revision : str, default=None
+        Commit, tag or branch of the release's hub repository. Only for releases in sae-lens' own format.
+    check_match : bool, default=True
+        Whether an SAE that was trained on another model, at another hook or with another use of the
+        beginning-of-sequence token than `X` is an error. The width of the activations must always match.
+    scale_by_decoder_norm : bool, default=False
+        Whether to multiply each feature by the norm of its decoder row, which makes features comparable where an SAE
+        does not keep these at 1.
+    reconstruction : sequence of {"error", "explained_variance"}, default=()
+        Columns to add, a text each: the root mean square over tokens of ``||x - x̂||``, in the activations' units,
+        and ``1 - Σ ||x - x̂||² / Σ ||x - b||²`` with ``b`` the SAE's decoder bias.
+    n_features : int, default=None
+        Number of features to learn. None takes four times the activations' width, and at most the number of tokens.
+    k : float, default=None
+        Features active on a token, on average, in a learnt SAE. None takes ``n_features / 16``, between 1 and 32.
+        More make the reconstruction better and the features less specific.
+    n_steps : int, default=None
+        Training steps, of up to 2048 tokens. None takes ten passes over the tokens, between 100 and 3000 steps.
+    learning_rate : float, default=1e-3
+        Peak learning rate of Adam.
+    sparse_output : bool, default=True
+        Whether features come as a CSR array, or as an ndarray (needed for ``set_output(transform="pandas")``).
+    chunk_size : int, default=None
+        Tokens to encode at once. None takes as many as keep a dense chunk at 32 MB.
+    device : str, default="cpu"
+        Where torch encodes and trains.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the learning. An int gives the same SAE for the same data.
+    verbose : int, default=0
+        Whether to print the progress of learning.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Width of the activations, ``d_model``.
+    n_features_ : int
+        Number of features of the SAE.
+    feature_indices_ : ndarray of int
+        The SAE's own index of each feature given out.
+    widths_ : tuple of int or None
+        Matryoshka widths, None where they are not known.
+    bins_ : list of (int, int) or None
+        Matryoshka bins ``[lo, hi)``, each of which can be given as `features`.
+    learnt_ : SAEArrays
+        What was learnt, for ``sae=None`` only: ``learnt_.save(folder)`` stores it in sae-lens' format,
+        ``learnt_.build()`` makes it a ``sae_lens.SAE``. Other SAEs are found again by name and not stored.
+
+    Notes
+    -----
+    SAEs are loaded once per process, encode in float32 and come from safetensors; a release that is stored as a
+    pickle is refused. A BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A
+    learnt SAE encodes a float64 table in float64.
+
+    A table ``X`` of shape (n_samples, d_model) counts as one token a sample; of the metadata, only its width can be
+    checked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sae_encoding.sae import SAEProjector
+    >>> rng = np.random.default_rng(0)
+    >>> texts = [rng.standard_normal((n_tokens, 8)) for n_tokens in (3, 5, 4, 7)]
+    >>> projector = SAEProjector(n_features=16, random_state=0).fit(texts)
+    >>> projector.transform(texts).shape
+    (4, 16)
+    >>> projector.get_feature_names_out()[:2]
+    array(['sae_00000', 'sae_00001'], dtype=object)
+    >>> projector.bins_
+    [(0, 2), (2, 8), (8, 16)]
+    """
+
+    _parameter_constraints: ClassVar = {
+        "sae": [str, Path, SAEArrays, HasMethods("encode"), None],
+        "sae_id": [str, None],
+        "pooling": [StrOptions({"mean", "max", "sum", "last", "fraction_active"}), None],
+        "features": [_POSITIVE, "array-like", tuple, None],
+        "widths": ["array-like", tuple, None],
+        "revision": [str, None],
+        "check_match": ["boolean"],
+        "scale_by_decoder_norm": ["boolean"],
+        "reconstruction": [list, tuple],
+        "n_features": [_POSITIVE, None],
+        "k": [Interval(Real, 0, None, closed="neither"), None],
+        "n_steps": [_POSITIVE, None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "sparse_output": ["boolean"],
+        "chunk_size": [_POSITIVE, None],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        sae=None,
+        sae_id=None,
+        *,
+        pooling="mean",
+        features=None,
+        widths=None,
+        revision=None,
+        check_match=True,
+        scale_by_decoder_norm=False,
+        reconstruction=(),
+        n_features=None,
+        k=None,
+        n_steps=None,
+        learning_rate=1e-3,
+        sparse_output=True,
+        chunk_size=None,
+        device="cpu",
+        random_state=None,
+        verbose=0,
+    ):
+        self.sae = sae
+        self.sae_id = sae_id
+        self.pooling = pooling
+        self.features = features
+        self.widths = widths
+        self.revision = revision
+        self.check_match = check_match
+        self.scale_by_decoder_norm = scale_by_decoder_norm
+        self.reconstruction = reconstruction
+        self.n_features = n_features
+        self.k = k
+        self.n_steps = n_steps
+        self.learning_rate = learning_rate
+        self.sparse_output = sparse_output
+        self.chunk_size = chunk_size
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """
+        Load the SAE and check that it belongs to the activations, or learn one from them.
+
+        Parameters
+        ----------
+        X : TokenActivations, list of n_texts arrays of shape (n_tokens, d_model), or array of shape (n_samples,
+        d_model)
+            Activations.
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        texts, origin = self._validate(X, reset=True)
+        if self.sae is None:
+            self.learnt_ = self._learn(texts, origin)
+        sae = self._load()
+        self._check_belongs(sae, origin)
+        self._check_reconstruction(sae)
+        self.n_features_ = int(sae.cfg.d_sae)
+        self.widths_ = matryoshka_widths(self.widths, sae.cfg.to_dict(), self.n_features_)
+        self.bins_ = bins_of(self.widths_)
+        self.feature_indices_ = selected_features(self.features, self.n_features_)
+        return self
+
+    def transform(self, X):
+        """
+        Encode and pool.
+
+        Parameters
+        ----------
+        X : TokenActivations, list of n_texts arrays of shape (n_tokens, d_model), or array of shape (n_samples,
+        d_model)
+            Activations.
+
+        Returns
+        -------
+        features : csr_array or ndarray of shape (n_texts, n_selected), or a list of those
+            One row a text; with ``pooling=None`` one array a text, with a row a token.
+        """
+        check_is_fitted(self)
+        texts, origin = self._validate(X, reset=False)
+        sae = self._load(texts[0].dtype)
+        self._check_belongs(sae, origin)
+        encoder, chunk_size = self._encoder(sae)
+        if self.pooling is not None:
+            return self._columns(pooled_features(encoder, texts, self.pooling, chunk_size))
+        features = self._columns(token_features(encoder, texts, chunk_size))
+        return _split(features, texts) if _is_texts(X) else features
+
+    def inverse_transform(self, X):
+        """
+        Decode features back into activations.
+
+        Features that were not selected count as 0. Decoding is linear, so that mean-pooled features give the mean of
+        the tokens' reconstructions.
+
+        Parameters
+        ----------
+        X : array-like or sparse array of shape (n_samples, n_selected)
+            Features, as :meth:`transform` gives them.
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, d_model)
+        """
+        check_is_fitted(self)
+        X = check_array(X, accept_sparse="csr", dtype=[np.float32, np.float64])
+        names = self.get_feature_names_out()
+        if X.shape[1] != len(names):
+            raise ValueError(f"X has {X.shape[1]} columns, but the fitted SAEProjector gives {len(names)}.")
+        encoder, chunk_size = self._encoder(self._load(X.dtype))
+        return decode(encoder, X[:, : len(self.feature_indices_)], chunk_size)
+
+    def get_feature_names_out(self, input_features=None):
+        """
+        Name the columns by the SAE's own indices: ``sae_00123``.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        names : ndarray of str objects
+        """
+        check_is_fitted(self)
+        names = [f"sae_{index:05d}" for index in self.feature_indices_]
+        return np.asarray(names + [_RECONSTRUCTION_NAMES[name] for name in self.reconstruction], dtype=object)
+
+    def _validate(self, X, reset: bool):
+        """Give the activations as one array a text, and where they come from."""
+        check_no_strings(X)
+        if not _is_texts(X):
+            X = validate_data(self, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=reset)
+            check_finite(X, "The activations in X")
+            # A row is a text of one token.
+            return list(X[:, None]), Origin(None, None, None)
+        texts = checked_texts(X.values if isinstance(X, TokenActivations) else X)
+        if reset:
+            self.n_features_in_ = texts[0].shape[1]
+        elif texts[0].shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has activations of width {texts[0].shape[1]}, but SAEProjector was fitted on width "
+                f"{self.n_features_in_}."
+            )
+        return texts, Origin(*(getattr(X, name, None) for name in ("model", "hook", "prepend_bos")))
+
+    def _learn(self, texts, origin: Origin) -> SAEArrays:
+        plan = plan_for(
+            sum(len(text) for text in texts),
+            self.n_features_in_,
+            n_features=self.n_features,
+            k=self.k,
+            widths=self.widths,
+            n_steps=self.n_steps,
+            learning_rate=self.learning_rate,
+            seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+        )
+        known = {"model_name": origin.model, "hook_name": origin.hook, "prepend_bos": origin.prepend_bos}
+        return train_matryoshka(
+            np.concatenate(texts),
+            plan,
+            device=self.device,
+            metadata={name: value for name, value in known.items() if value is not None},
+            report=print if self.verbose else None,
+        )
+
+    def _load(self, dtype=np.float32):
+        if self.sae is not None:
+            return load_sae(self.sae, self.sae_id, revision=self.revision, device=self.device)
+        return self.learnt_.build(self.device, "float64" if dtype == np.float64 else "float32")
+
+    def _check_belongs(self, sae, origin: Origin) -> None:
+        if sae.cfg.d_in != self.n_features_in_:
+            raise ValueError(
+                f"The SAE takes activations of width {sae.cfg.d_in}, but X has width {self.n_features_in_}. "
+                "Use the model and hook that the SAE was trained on."
+            )
+        mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin) if self.check_match else None
+        if mismatch:
+            raise ValueError(f"{mismatch}, or check_match=False if this is intended.")
+
+    def _check_reconstruction(self, sae) -> None:
+        unknown = set(self.reconstruction) - set(_RECONSTRUCTION_NAMES)
+        if unknown:
+            raise ValueError(
+                f"reconstruction= takes 'error' and 'explained_variance', got {sorted(map(str, unknown))} too."
+            )
+        if self.reconstruction and sae.W_dec.shape[-1] != sae.cfg.d_in:
+            raise ValueError("A transcoder does not reconstruct its input: reconstruction= must be empty.")
+
+    def _encoder(self, sae) -> tuple[Encoder, int]:
+        encoder = Encoder(sae, self.feature_indices_, self.scale_by_decoder_norm, bool(self.reconstruction))
+        return encoder, self.chunk_size or default_chunk_size(self.n_features_)
+
+    def _columns(self, encoded: Encoded):
+        """Put the columns asked for side by side, sparse or dense."""
+        features = encoded.features
+        if self.reconstruction:
+            error, distance = encoded.squares.T
+            column = {"error": np.sqrt(error), "explained_variance": 1 - error / np.where(distance > 0, distance, 1)}
+            added = np.column_stack([column[name] for name in self.reconstruction]).astype(features.dtype)
+            features = sparse.hstack([features, sparse.csr_array(added)], format="csr")
+        return features if self.sparse_output else features.toarray()
+
+    def __sklearn_clone__(self):
+        # Weights of an SAE object are shared: they are read only, and copying them for every fold would be waste.
+        params = self.get_params(deep=False)
+        twin = type(self)(
+            **{name: value if name == "sae" else clone(value, safe=False) for name, value in params.items()}
+        )
+        for name in ("_metadata_request", "_sklearn_output_config"):
+            if hasattr(self, name):
+                setattr(twin, name, deepcopy(getattr(self, name)))
+        return twin
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if hasattr(self.sae, "state_dict"):  # sae-lens objects cannot be pickled
+            state["sae"] = SAEArrays.of(self.sae)
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _is_texts(X) -> bool:
+    return isinstance(X, TokenActivations) or is_list_of_texts(X)
+
+
+def _split(features, texts) -> list:
+    ends = np.cumsum([len(text) for text in texts])
+    return [features[end - len(text) : end] for text, end in zip(texts, ends, strict=True)]
