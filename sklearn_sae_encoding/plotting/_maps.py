@@ -1,0 +1,354 @@
+"""Values of voxels or vertices on the brain, by nilearn."""
+
+import numpy as np
+
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, ink
+
+_HEMISPHERES = ("left", "right")
+_MAP_WIDTH = 0.8  # of the frame; what the colours mean stands at its right
+_LEVELS = 12  # shades of each of the two colours of a two-colour map
+
+
+def plot_score_map(scores, *, threshold=None, vmax=None, label="score / noise ceiling", bg=None, ax=None, **nilearn):
+    """Draw scores on slices of the brain, or on its surface.
+
+    Parameters
+    ----------
+    scores : Nifti1Image, SurfaceImage or path
+        A score a voxel or vertex. NaN is not drawn.
+
+    threshold : float, default=None
+        Scores below are not drawn. None draws those above 0.
+
+    vmax : float, default=None
+        Score of the last colour. None is the 99.5th percentile of the scores drawn.
+
+    label : str, default="score / noise ceiling"
+        What the scores are.
+
+    bg : Nifti1Image, SurfaceImage or path, default=None
+        What lies beneath: an anatomical image (None: the MNI152 template), or the sulcal depth of the surface (None:
+        its shape alone).
+
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw. None makes a figure.
+
+    **nilearn
+        For :func:`nilearn.plotting.plot_stat_map` (such as ``display_mode``, ``cut_coords``) or, of a surface, for
+        :func:`nilearn.plotting.plot_surf_stat_map`.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+        The frame; what nilearn draws in it are axes of their own in ``ax.figure``.
+
+    Raises
+    ------
+    ValueError
+        If no score is left to draw.
+    """
+    scores = _load(scores)
+    threshold = 0.0 if threshold is None else threshold
+    drawn = _values(scores)
+    drawn = drawn[drawn > threshold]
+    if drawn.size == 0:
+        raise ValueError(f"No score lies above the threshold of {threshold:g}: there is nothing to draw.")
+    vmax = float(np.quantile(drawn, 0.995)) if vmax is None else vmax
+    shown = _map_values(lambda v: np.where(v > threshold, v, 0.0), scores)
+    # nilearn hides what lies within ±threshold, and zero must be hidden too.
+    hidden = max(threshold, 1e-6 * vmax)
+    colors = {"cmap": "viridis", "vmin": min(threshold, 0.0), "vmax": max(vmax, threshold + 1e-9), "threshold": hidden}
+    ax = _draw(shown, bg, ax, colors, nilearn)
+    _add_bar(ax, "viridis", threshold, colors["vmax"], label)
+    return ax
+
+
+def plot_difference_map(
+    first, second, *, threshold, vmax=None, label="difference of scores", bg=None, ax=None, **nilearn
+):
+    """Draw where one model's scores exceed another's, or fall short of them, by a threshold.
+
+    Parameters
+    ----------
+    first, second : Nifti1Image, SurfaceImage or path
+        Scores of two models in the same space. Drawn is the first minus the second: orange where the first is higher,
+        purple where it is lower.
+
+    threshold : float
+        Smaller differences are not drawn.
+
+    vmax : float, default=None
+        Difference of the last colour, on both sides. None is the 99.5th percentile of those drawn.
+
+    label : str, default="difference of scores"
+        What the differences are.
+
+    bg, ax, **nilearn
+        As for :func:`plot_score_map`.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the images aren't in the same space, or no difference reaches the threshold.
+    """
+    first, second = _load(first), _load(second)
+    _check_same_space(first, second)
+    difference = _map_values(np.subtract, first, second)
+    drawn = np.abs(_values(difference))
+    drawn = drawn[drawn >= threshold]
+    if drawn.size == 0:
+        raise ValueError(f"No difference reaches the threshold of {threshold:g}: there is nothing to draw.")
+    vmax = max(float(np.quantile(drawn, 0.995)) if vmax is None else vmax, threshold + 1e-9)
+    colors = {"cmap": "PuOr_r", "vmin": -vmax, "vmax": vmax, "threshold": max(threshold, 1e-6 * vmax)}
+    ax = _draw(_map_values(np.nan_to_num, difference), bg, ax, colors, nilearn)
+    _add_bar(ax, "PuOr_r", -vmax, vmax, label, hidden=threshold)
+    return ax
+
+
+def plot_surprisal_content_map(
+    surprisal, content, *, threshold=None, vmax=None, labels=("surprisal", "content"), bg=None, ax=None, **nilearn
+):
+    """Draw two maps in one: how much surprisal explains as orange, how much content explains as blue, both as dark.
+
+    Parameters
+    ----------
+    surprisal, content : Nifti1Image, SurfaceImage or path
+        What each explains in a voxel or vertex (unique variance, or the score of each alone), in the same space.
+
+    threshold : float, default=None
+        Voxels where neither is above it are not drawn. None is a tenth of `vmax`.
+
+    vmax : float, default=None
+        Value of full colour, for both. None is the 98th percentile of the larger of the two.
+
+    labels : tuple of two str, default=("surprisal", "content")
+        What the two are.
+
+    bg, ax, **nilearn
+        As for :func:`plot_score_map`.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the images aren't in the same space, or no voxel is above the threshold.
+    """
+    surprisal, content = _load(surprisal), _load(content)
+    _check_same_space(surprisal, content)
+    larger = np.fmax(_values(surprisal), _values(content))
+    if vmax is None:
+        positive = larger[larger > 0]
+        vmax = float(np.quantile(positive, 0.98)) if positive.size else 1.0
+    threshold = 0.1 * vmax if threshold is None else threshold
+    if not np.any(larger > threshold):
+        raise ValueError(f"No voxel lies above the threshold of {threshold:g}: there is nothing to draw.")
+    codes = _map_values(lambda s, c: _two_color_codes(s, c, threshold, vmax), surprisal, content)
+    table = _two_color_table()
+    colors = {"cmap": _as_cmap(table), "vmin": 0, "vmax": len(table), "threshold": 0.5}
+    # A code is a name, not a quantity: nothing between two of them means anything.
+    ax = _draw(codes, bg, ax, colors, {"resampling_interpolation": "nearest", **nilearn})
+    _add_square(ax, table[1:].reshape(_LEVELS, _LEVELS, 3), vmax, labels)
+    return ax
+
+
+def _two_color_codes(surprisal, content, threshold, vmax):
+    """Number the colour of each voxel: 0 is none, then rows of rising surprisal in columns of rising content."""
+    shades = [np.clip(np.nan_to_num(v) / vmax * _LEVELS, 0, _LEVELS - 1).astype(int) for v in (surprisal, content)]
+    codes = 1.5 + shades[0] * _LEVELS + shades[1]  # the middle of each colour: a bound could be rounded away
+    return np.where(np.fmax(surprisal, content) > threshold, codes, 0).astype(np.float32)
+
+
+def _two_color_table():
+    """Mix by multiplying, as inks do: light where neither is, orange, blue, and dark where both are."""
+    amount = (np.arange(_LEVELS) / (_LEVELS - 1))[:, None]
+    light = np.array([0.93, 0.93, 0.93])
+    orange = light + amount * (np.array([0.90, 0.45, 0.00]) - light)
+    blue = light + amount * (np.array([0.05, 0.40, 0.85]) - light)
+    mixed = orange[:, None, :] * blue[None, :, :] / light
+    return np.vstack([light[None], mixed.reshape(-1, 3)])
+
+
+def _as_cmap(table):
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(table)
+
+
+def _load(image):
+    from nilearn.image import load_img
+    from nilearn.surface import SurfaceImage
+
+    if isinstance(image, SurfaceImage):
+        return image
+    image = load_img(image)
+    if len(image.shape) == 4 and image.shape[3] == 1:
+        image = image.slicer[..., 0]
+    if len(image.shape) != 3:
+        raise ValueError(f"Expected one map, a 3-D image, got shape {image.shape}.")
+    return image
+
+
+def _is_surface(image):
+    return hasattr(image, "mesh")
+
+
+def _check_same_space(first, second):
+    if _is_surface(first) != _is_surface(second):
+        raise ValueError("Expected two volumes or two surfaces, got one of each.")
+    if first.shape != second.shape:
+        raise ValueError(f"The maps must be in the same space, but their shapes are {first.shape} and {second.shape}.")
+    if not _is_surface(first) and not np.allclose(first.affine, second.affine):
+        raise ValueError("The maps must be in the same space, but their affines differ. Resample one to the other.")
+
+
+def _values(image):
+    arrays = image.data.parts.values() if _is_surface(image) else [image.get_fdata()]
+    return np.concatenate([np.asarray(array, dtype=float).ravel() for array in arrays])
+
+
+def _map_values(function, *images):
+    """Apply a function of arrays to images of one space."""
+    from nilearn.image import new_img_like
+
+    first = images[0]
+    with np.errstate(invalid="ignore"):
+        if not _is_surface(first):
+            return new_img_like(first, np.asarray(function(*[im.get_fdata() for im in images]), dtype=np.float32))
+        parts = {
+            name: np.asarray(function(*[np.asarray(im.data.parts[name], dtype=float).ravel() for im in images]))
+            for name in first.data.parts
+        }
+    return type(first)(mesh=first.mesh, data=parts)
+
+
+def _draw(image, bg, ax, colors, nilearn):
+    import matplotlib.pyplot as plt
+
+    surface = _is_surface(image)
+    if ax is None:
+        figure = plt.figure(figsize=(COLUMN_WIDTH, 2.6 if surface else 1.35))
+        ax = figure.add_axes([0, 0, 1, 1])
+    else:
+        ax.figure.draw_without_rendering()  # a layout engine gives the axes their place only now
+    ax.set_axis_off()
+    (_draw_surface if surface else _draw_volume)(image, bg, ax, colors, nilearn)
+    return ax
+
+
+def _draw_volume(image, bg, ax, colors, nilearn):
+    from nilearn.plotting import plot_stat_map
+
+    options = {"display_mode": "ortho", "draw_cross": False, "annotate": True, "black_bg": False, **nilearn}
+    background = {} if bg is None else {"bg_img": bg}
+    frame = _part(ax, [0.0, 0.0, _MAP_WIDTH, 1.0])
+    display = plot_stat_map(
+        image, axes=frame, figure=ax.figure, colorbar=False, symmetric_cbar=False, **colors, **background, **options
+    )
+    if options["annotate"]:
+        _shrink_letters(display)
+
+
+def _shrink_letters(display):
+    """nilearn's letters are made for wide figures."""
+    for cut in display.axes.values():
+        for text in cut.ax.texts:
+            text.set_fontsize("x-small")
+            text.set_bbox(None)
+            if "=" in text.get_text():  # the coordinate: below the slice, not on it
+                text.set_va("top")
+
+
+def _draw_surface(image, bg, ax, colors, nilearn):
+    from nilearn.plotting import plot_surf_stat_map
+
+    options = {key: value for key, value in nilearn.items() if key != "resampling_interpolation"}
+    hemispheres = [h for h in _HEMISPHERES if h in image.data.parts]
+    for column, hemi in enumerate(hemispheres):
+        for row, view in enumerate(("lateral", "medial")):
+            width = _MAP_WIDTH / len(hemispheres)
+            # Three-dimensional axes leave a wide margin around what they show: let them overlap.
+            bounds = [column * width - 0.03, 0.5 * (1 - row) - 0.06, width + 0.06, 0.62]
+            cell = _part(ax, bounds, projection="3d")
+            cell.patch.set_alpha(0)
+            plot_surf_stat_map(
+                stat_map=image,
+                bg_map=_shading(image, hemi, view) if bg is None else bg,
+                hemi=hemi,
+                view=view,
+                axes=cell,
+                figure=ax.figure,
+                colorbar=False,
+                avg_method="median",
+                symmetric_cbar=False,
+                **{"bg_on_data": False, **colors, **options},
+            )
+        ax.text((column + 0.5) * width, 0.98, hemi, transform=ax.transAxes, ha="center", va="top", fontsize="x-small")
+
+
+def _shading(image, hemi, view):
+    """How squarely each vertex faces the viewer: shows the shape of a surface without sulcal depth."""
+    mesh = image.mesh.parts[hemi]
+    corners = mesh.coordinates[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    at_vertices = np.zeros(mesh.coordinates.shape)
+    for corner in range(3):
+        np.add.at(at_vertices, mesh.faces[:, corner], normals)
+    length = np.linalg.norm(at_vertices, axis=1)
+    viewer = 1.0 if (hemi == "right") == (view == "lateral") else -1.0
+    facing = viewer * at_vertices[:, 0] / np.where(length > 0, length, 1.0)
+    return -np.clip(facing, 0.2, 1.0)  # as depth: the higher, the darker
+
+
+def _part(ax, bounds, **options):
+    """Make axes in a part of other axes; unlike insets they may be three-dimensional, and nilearn may fill them."""
+    box = ax.get_position()
+    left, bottom, width, height = bounds
+    place = [box.x0 + left * box.width, box.y0 + bottom * box.height, width * box.width, height * box.height]
+    return ax.figure.add_axes(place, **options)
+
+
+def _add_bar(ax, cmap, vmin, vmax, label, hidden=None):
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    colors = colormaps[cmap](np.linspace(0, 1, 256))
+    if hidden is not None:  # differences that are not drawn have no colour
+        colors[np.abs(np.linspace(vmin, vmax, 256)) < hidden] = (0.6, 0.6, 0.6, 0.35)
+    bar_ax = ax.inset_axes([_MAP_WIDTH + 0.02, 0.14, 0.022, 0.72])
+    bar = ax.figure.colorbar(ScalarMappable(Normalize(vmin, vmax), ListedColormap(colors)), cax=bar_ax)
+    bar.outline.set_visible(False)
+    bar.locator = _few_ticks()
+    bar.update_ticks()
+    bar.ax.tick_params(labelsize="x-small", length=2, pad=1.5)
+    bar.set_label(label, fontsize="x-small", labelpad=2)
+
+
+def _few_ticks():
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10])
+
+
+def _add_square(ax, table, vmax, labels):
+    """Show what the mixtures mean: surprisal upwards, content to the right."""
+    inches = ax.figure.get_size_inches() * (ax.get_position().width, ax.get_position().height)
+    side = 0.11 * inches[0]
+    square = ax.inset_axes([0.87, 0.5 - side / inches[1] / 2, side / inches[0], side / inches[1]])
+    square.imshow(table, origin="lower", extent=(0, vmax, 0, vmax), aspect="auto", interpolation="nearest")
+    square.set(xticks=[0, vmax], yticks=[0, vmax])
+    ticks = ["0", f"{vmax:.2g}"]
+    for text, side in zip(square.set_xticklabels(ticks), ("left", "right"), strict=True):
+        text.set_ha(side)
+    square.set_yticklabels(ticks)
+    square.tick_params(labelsize=5.5, length=1.5, pad=1)
+    square.spines[:].set(linewidth=0.5, color=ink())
+    square.set_ylabel(labels[0], fontsize=6, labelpad=0)
+    square.set_xlabel(labels[1], fontsize=6, labelpad=0)

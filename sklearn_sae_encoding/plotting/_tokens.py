@@ -1,0 +1,141 @@
+"""Tokens of a text, coloured by what a feature makes of them."""
+
+import numpy as np
+
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, on_color
+
+_LINE = 1.75  # height of a line over that of the letters
+_MARKS = {"Ġ": " ", "▁": " ", "Ċ": "⏎", "\n": "⏎"}  # how tokenizers spell a leading space and a line's end
+
+
+def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=None, ax=None):
+    """Draw a text with each token coloured by its value.
+
+    Parameters
+    ----------
+    tokens : sequence of str of shape (n_tokens,)
+        The pieces of the text in order, such as ``[text[a:b] for a, b in activations.offsets[0]]`` or
+        ``activations.tokens[0]``; the marks that tokenizers put for a space are shown as spaces.
+
+    values : array-like of shape (n_tokens,)
+        A value a token, such as a feature's activation or surprisal.
+
+    label : str, default="activation"
+        What the values are.
+
+    vmax : float, default=None
+        Value of the deepest colour. None is the largest absolute value.
+
+    cmap : str, default=None
+        Colour map. None is white to blue, or orange to purple around 0 if there are negative values.
+
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw. None makes a figure as tall as the lines need.
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the numbers of tokens and values differ, or there is none.
+    """
+    tokens, values = [_shown(token) for token in tokens], np.asarray(values, dtype=float)
+    if values.shape != (len(tokens),) or len(tokens) == 0:
+        raise ValueError(f"Expected a value a token: {len(tokens)} tokens, but values of shape {values.shape}.")
+    import matplotlib.pyplot as plt
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=plt.rcParams["font.size"] * 0.9)
+    width = COLUMN_WIDTH if ax is None else ax.figure.get_size_inches()[0] * ax.get_position().width
+    room = width - 0.1
+    tokens, lines = _wrapped(tokens, font, room * 72)
+    if ax is None:
+        height = (lines[-1][0] + 1) * font.get_size() * _LINE / 72
+        # Set by hand: a layout engine would change the width that the lines were broken for.
+        figure = plt.figure(figsize=(width, height + 0.42))
+        ax = figure.add_axes([0.05 / width, 0.38 / (height + 0.42), room / width, height / (height + 0.42)])
+    mappable = _mappable(values, vmax, cmap)
+    _draw_lines(ax, tokens, values, lines, mappable, font)
+    _draw_scale(ax, mappable, label)
+    return ax
+
+
+def _shown(token):
+    token = str(token)
+    for mark, space in _MARKS.items():
+        token = token.replace(mark, space)
+    return token
+
+
+def _widths(tokens, font):
+    """Widths in points. Letters around a token keep its spaces from being cut off."""
+    from matplotlib.textpath import TextToPath
+
+    measure = TextToPath().get_text_width_height_descent
+    around = measure("xx", font, ismath=False)[0]
+    return np.array([measure(f"x{token}x", font, ismath=False)[0] - around for token in tokens])
+
+
+def _wrapped(tokens, font, room):
+    """Break the text into lines: the tokens as drawn, and line, left end and width of each, in points."""
+    line, left, drawn, placed = 0, 0.0, [], []
+    for token, full, bare in zip(
+        tokens, _widths(tokens, font), _widths([token.lstrip(" ") for token in tokens], font), strict=True
+    ):
+        if left > 0 and left + full > room:
+            line, left = line + 1, 0.0
+        if left == 0:  # no space at the start of a line
+            token, full = token.lstrip(" "), bare
+        drawn.append(token)
+        placed.append((line, left, full))
+        left += full
+    return drawn, placed
+
+
+def _mappable(values, vmax, cmap):
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    finite = values[np.isfinite(values)]
+    largest = (np.abs(finite).max(initial=0.0) or 1.0) if vmax is None else vmax
+    negative = finite.min(initial=0.0) < 0
+    return ScalarMappable(
+        Normalize(-largest if negative else 0.0, largest), cmap or ("PuOr_r" if negative else "Blues")
+    )
+
+
+def _draw_lines(ax, tokens, values, lines, mappable, font):
+    from matplotlib.patches import Rectangle
+
+    step = font.get_size() * _LINE
+    inches = ax.figure.get_size_inches() * (ax.get_position().width, ax.get_position().height)
+    ax.set(xlim=(0, inches[0] * 72), ylim=(-max(inches[1] * 72, (lines[-1][0] + 1) * step), 0))
+    ax.set_axis_off()
+    for token, value, (line, left, width) in zip(tokens, values, lines, strict=True):
+        color = mappable.to_rgba(value) if np.isfinite(value) else (0.9, 0.9, 0.9, 1.0)
+        bottom = -(line + 1) * step
+        ax.add_patch(Rectangle((left, bottom + 0.1 * step), width, 0.8 * step, color=color, linewidth=0))
+        # parse_math=False: a dollar sign in a text is a dollar sign.
+        ax.text(
+            left + (width if token.startswith(" ") else 0),
+            bottom + 0.5 * step,
+            token.strip(" "),
+            ha="right" if token.startswith(" ") else "left",
+            va="center_baseline",
+            color=on_color(color),
+            fontproperties=font,
+            parse_math=False,
+        )
+
+
+def _draw_scale(ax, mappable, label):
+    # Points below the text, whatever its height.
+    height = ax.figure.get_size_inches()[1] * ax.get_position().height
+    scale = ax.inset_axes([0.04, -0.16 / height, 0.4, 0.08 / height])
+    bar = ax.figure.colorbar(mappable, cax=scale, orientation="horizontal")
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize="x-small", length=2)
+    bar.ax.locator_params(nbins=4)
+    scale.text(1.05, 0.5, label, transform=scale.transAxes, fontsize="x-small", va="center")

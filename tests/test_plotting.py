@@ -1,0 +1,492 @@
+"""Figures show what the numbers say, and their letters can be read."""
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.cluster.hierarchy import dendrogram, linkage
+
+from sklearn_sae_encoding import plotting
+from sklearn_sae_encoding.plotting import _maps
+from sklearn_sae_encoding.plotting._style import COLORS, on_color, spread
+
+mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+MODELS = ["surprisal", "SAE + surprisal", "dense + surprisal", "shuffled"]
+SETS = ["hard_to_process", "easy_to_process", "abstract", "concrete", "ghost"]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def _voxels(n_participants=8, seed=0):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        [(f"p{p}", name) for p in range(n_participants) for name in SETS for _ in range(12)],
+        columns=["participant", "set"],
+    )
+    for i, model in enumerate(MODELS):
+        table[model] = 0.6 - 0.2 * i + 0.1 * rng.standard_normal(len(table))
+    return table
+
+
+def _volume(seed=0, shape=(8, 9, 7), center=0.3):
+    from nibabel import Nifti1Image
+
+    values = center + 0.2 * np.random.default_rng(seed).standard_normal(shape)
+    affine = np.diag([15.0, 15.0, 15.0, 1.0])
+    affine[:3, 3] = [-55.0, -85.0, -35.0]
+    return Nifti1Image(values.astype(np.float32), affine)
+
+
+def _surface(seed=0):
+    from nilearn.datasets import load_fsaverage_data
+
+    image = load_fsaverage_data(mesh="fsaverage5", mesh_type="inflated", data_type="sulcal")
+    rng = np.random.default_rng(seed)
+    for part in image.data.parts:
+        image.data.parts[part] = 0.3 + 0.2 * rng.standard_normal(10242).astype(np.float32)
+    return image
+
+
+def _transfer(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 4, n)
+    similarity = 0.2 + 0.5 * (groups[:, None] == groups) + 0.05 * rng.standard_normal((n, n))
+    distance = np.clip(1 - np.minimum(similarity, similarity.T), 0, 1)
+    tree = linkage(distance[np.triu_indices(n, 1)], "average", optimal_ordering=True)
+    return similarity, tree, np.array(["IFG", "MFG", "AntTemp", "PostTemp"])[groups]
+
+
+def _region_figure(ax=None):
+    return plotting.plot_region_scores(_voxels(), MODELS, region="set", ax=ax)
+
+
+def _histogram_figure(ax=None):
+    return plotting.plot_score_histogram(_voxels()[MODELS].to_dict("series"), ax=ax)
+
+
+def _scatter_figure(ax=None):
+    table = _voxels()
+    return plotting.plot_score_scatter(table["surprisal"], table["SAE + surprisal"], ax=ax)
+
+
+def _heatmap_figure(ax=None):
+    values = np.random.default_rng(0).random((25, 5))
+    names = [f"{'+-'[i % 2]}sae_{i:05d} people and names" for i in range(25)]
+    return plotting.plot_feature_heatmap(pd.DataFrame(values, names, SETS), fmt=".2f", ax=ax)
+
+
+def _prevalence_figure(ax=None):
+    rng = np.random.default_rng(0)
+    prevalence = np.r_[[4147, 4079, 3311, 3169, 2969, 2800, 2500, 2100], rng.integers(1, 900, 300)]
+    entropy = np.r_[2.99 - 0.03 * rng.random(8), 3 * rng.random(300)]
+    x = np.arange(1, 4376)
+    return plotting.plot_prevalence_entropy(
+        prevalence,
+        entropy,
+        max_entropy=3,
+        max_prevalence=4375,
+        curves={"chance": (x, 3 - 3 / x), "as specific as can be": (x, np.log2(np.maximum(x / 900, 1)))},
+        labels=[f"sae_{i:05d}" for i in range(308)],
+        ax=ax,
+    )
+
+
+def _transfer_figure(ax=None):
+    similarity, tree, groups = _transfer()
+    return plotting.plot_transfer_matrix(similarity, linkage=tree, groups=groups, ax=ax)
+
+
+def _path_figure(ax=None):
+    alphas = np.geomspace(1, 0.01, 30)
+    errors = 1 - 0.1 * np.random.default_rng(0).random((30, 5))
+    return plotting.plot_regularization_path(alphas, errors, chosen=alphas[12], axes=ax)
+
+
+def _path_with_weights_figure():
+    alphas = np.geomspace(1, 0.01, 30)
+    weights = np.maximum(np.linspace(-1, 1, 30)[:, None], 0) * [1.0, 0.99, 0.98, -0.5, 0.1, 0.0]
+    names = [f"sae_{i:05d}" for i in range(6)]
+    return plotting.plot_regularization_path(alphas, np.ones((30, 5)), coefs=weights, names=names)[0]
+
+
+def _tokens_figure(ax=None):
+    tokens = [
+        "The",
+        "Ġchef",
+        "Ġquick",
+        "ly",
+        "Ġsimmered",
+        "Ġthe",
+        "Ġrich",
+        "Ġtomato",
+        "Ġsauce",
+        "Ġfor",
+        "Ġ$",
+        "5",
+        "Ġwhile",
+        "Ġhis",
+        "Ġassistant",
+        "Ġslept",
+        ".",
+    ]
+    return plotting.plot_token_heatmap(tokens, np.random.default_rng(0).random(len(tokens)), ax=ax)
+
+
+def _score_map_figure(ax=None):
+    return plotting.plot_score_map(_volume(), ax=ax)
+
+
+def _difference_map_figure(ax=None):
+    return plotting.plot_difference_map(_volume(), _volume(1), threshold=0.2, ax=ax)
+
+
+def _two_color_figure(ax=None):
+    return plotting.plot_surprisal_content_map(_volume(), _volume(1), ax=ax)
+
+
+def _surface_figure(ax=None):
+    return plotting.plot_score_map(_surface(), ax=ax)
+
+
+FIGURES = [
+    _region_figure,
+    _histogram_figure,
+    _scatter_figure,
+    _heatmap_figure,
+    _prevalence_figure,
+    _transfer_figure,
+    _path_figure,
+    _tokens_figure,
+    _score_map_figure,
+    _difference_map_figure,
+    _two_color_figure,
+    _surface_figure,
+]
+
+
+def _letters(figure):
+    """Every piece of text that is drawn, with its box in pixels."""
+    renderer = figure.canvas.get_renderer()
+    texts = itertools.chain.from_iterable(_texts(ax) for ax in figure.findobj(mpl.axes.Axes))
+    drawn = [text for text in texts if text.get_visible() and text.get_text().strip()]
+    # An annotation's own extent includes its line.
+    return [(text.get_text(), mpl.text.Text.get_window_extent(text, renderer)) for text in drawn]
+
+
+def _texts(ax):
+    legend = [] if ax.get_legend() is None else ax.get_legend().get_texts()
+    ticks = []
+    if ax.axison:
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks += [label for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels()) if low <= at <= high]  # noqa: B905
+            ticks.append(axis.label)
+    return [*ax.texts, *legend, *ticks]
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, _path_with_weights_figure], ids=lambda f: f.__name__)
+def test_at_column_width_all_letters_are_inside_and_none_overlap(draw):
+    figure = draw().figure
+    assert figure.get_size_inches()[0] == 3.5
+    figure.canvas.draw()
+    letters = _letters(figure)
+    assert letters
+    page = figure.bbox.padded(1)
+    outside = [text for text, box in letters if not (page.contains(*box.min) and page.contains(*box.max))]
+    assert not outside
+    # The box of a slanted text is larger than the text.
+    slanted = {text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_rotation() % 90}
+    overlapping = [
+        (a, b)
+        for (a, first), (b, second) in itertools.combinations([pair for pair in letters if pair[0] not in slanted], 2)
+        if first.padded(-1.5).overlaps(second.padded(-1.5))
+    ]
+    assert not overlapping
+
+
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda f: f.__name__)
+def test_axes_that_are_given_are_drawn_into_and_returned(draw):
+    figure, axes = plt.subplots(2, figsize=(6, 6))
+    assert draw(axes[1]) is axes[1]
+    assert not axes[0].has_data()
+    assert plt.get_fignums() == [figure.number]
+    figure.canvas.draw()
+    boxes = [box for _, box in _letters(figure) if box.y1 < axes[0].get_window_extent().y0 - 25]
+    assert boxes
+
+
+def test_bars_are_means_of_participant_means_and_lines_their_standard_errors():
+    table = _voxels()
+    table = pd.concat([table, table[table["participant"] == "p0"]])  # more voxels must not count for more
+    ax = plotting.plot_region_scores(table, MODELS, region="set")
+    means = table.groupby(["set", "participant"], sort=False)[MODELS].mean()
+    heights = [bar.get_height() for container in ax.containers for bar in getattr(container, "patches", [])]
+    np.testing.assert_allclose(heights, means.groupby("set", sort=False).mean().to_numpy().T.ravel())
+    lines = [c.get_segments()[0] for c in ax.collections if isinstance(c, mpl.collections.LineCollection)]
+    lengths = [(segment[1, 1] - segment[0, 1]) / 2 for segment in lines]
+    sems = means.groupby("set", sort=False).agg(stats.sem).to_numpy().T.ravel()
+    np.testing.assert_allclose(lengths, sems)
+
+
+def test_each_participant_is_a_point_and_missing_ones_are_none():
+    table = _voxels()
+    table.loc[(table["participant"] == "p3") & (table["set"] == "ghost"), MODELS] = np.nan
+    ax = plotting.plot_region_scores(table, "shuffled", region="set")
+    points = [c.get_offsets() for c in ax.collections if isinstance(c, mpl.collections.PathCollection)]
+    assert [len(p) for p in points] == [8, 8, 8, 8, 7]
+    expected = table.groupby(["set", "participant"], sort=False)["shuffled"].mean()["abstract"]
+    np.testing.assert_allclose(points[2][:, 1], expected)
+
+
+def test_a_column_that_is_not_in_the_table_is_named():
+    with pytest.raises(ValueError, match=r"no column \['ridge'\]"):
+        plotting.plot_region_scores(_voxels(), ["ridge"], region="set")
+
+
+def test_more_models_than_colours_are_refused_unless_colours_come_with_them():
+    table = _voxels().assign(**{f"m{i}": 0.1 for i in range(9)})
+    names = [f"m{i}" for i in range(9)]
+    with pytest.raises(ValueError, match="at most 8 models apart"):
+        plotting.plot_region_scores(table, names, region="set")
+    plotting.plot_region_scores(table, names, region="set", colors=["red"] * 9)
+
+
+def test_a_histogram_counts_every_finite_voxel():
+    scores = np.r_[np.random.default_rng(0).normal(0.3, 0.1, 997), np.nan, 40.0, -40.0]
+    ax = plotting.plot_score_histogram(scores)
+    assert ax.patches[0].get_data().values.sum() == 999
+    assert ax.get_xlim()[1] < 5  # one wild voxel doesn't flatten the rest
+
+
+def test_scores_that_are_all_nan_cannot_be_shown():
+    with pytest.raises(ValueError, match="no finite score to show of 'ridge'"):
+        plotting.plot_score_histogram({"ridge": [np.nan, np.nan]})
+
+
+def test_a_scatter_leaves_out_voxels_without_both_values():
+    ax = plotting.plot_score_scatter([0.1, np.nan, 0.3], [0.2, 0.3, np.nan])
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), [[0.1, 0.2]])
+    with pytest.raises(ValueError, match="no voxel with both"):
+        plotting.plot_score_scatter([np.nan], [0.1])
+    with pytest.raises(ValueError, match="3 on x and 2 on y"):
+        plotting.plot_score_scatter([1, 2, 3], [1, 2])
+
+
+def test_a_scatter_of_many_voxels_counts_them_all():
+    rng = np.random.default_rng(0)
+    ax = plotting.plot_score_scatter(rng.random(5000), rng.random(5000))
+    assert ax.collections[0].get_array().sum() == 5000
+
+
+def test_a_heat_map_shows_the_rows_of_largest_sum_first():
+    table = pd.DataFrame([[0.1, 0.1], [-0.9, -0.9], [0.5, 0.2]], ["a", "b", "c"], ["x", "y"])
+    ax = plotting.plot_feature_heatmap(table, n_features=2)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "c"]
+    np.testing.assert_allclose(ax.collections[0].get_array(), [[-0.9, -0.9], [0.5, 0.2]])
+    assert ax.collections[0].norm.vmin == -ax.collections[0].norm.vmax  # negative values: zero is the middle
+
+
+def test_numbers_in_cells_contrast_with_their_colour():
+    assert on_color((1, 1, 0.6, 1)) == "black"
+    assert on_color((0.1, 0.0, 0.3, 1)) == "white"
+
+
+def test_an_empty_table_is_refused():
+    with pytest.raises(ValueError, match="no row or no column"):
+        plotting.plot_feature_heatmap(pd.DataFrame())
+
+
+def test_the_most_prevalent_features_are_named_at_their_points():
+    ax = plotting.plot_prevalence_entropy([5, 50, 500], [0.5, 1.0, 2.0], labels=["a", "b", "c"], n_labels=2)
+    assert {(t.get_text(), tuple(t.xy)) for t in ax.texts} == {("c", (500, 2.0)), ("b", (50, 1.0))}
+    with pytest.raises(ValueError, match=r"got shapes \(2,\) and \(3,\)"):
+        plotting.plot_prevalence_entropy([1, 2], [1, 2, 3])
+
+
+def test_a_transfer_matrix_and_its_tree_follow_the_leaves_of_the_linkage():
+    similarity, tree, _ = _transfer()
+    ax = plotting.plot_transfer_matrix(similarity, linkage=tree)
+    expected = dendrogram(tree, no_plot=True)
+    order = expected["leaves"]
+    np.testing.assert_array_equal(ax.images[0].get_array(), similarity[np.ix_(order, order)])
+    forks = ax.child_axes[0].collections[0].get_segments()
+    # scipy puts leaves at 5, 15, 25, ...
+    drawn = sorted((fork[1, 0], fork[0, 1], fork[3, 1]) for fork in forks)
+    known = sorted(
+        (d[1], (i[0] - 5) / 10, (i[3] - 5) / 10) for i, d in zip(expected["icoord"], expected["dcoord"], strict=True)
+    )
+    np.testing.assert_allclose(np.array(drawn)[:, 0], np.array(known)[:, 0])
+    np.testing.assert_allclose(np.sort(np.array(drawn)[:, 1:]), np.sort(np.array(known)[:, 1:]))
+
+
+def test_a_chain_of_thousands_of_merges_is_drawn():
+    n = 3000
+    chain = np.c_[np.r_[0, np.arange(n, 2 * n - 2)], np.arange(1, n), np.linspace(0.1, 1, n - 1), np.arange(2, n + 1)]
+    ax = plotting.plot_transfer_matrix(np.zeros((n, n)), linkage=chain)
+    assert len(ax.child_axes[0].collections[0].get_segments()) == n - 1
+
+
+def test_clusters_are_outlined_where_their_voxels_stand():
+    ax = plotting.plot_transfer_matrix(np.zeros((6, 6)), clusters=[-1, 0, 0, 0, -1, 1])
+    boxes = [(p.get_x(), p.get_width()) for p in ax.patches]
+    assert boxes == [(0.5, 3), (0.5, 3)]  # black below white; a single voxel needs no box
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"similarity": np.zeros((3, 2))}, r"square matrix .* shape \(3, 2\)"),
+        ({"similarity": np.zeros((3, 3)), "groups": ["a"]}, r"groups must hold one label a voxel, \(3,\)"),
+        ({"similarity": np.zeros((3, 3)), "clusters": [0]}, "clusters must hold one label"),
+        ({"similarity": np.zeros((3, 3)), "linkage": np.zeros((1, 4))}, r"has the shape \(2, 4\), got \(1, 4\)"),
+    ],
+)
+def test_a_transfer_matrix_of_other_shapes_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_transfer_matrix(**arguments)
+
+
+def test_a_path_runs_from_the_largest_penalty_and_its_band_is_a_standard_error():
+    alphas = np.array([0.01, 1.0, 0.1])
+    errors = np.random.default_rng(0).random((3, 5))
+    ax = plotting.plot_regularization_path(alphas, errors)
+    assert ax.get_xlim() == (1.0, 0.01)
+    vertices = ax.collections[0].get_paths()[0].vertices
+    for alpha, row in zip(alphas, errors, strict=True):
+        band = vertices[np.isclose(vertices[:, 0], alpha), 1]
+        np.testing.assert_allclose([band.min(), band.max()], row.mean() + np.array([-1, 1]) * stats.sem(row))
+
+
+def test_a_path_names_the_largest_weights_only():
+    alphas = np.array([1.0, 0.1])
+    coefs = np.array([[0, 0, 0, 0.0], [0.1, -2.0, 1.0, 0.0]])
+    _, ax = plotting.plot_regularization_path(alphas, np.ones(2), coefs=coefs, names=list("abcd"), n_labels=2)
+    assert [t.get_text() for t in ax.texts] == ["b", "c"]
+
+
+def test_a_path_of_other_lengths_or_axes_is_refused():
+    with pytest.raises(ValueError, match="2 alphas, 3 rows of errors"):
+        plotting.plot_regularization_path([1, 0.1], np.ones((3, 5)))
+    with pytest.raises(ValueError, match="2 axes, with coefs, got 1"):
+        plotting.plot_regularization_path([1, 0.1], np.ones(2), coefs=np.ones((2, 1)), axes=plt.subplots()[1])
+
+
+def test_tokens_stand_side_by_side_in_lines_and_show_the_text():
+    tokens = ["Ġshe", "Ġ$x", "$", "Ċ", *["Ġword"] * 30]
+    values = np.linspace(0, 1, len(tokens))
+    ax = plotting.plot_token_heatmap(tokens, values)
+    patches = [(p.get_x(), p.get_y(), p.get_width()) for p in ax.patches]
+    assert len(patches) == len(tokens)
+    for (x, y, width), (next_x, next_y, _) in itertools.pairwise(patches):
+        assert (next_x == pytest.approx(x + width) and next_y == y) or (next_x == 0 and next_y < y)
+    assert max(x + width for x, _, width in patches) <= ax.get_xlim()[1] + 0.5
+    assert [t.get_text() for t in ax.texts[:4]] == ["she", "$x", "$", "⏎"]
+    blueness = [p.get_facecolor()[2] - p.get_facecolor()[0] for p in ax.patches[:20]]
+    assert blueness == sorted(blueness)
+
+
+def test_tokens_and_values_must_be_as_many():
+    with pytest.raises(ValueError, match=r"2 tokens, but values of shape \(3,\)"):
+        plotting.plot_token_heatmap(["a", "b"], [1, 2, 3])
+    with pytest.raises(ValueError, match="0 tokens"):
+        plotting.plot_token_heatmap([], [])
+
+
+def test_two_colours_say_how_much_of_each():
+    table = _maps._two_color_table()[1:].reshape(_maps._LEVELS, _maps._LEVELS, 3)
+    red, blue = table[..., 0], table[..., 2]
+    assert np.all(np.diff(blue[:, 0]) < 0)  # more surprisal: less blue, towards orange
+    assert np.all(np.diff(red[0]) < 0)  # more content: less red, towards blue
+    luminance = table @ (0.2126, 0.7152, 0.0722)
+    assert luminance[-1, -1] == luminance.min()
+    assert luminance[0, 0] == luminance.max()
+    # Told apart without the green receptors' help too: orange and blue differ in blue and in red.
+    assert red[-1, 0] - red[0, -1] > 0.5
+    assert blue[0, -1] - blue[-1, 0] > 0.5
+
+
+def test_two_colour_codes_hide_what_is_below_the_threshold_and_rise_with_the_values():
+    surprisal, content = np.array([0.0, 0.5, 0.0, 9.0, np.nan]), np.array([0.05, 0.0, 0.5, 9.0, 0.5])
+    codes = _maps._two_color_codes(surprisal, content, threshold=0.1, vmax=1.0)
+    half, last = _maps._LEVELS // 2, _maps._LEVELS - 1
+    expected = [0, 1.5 + half * _maps._LEVELS, 1.5 + half, 1.5 + last * _maps._LEVELS + last, 1.5 + half]
+    np.testing.assert_array_equal(codes, expected)
+
+
+def test_a_difference_map_shows_no_difference_below_the_threshold(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("nilearn.plotting.plot_stat_map", lambda image, **options: drawn.update(options, image=image))
+    first, second = _volume(0), _volume(1)
+    plotting.plot_difference_map(first, second, threshold=0.25, annotate=False)
+    np.testing.assert_allclose(drawn["image"].get_fdata(), first.get_fdata() - second.get_fdata(), atol=1e-6)
+    assert drawn["threshold"] == 0.25
+    assert drawn["vmin"] == -drawn["vmax"]
+
+
+def test_a_score_map_hides_nan_and_what_is_not_above_the_threshold(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr("nilearn.plotting.plot_stat_map", lambda image, **options: drawn.update(options, image=image))
+    image = _volume()
+    image.get_fdata()[0] = np.nan
+    plotting.plot_score_map(image, threshold=0.3, annotate=False)
+    shown = drawn["image"].get_fdata()
+    np.testing.assert_array_equal(shown > 0, image.get_fdata() > 0.3)
+    assert not np.isnan(shown).any()
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plotting.plot_score_map(_volume(center=-5.0)), "No score lies above the threshold of 0"),
+        (lambda: plotting.plot_difference_map(_volume(), _volume(), threshold=0.1), "No difference reaches"),
+        (lambda: plotting.plot_surprisal_content_map(_volume(), _volume(), threshold=9.0), "No voxel lies above"),
+        (lambda: plotting.plot_difference_map(_volume(), _volume(shape=(3, 3, 3)), threshold=0.1), "shapes are"),
+        (lambda: plotting.plot_difference_map(_volume(), _surface(), threshold=0.1), "one of each"),
+        (lambda: plotting.plot_score_map(_volume(shape=(3, 3, 3, 2))), r"3-D image, got shape \(3, 3, 3, 2\)"),
+    ],
+)
+def test_maps_that_cannot_be_drawn_say_why(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_maps_of_other_affines_are_refused():
+    from nibabel import Nifti1Image
+
+    moved = Nifti1Image(_volume(1).get_fdata(), np.eye(4))
+    with pytest.raises(ValueError, match="affines differ"):
+        plotting.plot_difference_map(_volume(), moved, threshold=0.1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
+def test_labels_that_are_spread_keep_their_order_distance_and_bounds(positions, gap):
+    moved = spread(positions, gap, 0.0, 1.0)
+    order = np.argsort(positions, kind="stable")
+    possible = min(gap, 1.0 / max(len(positions) - 1, 1))
+    assert np.all(np.diff(moved[order]) >= possible - 1e-9)
+    assert moved.min() >= -1e-9
+    assert moved.max() <= 1 + 1e-9
+
+
+def test_the_palette_is_told_apart_by_colour_blind_readers():
+    # Viénot, Brettel and Mollon (1999): what protanopes and deuteranopes see, in linear RGB.
+    protan = np.array([[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]])
+    deutan = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
+    rgb = np.array([mpl.colors.to_rgb(color) for color in COLORS])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    for seen_by in (np.eye(3), protan, deutan):
+        seen = np.clip(linear @ seen_by.T, 0, 1) ** (1 / 2.2)
+        apart = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(len(COLORS), 1)]
+        assert apart.min() > 0.1
