@@ -4,9 +4,16 @@ from sklearn_sae_encoding.metrics._ceilings import (
     ncsnr_from_repeats,
     noise_ceiling,
     noise_ceiling_from_repeats,
+    split_half_noise_ceiling,
 )
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import VoxelScores, cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._permutation import (
+    VoxelPermutationTest,
+    adjust_p_values,
+    permutation_p_values,
+    permutation_test_voxel_scores,
+)
 from sklearn_sae_encoding.metrics._recovery import SupportRecovery, support_recovery
 from sklearn_sae_encoding.metrics._scores import (
     fisher_mean,
@@ -14,18 +21,25 @@ from sklearn_sae_encoding.metrics._scores import (
     voxelwise_pearson,
     voxelwise_r2,
 )
+from sklearn_sae_encoding.metrics._table import voxel_score_table
 
 __all__ = [
     "SupportRecovery",
+    "VoxelPermutationTest",
     "VoxelScores",
+    "adjust_p_values",
     "cross_val_voxel_scores",
     "fisher_mean",
     "ncsnr_from_repeats",
     "noise_ceiling",
     "noise_ceiling_from_repeats",
     "normalize_scores",
+    "permutation_p_values",
+    "permutation_test_voxel_scores",
     "shuffle_responses",
+    "split_half_noise_ceiling",
     "support_recovery",
+    "voxel_score_table",
     "voxelwise_pearson",
     "voxelwise_r2",
 ]

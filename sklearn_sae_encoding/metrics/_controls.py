@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding.metrics._scores import BLOCK
+
 
 def shuffle_responses(Y, random_state=None, *, voxel_groups=None, groups=None):
     """Permute the rows of the responses, a fresh permutation for every voxel.
@@ -48,8 +50,7 @@ def shuffle_responses(Y, random_state=None, *, voxel_groups=None, groups=None):
     rng = np.random.default_rng(check_random_state(random_state).randint(2**32, size=4, dtype=np.uint64))
     shuffled = np.empty_like(columns)
     for label in range(rows.max(initial=0) + 1):
-        among = np.flatnonzero(rows == label)
-        shuffled[among] = _permuted(columns[among], voxels, rng)
+        _shuffle_among(np.flatnonzero(rows == label), columns, shuffled, voxels, rng)
     return shuffled.reshape(Y.shape)
 
 
@@ -63,8 +64,14 @@ def _labels(labels, n, name, unit):
     return np.unique(labels, return_inverse=True)[1]
 
 
-def _permuted(columns, voxels, rng):
-    if voxels is None:
-        return rng.permuted(columns, axis=0)
-    permutations = np.array([rng.permutation(len(columns)) for _ in range(voxels.max(initial=0) + 1)])
-    return np.take_along_axis(columns, permutations[voxels].T, axis=0)
+def _shuffle_among(among, columns, shuffled, voxels, rng):
+    """Permute the rows ``among``, a block of voxels at a time: no second copy of the responses."""
+    if voxels is not None:
+        permutations = np.array([rng.permutation(len(among)) for _ in range(voxels.max(initial=0) + 1)])
+    for start in range(0, columns.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        values = columns[among, block]
+        if voxels is None:
+            shuffled[among, block] = rng.permuted(values, axis=0)
+        else:
+            shuffled[among, block] = np.take_along_axis(values, permutations[voxels[block]].T, axis=0)

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Voxels handled at once: 200 texts of them take 3 MB, so that 100,000 voxels need no second copy of the responses.
-_BLOCK = 2048
+BLOCK = 2048
 
 # Rounding may put a correlation this far outside [-1, 1]; further out, something else is wrong.
 _ROUNDING = 1e-6
@@ -161,8 +161,8 @@ def _check_pair(Y_true, Y_pred):
 
 def _in_blocks(score, Y_true, Y_pred):
     scores = np.empty(Y_true.shape[1])
-    for start in range(0, len(scores), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for start in range(0, len(scores), BLOCK):
+        block = slice(start, start + BLOCK)
         scores[block] = score(Y_true[:, block], Y_pred[:, block])
     return scores
 

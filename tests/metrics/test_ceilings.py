@@ -1,14 +1,18 @@
 """Noise ceilings against their definition, spelled out, and against simulated truth."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_sae_encoding.metrics import (
+    _ceilings,
     ncsnr_from_repeats,
     noise_ceiling,
     noise_ceiling_from_repeats,
+    split_half_noise_ceiling,
     voxelwise_pearson,
 )
 
@@ -122,3 +126,61 @@ def test_impossible_ratios_and_repeats_are_refused():
         noise_ceiling([-0.1, 0.2], 3)
     with pytest.raises(ValueError, match="n_repeats must be positive, got 0"):
         noise_ceiling(0.2, 0)
+
+
+# Split halves
+
+
+def test_halves_of_one_size_give_spearman_and_brown():
+    _, repeats = _simulate([0.3, 1.0], n_repeats=2, n_samples=50, seed=1)
+    r = voxelwise_pearson(*repeats)
+    np.testing.assert_allclose(split_half_noise_ceiling(repeats), np.sqrt(2 * r / (1 + r)))
+
+
+@pytest.mark.parametrize("n_repeats", [2, 3, 4, 5, 12])
+def test_split_halves_find_the_ceiling_whatever_the_number_of_repeats(n_repeats):
+    _, repeats = _simulate([0.4, 1.0], n_repeats=n_repeats, n_samples=20_000)
+    ceiling = split_half_noise_ceiling(repeats, random_state=0)
+    np.testing.assert_allclose(ceiling, noise_ceiling([0.4, 1.0], n_repeats), atol=0.02)
+    np.testing.assert_allclose(ceiling, noise_ceiling_from_repeats(repeats), atol=0.02)
+
+
+@pytest.mark.parametrize(("n_repeats", "n_splits"), [(2, 1), (3, 3), (4, 3), (5, 10), (6, 10), (12, 50)])
+def test_every_split_is_taken_once_where_there_are_few(n_repeats, n_splits):
+    halves = _ceilings._halves(n_repeats, 50, np.random.RandomState(0))
+    assert len(halves) == n_splits
+    for first, second in halves:
+        assert sorted([*first, *second]) == list(range(n_repeats))
+        assert len(first) == n_repeats // 2
+    if n_splits < 50:
+        assert len({frozenset([frozenset(first), frozenset(second)]) for first, second in halves}) == n_splits
+
+
+def test_halves_that_agree_have_ceiling_one_and_halves_that_disagree_zero():
+    Y = np.random.default_rng(0).normal(size=(30, 1))
+    np.testing.assert_allclose(split_half_noise_ceiling(np.stack([Y, Y, Y])), [1.0])
+    np.testing.assert_array_equal(split_half_noise_ceiling(np.stack([Y, -Y])), [0.0])
+
+
+def test_a_constant_half_has_no_split_half_ceiling():
+    repeats = np.random.default_rng(0).normal(size=(2, 30, 2))
+    repeats[0, :, 1] = 0.1
+    assert np.isnan(split_half_noise_ceiling(repeats)).tolist() == [False, True]
+
+
+def test_halves_need_all_repeats():
+    repeats = np.random.default_rng(0).normal(size=(2, 30, 2))
+    repeats[0, 3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"got a NaN\. Use noise_ceiling_from_repeats"):
+        split_half_noise_ceiling(repeats)
+    with pytest.raises(ValueError, match="at least 2 repeats"):
+        split_half_noise_ceiling(repeats[:1])
+
+
+def test_no_large_copy_is_made_of_many_voxels():
+    repeats = np.random.default_rng(0).normal(size=(3, 100, 20_000)).astype(np.float32)
+    tracemalloc.start()
+    noise_ceiling_from_repeats(repeats)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < repeats.nbytes

@@ -1,5 +1,7 @@
 """Shuffled responses keep what they should and lose what they should."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,3 +81,13 @@ def test_labels_that_do_not_fit_are_refused():
         shuffle_responses(np.zeros((4, 2)), voxel_groups=[0, 1, 1, 0])
     with pytest.raises(ValueError, match=r"shape \(n_samples, n_voxels\), got \(2, 2, 2\)"):
         shuffle_responses(np.zeros((2, 2, 2)))
+
+
+@pytest.mark.parametrize("voxel_groups", [None, np.arange(20_000) % 8])
+def test_shuffling_many_voxels_copies_them_once(voxel_groups):
+    Y = np.random.default_rng(0).normal(size=(100, 20_000))
+    tracemalloc.start()
+    shuffle_responses(Y, 0, voxel_groups=voxel_groups)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * Y.nbytes

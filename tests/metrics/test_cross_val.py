@@ -1,5 +1,6 @@
 """Cross-validated voxel scores against scikit-learn's own parts."""
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,7 +117,8 @@ def test_parallel_jobs_change_nothing(data, metric):
     X, Y = data
     models = {"ridge": Ridge(), "mean": DummyRegressor()}
     alone = cross_val_voxel_scores(models, X, Y, metric=metric)
-    together = cross_val_voxel_scores(models, X, Y, metric=metric, n_jobs=2)
+    with joblib.parallel_config(backend="threading"):
+        together = cross_val_voxel_scores(models, X, Y, metric=metric, n_jobs=2)
     for name in models:
         np.testing.assert_array_equal(alone[name].fold_scores, together[name].fold_scores)
 

@@ -1,5 +1,7 @@
 """Voxelwise scores against scipy and scikit-learn."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,3 +156,13 @@ def test_ceilings_that_do_not_fit_are_refused():
         normalize_scores([0.1, 0.2], [0.5, 0.5, 0.5])
     with pytest.raises(ValueError, match=r"cannot be negative, got -0.5 for voxel 1"):
         normalize_scores([0.1, 0.2], [0.5, -0.5])
+
+
+@pytest.mark.parametrize("score", [voxelwise_pearson, voxelwise_r2])
+def test_no_large_copy_is_made_of_many_voxels(score):
+    Y_true, Y_pred = _pair(100, 50_000)
+    tracemalloc.start()
+    score(Y_true, Y_pred)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * Y_true.nbytes

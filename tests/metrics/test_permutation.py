@@ -1,0 +1,143 @@
+"""Permutation p-values and the false discovery rate: calibrated, and equal to their definitions."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold, KFold, permutation_test_score
+
+from sklearn_sae_encoding.metrics import (
+    adjust_p_values,
+    cross_val_voxel_scores,
+    permutation_p_values,
+    permutation_test_voxel_scores,
+    shuffle_responses,
+)
+
+CV = KFold(5, shuffle=True, random_state=19)
+
+
+def _data(n_voxels, n_related=0, n_samples=100, seed=0):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(n_samples, 10)), rng.normal(size=(n_samples, n_voxels))
+    Y[:, :n_related] += X @ rng.normal(scale=0.3, size=(10, n_related))
+    return X, Y
+
+
+def test_p_values_equal_their_definition():
+    rng = np.random.default_rng(0)
+    scores, null = rng.normal(size=4), rng.normal(size=(9, 4)).round(1)
+    null[2, 1] = scores[1]  # a tie counts against the voxel
+    own = [(1 + sum(n >= s for n in null[:, v])) / 10 for v, s in enumerate(scores)]
+    np.testing.assert_allclose(permutation_p_values(scores, null), own)
+    pooled = [(1 + (null >= s).sum()) / (1 + null.size) for s in scores]
+    np.testing.assert_allclose(permutation_p_values(scores, null, pool=True), pooled)
+    labels = np.array(["a", "b", "a", "b"])
+    grouped = [(1 + (null[:, labels == k] >= s).sum()) / 19 for s, k in zip(scores, labels, strict=True)]
+    np.testing.assert_allclose(permutation_p_values(scores, null, pool=labels), grouped)
+
+
+def test_scores_and_null_scores_that_are_nan_are_left_out():
+    null = np.array([[0.1, np.nan, 0.3], [0.2, np.nan, np.nan]])
+    np.testing.assert_allclose(permutation_p_values([np.nan, 0.5, 0.2], null), [np.nan, np.nan, 1.0])
+    np.testing.assert_allclose(permutation_p_values([np.nan, 0.5, 0.2], null, pool=True), [np.nan, 0.25, 0.75])
+
+
+def test_adjusted_p_values_are_scipys_and_nan_does_not_count():
+    p = np.array([0.01, np.nan, 0.04, 0.03, 0.5])
+    for method in ("bh", "by"):
+        adjusted = adjust_p_values(p, method)
+        assert np.isnan(adjusted[1])
+        np.testing.assert_array_equal(
+            np.delete(adjusted, 1), stats.false_discovery_control(np.delete(p, 1), method=method)
+        )
+    assert np.isnan(adjust_p_values([np.nan])).all()
+
+
+def test_one_voxel_has_about_the_p_value_of_scikit_learn():
+    X, Y = _data(1, n_samples=60, seed=8)
+    test = permutation_test_voxel_scores(Ridge(), X, Y, cv=CV, metric="r2", n_permutations=100, random_state=0)
+    score, _, p_value = permutation_test_score(Ridge(), X, Y[:, 0], cv=CV, n_permutations=100, random_state=0)
+    np.testing.assert_allclose(test.scores, [score])
+    assert test.p_values[0] == pytest.approx(p_value, abs=0.12)
+
+
+def test_null_scores_are_the_scores_of_shuffled_responses_on_the_same_folds():
+    X, Y = _data(3)
+    test = permutation_test_voxel_scores(Ridge(), X, Y, cv=KFold(4, shuffle=True), n_permutations=2, random_state=5)
+    again = permutation_test_voxel_scores(Ridge(), X, Y, cv=CV, n_permutations=2, random_state=5)
+    rng = np.random.RandomState(5)
+    expected = [cross_val_voxel_scores(Ridge(), X, shuffle_responses(Y, rng), cv=CV).scores for _ in range(2)]
+    np.testing.assert_allclose(again.null_scores, expected)
+    np.testing.assert_allclose(again.scores, cross_val_voxel_scores(Ridge(), X, Y, cv=CV).scores)
+    assert test.null_scores.shape == (2, 3)
+
+
+@pytest.mark.parametrize("pool", [None, True])
+def test_unrelated_voxels_are_significant_at_the_nominal_rate(pool):
+    X, Y = _data(2000)
+    test = permutation_test_voxel_scores(Ridge(), X, Y, cv=CV, n_permutations=39, pool=pool, random_state=0)
+    for level in (0.05, 0.1, 0.5):
+        # three standard errors of a rate over 2,000 voxels, widened because voxels share the texts
+        margin = 4 * np.sqrt(level * (1 - level) / 2000)
+        assert np.mean(test.p_values <= level) == pytest.approx(level, abs=margin)
+
+
+def test_permuting_held_out_responses_without_refitting_would_not_be_calibrated():
+    # Why the test refits: scores of folds that share training samples go up and down together.
+    X, Y = _data(1000)
+    measured = cross_val_voxel_scores(Ridge(), X, Y, cv=CV, return_predictions=True)
+
+    class Fitted:  # what was predicted for a text, whatever the responses
+        def __sklearn_clone__(self):
+            return self
+
+        def fit(self, rows, Y):
+            return self
+
+        def predict(self, rows):
+            return measured.predictions[rows]
+
+    rows = np.arange(len(X))
+    folds = np.concatenate([np.full(len(test), i) for i, (_, test) in enumerate(measured.splits)])
+    fold_of_row = folds[np.argsort(np.concatenate([test for _, test in measured.splits]))]
+    rng = np.random.RandomState(0)
+    null = [
+        cross_val_voxel_scores(Fitted(), rows, shuffle_responses(Y, rng, groups=fold_of_row), cv=measured.splits).scores
+        for _ in range(39)
+    ]
+    assert np.mean(permutation_p_values(measured.scores, null) <= 0.05) > 0.09
+
+
+def test_false_discoveries_stay_at_the_nominal_share():
+    X, Y = _data(1000, n_related=300)
+    test = permutation_test_voxel_scores(Ridge(), X, Y, cv=CV, n_permutations=20, pool=True, random_state=0)
+    discovered = test.adjusted_p_values <= 0.1
+    assert np.mean(discovered[:300]) > 0.8
+    assert np.sum(discovered[300:]) / np.sum(discovered) < 0.13
+
+
+def test_shuffling_stays_within_runs_and_folds_may_be_grouped():
+    X, Y = _data(2, n_samples=40)
+    runs = np.repeat(np.arange(4), 10)
+    Y += 100 * runs[:, None]  # runs differ: shuffled across runs, the responses would not be exchangeable
+    test = permutation_test_voxel_scores(
+        Ridge(), X, Y, cv=GroupKFold(4), groups=runs, shuffle_within=runs, n_permutations=19, random_state=0
+    )
+    assert np.abs(test.null_scores).max() < 0.9
+
+
+def test_progress_is_shown_where_asked_for(capsys):
+    X, Y = _data(2)
+    permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=2, verbose=1)
+    assert "Permutation 2 of 2" in capsys.readouterr().out
+
+
+def test_bad_input_is_explained():
+    X, Y = _data(2)
+    with pytest.raises(ValueError, match="n_permutations must be at least 1, got 0"):
+        permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=0)
+    with pytest.raises(ValueError, match=r"one label a voxel, \(2,\), got shape \(3,\)"):
+        permutation_p_values([0.1, 0.2], np.zeros((5, 2)), pool=[0, 1, 1])
+    with pytest.raises(ValueError, match=r"\(n_permutations, n_voxels\), got \(2,\) and \(5, 3\)"):
+        permutation_p_values([0.1, 0.2], np.zeros((5, 3)))
