@@ -1,0 +1,424 @@
+"""Images to targets, and maps back: any regressor on the voxels of any nilearn masker."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.validation import _num_samples, check_array, check_is_fitted
+
+from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows
+from sklearn_sae_encoding._images.rows import ImageRows, is_images
+from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
+from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
+
+__all__ = ["ImageRows", "MaskedTargetRegressor"]
+
+_METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
+
+
+class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+    """Regress brain images on features or texts, and give brain images back.
+
+    The images are masked, a few at a time, into one float32 array of one row a sample, and a clone of `regressor` is
+    fitted to it. What the fitted regressor says of each voxel comes back as a map.
+
+    Parameters
+    ----------
+    regressor : estimator
+        Any regressor of many targets, such as :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder` or the whole
+        pipeline of :func:`~sklearn_sae_encoding.pipeline.make_augmented_encoder`. It is cloned.
+
+    masker : nilearn masker
+        Any of nilearn's maskers of volumes or surfaces, for voxels or vertices, labels, maps or spheres. A fitted one
+        is used as it is, also by clones of this estimator; another one is cloned and fitted in ``fit``. It is never
+        changed. A masker that standardizes, detrends, filters or smooths is refused (see Raises).
+
+    Attributes
+    ----------
+    regressor_ : estimator
+        The fitted regressor. Its targets are the voxels that are not `missing_`.
+
+    masker_ : nilearn masker
+        The fitted masker. None if `y` was an array and the masker knows of no mask: then there are no maps.
+
+    n_elements_ : int
+        Number of voxels, vertices or regions of the masker: of values in a map.
+
+    missing_ : ndarray of bool of shape (n_elements_,)
+        Voxels with a value that is not finite in some sample of ``fit``. They are left out of the fit; predictions
+        and maps are NaN there.
+
+    constant_ : ndarray of bool of shape (n_elements_,)
+        Voxels that are the same in all samples of ``fit``. There is nothing to explain in them.
+
+    n_features_in_ : int
+        Number of features, if the regressor tells it.
+
+    feature_names_in_ : ndarray of str
+        Names of the features, if the regressor tells them.
+
+    Raises
+    ------
+    ValueError
+        If images and samples differ in number; images differ in shape or affine among themselves, or from the mask
+        while the masker has no ``target_affine``; the mask is empty; a single 3-D image is given; no voxel is finite;
+        the masker computes something over all samples, training and test alike (``standardize``, ``detrend``,
+        filters), or across the edge of its mask (``smoothing_fwhm``).
+
+    Warns
+    -----
+    UserWarning
+        Says how many voxels are missing or constant, and how many regions were averaged over values that are not
+        finite, which nilearn counts as 0.
+
+    See Also
+    --------
+    ImageRows : Images that scikit-learn can split, for GridSearchCV.
+    sklearn_sae_encoding.metrics.cross_val_voxel_scores : Cross-validated scores; takes images with this estimator.
+
+    Notes
+    -----
+    ``cross_val_voxel_scores(model, X, imgs)`` masks the images once. For ``GridSearchCV(model, grid)`` either do that
+    yourself, ``fit(X, model.mask_targets(imgs))``, or give ``fit(X, ImageRows(imgs))``, which keeps no masked copy but
+    masks the rows of each fold anew. In both cases the masker needs a mask or labels, or to be fitted, if the maps
+    of the folds are to be compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nibabel import Nifti1Image
+    >>> from nilearn.maskers import NiftiMasker
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_sae_encoding.masking import MaskedTargetRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(30, 4))
+    >>> imgs = Nifti1Image(rng.normal(size=(5, 5, 5, 30)).astype("float32"), np.eye(4))
+    >>> mask = Nifti1Image(np.ones((5, 5, 5), dtype="int8"), np.eye(4))
+    >>> model = MaskedTargetRegressor(Ridge(), NiftiMasker(mask)).fit(X, imgs)
+    >>> model.predict(X).shape, model.predict(X, as_image=True).shape, model.coef_img(0).shape
+    ((30, 125), (5, 5, 5, 30), (5, 5, 5))
+    """
+
+    def __init__(self, regressor, masker):
+        self.regressor = regressor
+        self.masker = masker
+
+    def fit(self, X, y, **fit_params):
+        """Mask the images and fit the regressor to them.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            What the regressor takes: features, texts.
+
+        y : images, ImageRows or array-like of shape (n_samples, n_elements) or (n_samples,)
+            One image a sample, in any form that :class:`ImageRows` takes, or responses that are masked already.
+
+        **fit_params : dict
+            Handed to the ``fit`` of the regressor; routed, if metadata routing is enabled.
+
+        Returns
+        -------
+        self : MaskedTargetRegressor
+        """
+        if y is None:
+            raise ValueError("This MaskedTargetRegressor requires y to be passed, but the target y is None.")
+        self.masker_, Y = self._mask(y, None)
+        _check_counts(X, y, Y)
+        self._find_exclusions(Y)
+        params = process_routing(self, "fit", **fit_params).regressor.fit if _routing_enabled() else fit_params
+        self.regressor_ = clone(self.regressor).fit(X, self._kept(Y), **params)
+        return self
+
+    def predict(self, X, as_image=False):
+        """Predict responses.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            What the regressor takes.
+
+        as_image : bool, default=False
+            Whether to give one image with all samples (4-D, or a surface image with one column a sample).
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n_elements_) or (n_samples,), or image
+            NaN in voxels that are missing.
+        """
+        check_is_fitted(self)
+        predicted = np.asarray(self.regressor_.predict(X))
+        # Regressors give a single target as one dimension or two.
+        predicted = self._expanded(predicted.reshape(len(predicted), -1))
+        predicted = predicted[:, 0] if self._is_1d else predicted
+        return self.to_img(predicted) if as_image else predicted
+
+    def score(self, X, y):
+        """Compute the mean over voxels of the coefficient of determination.
+
+        Voxels that are missing, or constant in `y`, don't count.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+
+        y : images, ImageRows or array-like
+            Measured responses, as in ``fit``.
+
+        Returns
+        -------
+        score : float
+        """
+        scores = self.voxel_scores(X, y, metric="r2")
+        return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
+
+    def voxel_scores(self, X, y, metric="pearson"):
+        """Compute the score of each voxel.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+
+        y : images, ImageRows or array-like
+            Measured responses, as in ``fit``.
+
+        metric : {"pearson", "r2"}, default="pearson"
+            :func:`~sklearn_sae_encoding.metrics.voxelwise_pearson` or
+            :func:`~sklearn_sae_encoding.metrics.voxelwise_r2`.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_elements_,)
+            NaN in voxels that are missing or constant.
+        """
+        check_is_fitted(self)
+        if metric not in _METRICS:
+            raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
+        _, Y = self._mask(y, self.masker_)
+        _check_counts(X, y, Y)
+        return _METRICS[metric](Y, self.predict(X))
+
+    def voxel_scores_img(self, X, y, metric="pearson"):
+        """Give the score of each voxel as an image; see :meth:`voxel_scores`."""
+        return self.to_img(self.voxel_scores(X, y, metric))
+
+    def coef_img(self, feature):
+        """Give the weight of a feature in each voxel as an image.
+
+        Parameters
+        ----------
+        feature : int or str
+            Column of the regressor's features (negative ones count from the end), or its name.
+
+        Returns
+        -------
+        img : image
+            In units of the response over units of the feature; 0 in a sparse model that doesn't use the feature.
+        """
+        check_is_fitted(self)
+        return self._map(dense(coefficients(self.regressor_)[:, [column_of(self.regressor_, feature)]]).ravel())
+
+    def alpha_img(self):
+        """Give the penalty that was chosen for each voxel as an image."""
+        check_is_fitted(self)
+        _, linear = split_pipeline(self.regressor_)
+        if not hasattr(linear, "alpha_"):
+            raise AttributeError(f"The {type(linear).__name__} chose no penalties: it has no alpha_.")
+        return self._map(np.broadcast_to(linear.alpha_, np.sum(~self.missing_)))
+
+    def support_size_img(self):
+        """Give the number of features that each voxel uses as an image."""
+        check_is_fitted(self)
+        return self._map(np.asarray((coefficients(self.regressor_) != 0).sum(axis=1)).ravel())
+
+    def contributions(self, X, surprisal=-1):
+        """Split predictions into what surprisal and what all other features (content) contribute.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            What the regressor takes.
+
+        surprisal : int or str, default=-1
+            Column or name of surprisal among the features; by default the last.
+
+        Returns
+        -------
+        surprisal : ndarray of shape (n_elements_,)
+            Standard deviation over `X` of surprisal's part of the prediction, in units of the response.
+
+        content : ndarray of shape (n_elements_,)
+            The same of the other features' part.
+        """
+        check_is_fitted(self)
+        alone, content = contributions(self.regressor_, X, surprisal)
+        return self._expanded(alone), self._expanded(content)
+
+    def surprisal_img(self, X, surprisal=-1):
+        """Give how far surprisal moves the prediction of each voxel as an image; see :meth:`contributions`."""
+        return self.to_img(self.contributions(X, surprisal)[0])
+
+    def content_img(self, X, surprisal=-1):
+        """Give how far all features but surprisal move each voxel's prediction; see :meth:`contributions`."""
+        return self.to_img(self.contributions(X, surprisal)[1])
+
+    def to_img(self, values):
+        """Put values of voxels back into an image.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_elements_,) or (n_images, n_elements_)
+            For example scores of :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores`.
+
+        Returns
+        -------
+        img : image
+            float32, of the masker's kind.
+        """
+        check_is_fitted(self)
+        if self.masker_ is None:
+            raise ValueError(
+                f"There is no mask to make images with: the {type(self.masker).__name__} has none and was not fitted, "
+                "and y was an array. Give it a mask_img, or fit it to images first."
+            )
+        return self.masker_.inverse_transform(np.asarray(values, dtype=np.float32))
+
+    def mask_targets(self, imgs):
+        """Mask images into an array, as ``fit`` does.
+
+        Parameters
+        ----------
+        imgs : images, ImageRows or array-like
+            As `y` in ``fit``. An array is given back.
+
+        Returns
+        -------
+        Y : ndarray of shape (n_samples, n_elements)
+            float32. Values that are not finite are NaN.
+        """
+        if is_images(imgs) and not hasattr(self, "masker_") and fit_masker(self.masker) is None:
+            raise ValueError(
+                f"The {type(self.masker).__name__} has no mask yet, so that folds and fits would each find their own. "
+                "Give it a mask_img, or fit it to the images first."
+            )
+        return self._mask(imgs, getattr(self, "masker_", None))[1]
+
+    @property
+    def n_features_in_(self):
+        """Number of features, as the regressor tells it."""
+        return self._told("n_features_in_")
+
+    @property
+    def feature_names_in_(self):
+        """Names of the features, as the regressor tells them."""
+        return self._told("feature_names_in_")
+
+    def get_metadata_routing(self):
+        """Say that parameters of ``fit`` go to the regressor's.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return MetadataRouter(owner=self).add(
+            regressor=self.regressor, method_mapping=MethodMapping().add(caller="fit", callee="fit")
+        )
+
+    def __sklearn_tags__(self):
+        tags, inner = super().__sklearn_tags__(), get_tags(self.regressor)
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        tags.regressor_tags = inner.regressor_tags
+        return tags
+
+    def __sklearn_clone__(self):
+        # A fitted masker may know a mask that its parameters don't: it stays fitted. The copy is shallow, so that
+        # set_params on the clone leaves the original alone, and masks aren't copied for each fold.
+        cloned = super().__sklearn_clone__()
+        if is_fitted(self.masker):
+            cloned.masker = copy.copy(self.masker)
+        return cloned
+
+    def _told(self, name):
+        if "regressor_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} has no {name} before it is fitted.")
+        return getattr(self.regressor_, name)
+
+    def _mask(self, y, masker):
+        """Give the fitted masker and the responses as an array."""
+        if not is_images(y):
+            masker = fit_masker(self.masker) if masker is None else masker
+            return masker, _check_array(y, masker)
+        rows = ImageRows(y)
+        masker = fit_masker(self.masker, rows) if masker is None else masker
+        masked = mask_rows(rows, masker)
+        if masked.n_touched:
+            warnings.warn(
+                f"{masked.n_touched} of {masked.values.shape[1]} regions hold voxels that are not finite in some "
+                "image; nilearn counts these as 0. Give the masker a mask_img that leaves them out.",
+                stacklevel=3,
+            )
+        return masker, masked.values
+
+    def _find_exclusions(self, Y):
+        # Minima and maxima carry NaN and infinity along and, unlike np.isfinite, need no second array.
+        low, high = np.atleast_1d(Y.min(axis=0)), np.atleast_1d(Y.max(axis=0))
+        self.missing_ = ~(np.isfinite(low) & np.isfinite(high))
+        self.constant_ = ~self.missing_ & (low == high)
+        self.n_elements_, self._is_1d = len(low), Y.ndim == 1
+        if self.missing_.all():
+            raise ValueError(_explain_all_missing(Y))
+        if self.missing_.any():
+            warnings.warn(
+                f"{self.missing_.sum()} of {self.n_elements_} voxels are left out of the fit, because they are NaN or "
+                "infinite in at least one sample. Predictions and maps are NaN there.",
+                stacklevel=3,
+            )
+        if self.constant_.any() and self.n_elements_ > 1:
+            warnings.warn(
+                f"{self.constant_.sum()} of {self.n_elements_} voxels are constant over the samples of this fit: there "
+                "is nothing to explain in them.",
+                stacklevel=3,
+            )
+
+    def _kept(self, Y):
+        return Y[:, ~self.missing_] if self.missing_.any() else Y
+
+    def _expanded(self, values):
+        """Put values of the fitted voxels among those of all voxels, NaN for the missing ones."""
+        if not self.missing_.any():
+            return np.asarray(values)
+        values = np.asarray(values)
+        everywhere = np.full((*values.shape[:-1], self.n_elements_), np.nan, dtype=np.result_type(values, np.float32))
+        everywhere[..., ~self.missing_] = values
+        return everywhere
+
+    def _map(self, values):
+        return self.to_img(self._expanded(values))
+
+
+def _check_array(y, masker):
+    y = check_array(y, ensure_2d=False, ensure_all_finite=False, dtype="numeric", input_name="y")
+    expected = getattr(masker, "n_elements_", None)
+    columns = y.shape[1] if y.ndim == 2 else 1
+    if expected is not None and columns != expected:
+        raise ValueError(
+            f"The responses have {columns} column(s), but the {type(masker).__name__} has {expected} voxels or regions."
+        )
+    return y
+
+
+def _check_counts(X, y, Y):
+    if _num_samples(X) != len(Y):
+        kind = "images in y" if is_images(y) else "rows in y"
+        raise ValueError(f"X and y hold inconsistent numbers of samples: {_num_samples(X)} in X, but {len(Y)} {kind}.")
+
+
+def _explain_all_missing(Y):
+    lost = np.flatnonzero(~np.isfinite(Y.reshape(len(Y), -1)).any(axis=1))
+    where = f"sample(s) {', '.join(map(str, lost[:5]))} hold no finite value" if len(lost) else "each has a gap"
+    return f"No voxel is finite in all {len(Y)} samples: {where}. Input contains NaN or infinity."
