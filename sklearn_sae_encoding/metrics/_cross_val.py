@@ -66,8 +66,9 @@ def cross_val_voxel_scores(
     X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
         Whatever the estimator takes, one item a sample.
 
-    Y : array-like of shape (n_samples, n_voxels) or (n_samples,)
-        Responses, finite. One dimension is one voxel.
+    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), or images
+        Responses, finite. One dimension is one voxel. Images, one a sample, are masked once by the first
+        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` among the models.
 
     cv : int, splitter or iterable of (train, test), default=5
         Folds. An int is that many contiguous ones. The splits are drawn once and serve all models. Each fold needs
@@ -141,8 +142,8 @@ def cross_val_voxel_scores(
     """
     if metric not in _METRICS:
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
-    X, Y = _check_samples(X, Y)
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
+    X, Y = _check_samples(X, *_masked(Y, models))
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
@@ -228,7 +229,15 @@ def _splits(cv, X, Y, routed):
     return splits
 
 
-def _check_samples(X, Y):
+def _masked(Y, models):
+    """Turn images into rows, once for all folds, if a model says how. It then deals with missing voxels, too."""
+    for model in models.values():
+        if hasattr(model, "mask_targets"):
+            return model.mask_targets(Y), True
+    return Y, False
+
+
+def _check_samples(X, Y, may_miss_voxels):
     if isinstance(X, str):
         raise ValueError(f"X must hold one item a sample, got a single string: {X[:40]!r}. Put it in a list.")
     (X,) = indexable(X)
@@ -240,7 +249,8 @@ def _check_samples(X, Y):
             f"X and Y must belong to the same samples, but X has {_num_samples(X)} (texts or rows) and Y has {len(Y)} "
             "rows."
         )
-    _check_finite(Y)
+    if not may_miss_voxels:
+        _check_finite(Y)
     return X, Y
 
 
