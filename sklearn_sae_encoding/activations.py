@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._lm.base import LanguageModelTransformer
@@ -25,12 +24,131 @@ _POOLINGS = {
 }
 
 
-def _gives_a_table(estimator) -> bool:
-    return estimator.pooling is not None
-
-
 class LMActivationTransformer(LanguageModelTransformer):
-    """Activations of a causal language model on every token of every text, or pooled to one row a text."""
+    """Activations of a causal language model on every token of every text, or pooled to one row a text.
+
+    The activations are read by hooks on the decoder blocks, so that the last layer is the residual stream too, before
+    the final norm. Padding stands on the right and changes nothing; a text gives the same row in any batch.
+
+    Every text runs once. What the model says of a text is kept, and one pass serves all transformers of this process
+    that name the same model with the same settings: activations of several layers, and the surprisal of
+    :class:`~sklearn_sae_encoding.surprisal.SurprisalTransformer`. Layers above the highest one that any of them asks
+    for are not computed, unless one asks for surprisal.
+
+    Parameters
+    ----------
+    model : str, path or transformers causal model
+        A name on the Hugging Face hub, a local folder, a GGUF file, or a loaded model, which is taken as it is and
+        shared by clones. Weights are read from safetensors or GGUF files only, and no code that comes with a model is
+        run. A named model is loaded once per process, whatever the number of estimators, and never pickled with one.
+
+    layer : int, float, str, or list of these
+        Decoder block: its index from 0 (negative from the end), a fraction of depth between 0.0 and 1.0, or a hook
+        name such as ``"blocks.12.hook_resid_post"``, which also names the site. Activations of several layers stand
+        side by side, from one pass.
+
+    site : {"resid_post", "resid_pre", "attn_out", "mlp_out"}, default="resid_post"
+        Where in the block: the residual stream after or before it, or what its attention or MLP adds to the stream.
+
+    pooling : {"mean", "last", "max", "sum"}, default=None
+        How the tokens of a text become one row. None gives every token, as ``SAEProjector`` wants it.
+
+    revision : str, default=None
+        Commit, tag or branch of a model on the hub. None is its main branch; a commit pins it.
+
+    tokenizer : str, path or transformers tokenizer, default=None
+        Tokenizer, or its name or folder. None is the model's own; needed if `model` is an object.
+
+    weights : {"pretrained", "random"}, default="pretrained"
+        "random" keeps the architecture and draws the weights anew: the untrained control.
+
+    random_state : int, default=0
+        Seed of random weights.
+
+    dtype : {"float32", "bfloat16", "float16", "float64", "auto"}, default="float32"
+        Precision of the weights and of the computation; "auto" is the one they are stored in, and an object keeps its
+        own. What is given out is float32.
+
+    device : str, default="cpu"
+        Where the model runs, such as "cuda". An object stays where it is.
+
+    prepend_bos : bool, default=True
+        Whether the model sees a beginning-of-sequence token before each text. Its own activation is dropped.
+        Special tokens are never part of the result.
+
+    bos_token : str, default=None
+        The token to prepend. None is the tokenizer's own; for a tokenizer without one it must be named, or
+        `prepend_bos` be False.
+
+    context : str, default=None
+        Text that stands before every text, with a space between them. Only the text itself enters the result.
+
+    window : int, default=None
+        Number of tokens that the model sees at once, the beginning-of-sequence token included. Longer texts run in
+        overlapping windows, in which every token has the left context of the first window that it is in. None is the
+        model's longest context.
+
+    stride : int, default=None
+        Tokens from one window to the next: every token but the first ones has at least ``window - stride`` tokens
+        of context (one less with a beginning-of-sequence token). None is half a window.
+
+    batch_tokens : int, default=1024
+        Tokens that run at once, padding included. Texts of similar length run together. Raise it on a GPU. The
+        results do not depend on it, but for rounding.
+
+    blocks_path : str, default=None
+        Where the model keeps its list of decoder blocks, such as "model.layers". None looks where the known families
+        keep it.
+
+    memory : str, path or joblib.Memory, default=None
+        Folder that keeps what the model says of each text, for later runs and other processes. None keeps it in this
+        process's memory, up to 2 GiB.
+
+    verbose : int, default=0
+        1 shows a progress bar while the model runs.
+
+    Attributes
+    ----------
+    hook_names_ : tuple of str
+        Hooks that are read, such as ``("blocks.12.hook_resid_post",)``.
+
+    d_model_ : int
+        Width of an activation vector, all hooks together.
+
+    n_layers_ : int
+        Number of decoder blocks of the model.
+
+    n_features_in_ : int
+        Number of columns of the texts: 1 for a list.
+
+    feature_names_in_ : ndarray of str
+        Names of the columns, if ``X`` in ``fit`` was a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        In ``fit`` or ``transform``: for a model that is not found (with what was looked for and where), a layer that it
+        does not have, damaged or incomplete weights, and texts that are none, with the sample.
+
+    See Also
+    --------
+    sklearn_sae_encoding.sae.SAEProjector : Token activations to SAE features.
+    sklearn_sae_encoding.surprisal.SurprisalTransformer : Surprisal, from the same pass.
+
+    Notes
+    -----
+    Where they take little room (512 MiB a call), a pass keeps all layers that it goes through, so that a search over
+    layers still runs each text once.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.activations import LMActivationTransformer
+    >>> from sklearn_sae_encoding.datasets import load_smollm2
+    >>> texts = ["The cat sat on the mat.", "A dog!"]
+    >>> acts = LMActivationTransformer(load_smollm2(), layer=15).fit_transform(texts)  # doctest: +SKIP
+    >>> acts.hook, acts.n_tokens.tolist(), acts.d_model  # doctest: +SKIP
+    ('blocks.15.hook_resid_post', [7, 3], 576)
+    """
 
     _parameter_constraints: ClassVar[dict] = {
         **LanguageModelTransformer._parameter_constraints,
@@ -83,19 +201,20 @@ class LMActivationTransformer(LanguageModelTransformer):
         self.verbose = verbose
 
     def transform(self, X):
-        """Run the model on texts it has not seen, and look the others up.
+        """Activations of texts: looked up where they are known, computed otherwise.
 
         Parameters
         ----------
         X : list of str, or table of strings of shape (n_texts, n_columns)
-            The texts.
+            The texts. The cells of a row are joined by a space.
 
         Returns
         -------
         TokenActivations of length n_texts, or ndarray of shape (n_texts, d_model_)
             Activations of every token, or float32 rows with `pooling`.
         """
-        records = self._records(X)
+        check_is_fitted(self)
+        records = self._records(self._texts(X))
         values = [_side_by_side([record[hook] for hook in self.hook_names_]) for record in records]
         if self.pooling is not None:
             return np.stack([_POOLINGS[self.pooling](value) for value in values]).astype(np.float32)
@@ -108,13 +227,12 @@ class LMActivationTransformer(LanguageModelTransformer):
             prepend_bos=self.prepend_bos,
         )
 
-    @available_if(_gives_a_table)
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns, ``blocks.12.hook_resid_post_0`` and so on. Only with `pooling`.
+        """Names of the columns, such as ``blocks.12.hook_resid_post_0``. Without `pooling`, those of each token's row.
 
         Parameters
         ----------
-        input_features : None
+        input_features : array-like of str, default=None
             Ignored.
 
         Returns
@@ -137,10 +255,20 @@ class LMActivationTransformer(LanguageModelTransformer):
         -------
         self
         """
-        # scikit-learn's own is missing where there are no column names, and a pipeline's set_output would fail on it.
         if transform is not None:
-            self._sklearn_output_config = {**getattr(self, "_sklearn_output_config", {}), "transform": transform}
+            self._sklearn_output_config = {"transform": transform}
         return self
+
+    @property
+    def _sklearn_output_config(self):
+        # TokenActivations make no table: scikit-learn must not wrap them, whatever container is set for all.
+        if self.pooling is None:
+            return {"transform": "default"}
+        return self.__dict__.get("_sklearn_output_config", {})
+
+    @_sklearn_output_config.setter
+    def _sklearn_output_config(self, config):
+        self.__dict__["_sklearn_output_config"] = config
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

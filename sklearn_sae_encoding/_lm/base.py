@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._lm.extract import Pass, Wanted, extract
 from sklearn_sae_encoding._lm.loading import ModelSource, load_config
@@ -92,10 +91,11 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
     def _pass(self) -> Pass:
         return Pass(self._source(), self.prepend_bos, self.bos_token, self.context, self.window, self.stride)
 
-    def _records(self, X) -> list[dict]:
+    def _texts(self, X) -> list[str]:
+        return check_texts(self, X, reset=False)
+
+    def _records(self, texts: list[str]) -> list[dict]:
         """What the model says of every text, looked up or run."""
-        check_is_fitted(self)
-        texts = check_texts(self, X, reset=False)
         how = self._pass()
         return extract(
             how,

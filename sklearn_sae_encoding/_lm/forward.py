@@ -27,7 +27,12 @@ class Row(NamedTuple):
 class RowResult(NamedTuple):
     row: Row
     activations: dict[str, np.ndarray]  # hook name -> (n_new, d_model), float32
-    scores: np.ndarray | None  # (n_new, 3), float32: log p(token), log p(word starts) before and after the token
+    scores: np.ndarray | None  # (n_new, 4), float32, see the columns below
+
+
+# Columns of scores. Where nothing but a beginning-of-sequence token stands before the first token, it starts a word
+# for certain: LOG_START_BEFORE is 0 there. All but LOG_P are NaN if the tokenizer does not mark where words start.
+LOG_P, LOG_START_BEFORE, LOG_START_AFTER, STARTS_WORD = range(4)
 
 
 def make_rows(text: int, ids, bos_id: int | None, window: int, stride: int) -> list[Row]:
@@ -76,11 +81,13 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
         logits = None
         with contextlib.suppress(_AllCaptured):
             logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        # OPT's blocks flatten rows and tokens on the way to their MLP.
+        captured = {hook: values.reshape(*ids.shape, -1) for hook, values in captured.items()}
         scores = [_scores(row, logits[i], word_starts) for i, row in enumerate(batch)] if surprisal else None
         return [
             RowResult(
                 row,
-                {hook: _row_of(captured[hook], i, row) for hook in hooks},
+                {hook: _row_of(values, i, row) for hook, values in captured.items()},
                 None if scores is None else scores[i],
             )
             for i, row in enumerate(batch)
@@ -156,27 +163,34 @@ def _scores(row: Row, logits, word_starts) -> np.ndarray:
     import torch
 
     n, before = len(row.ids), max(row.first - 1, 0)
-    total, starts = [], []
-    for part in torch.split(logits[before:n].float(), _LOGIT_ROWS):
-        total.append(part.logsumexp(-1))
-        starts.append(_log_mass(part, word_starts) - total[-1])
-    total, starts = torch.cat(total), torch.cat(starts)
-    targets = torch.from_numpy(row.ids[before + 1 :]).to(logits.device)
-    log_p = logits[before : n - 1].float().gather(-1, targets[:, None])[:, 0] - total[:-1]
-    if row.first == 0:  # nothing stands before the first token, so that it has no probability
+    ids = torch.from_numpy(row.ids[before:]).to(logits.device)
+    parts = [_normalised(part.float(), word_starts) for part in torch.split(logits[before:n], _LOGIT_ROWS)]
+    total, starts = (torch.cat(kind) for kind in zip(*parts, strict=True))
+    log_p = logits[before : n - 1].float().gather(-1, ids[1:, None])[:, 0] - total[:-1]
+    if row.first == 0:  # nothing stands before the first token: it has no probability
         unknown = log_p.new_full((1,), torch.nan)
         log_p, starts = torch.cat([unknown, log_p]), torch.cat([unknown, starts])
-    return torch.stack([log_p, starts[:-1], starts[1:]], dim=1).cpu().numpy()
+    else:
+        ids = ids[1:]
+    start_before = starts[:-1].clone()
+    if row.at == 0:
+        start_before[0] = 0.0 if word_starts is not None else torch.nan
+    is_start = torch.full_like(log_p, torch.nan) if word_starts is None else word_starts[ids]
+    return torch.stack([log_p, start_before, starts[1:], is_start], dim=1).cpu().numpy()
 
 
-def _log_mass(logits, members):
-    """Log of the unnormalised probability of the vocabulary's `members`, by one product with their indicator."""
+def _normalised(logits, members):
+    """Log of the sum of ``exp(logits)`` over the vocabulary, and log of the share that its `members` have in it."""
     import torch
 
-    if members is None:
-        return logits.new_full((len(logits),), torch.nan)
     top = logits.amax(-1, keepdim=True)
-    mass = (logits - top).exp_() @ members
-    if (mass == 0).any():  # below float32's smallest number beside the likeliest token
-        return logits.masked_fill(members == 0, -torch.inf).logsumexp(-1)
-    return mass.log() + top[:, 0]
+    mass = (logits - top).exp_()
+    total = mass.sum(-1)
+    log_total = top[:, 0] + total.log()
+    if members is None:
+        return log_total, torch.full_like(total, torch.nan)
+    share = (mass @ members) / total
+    if share.all():
+        return log_total, share.log()
+    # Rarer than float32 can say beside the likeliest token.
+    return log_total, logits.masked_fill(members == 0, -torch.inf).logsumexp(-1) - log_total

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,9 @@ class ModelSource:
         return name if self.weights == "pretrained" else f"{name} (random weights, seed {self.seed})"
 
     def same_as(self, other: ModelSource) -> bool:
-        return self.model is other.model if self.is_object else self == other
+        """Equality that never compares two loaded objects by value."""
+        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return all(a is b or (isinstance(a, (str, int)) and a == b) for a, b in pairs)
 
 
 @dataclass

@@ -1,0 +1,176 @@
+"""Surprisal equals the log-softmax of transformers' own logits, and minicons with its word correction."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from minicons.scorer import IncrementalLMScorer
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+from tiny_models import FAMILIES, SENTENCES, tiny_model, tiny_tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+
+def by_log_softmax(model, tokenizer, text, bos=0):
+    ids = torch.tensor([[bos, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+    with torch.no_grad():
+        log_p = model(ids).logits[0].double().log_softmax(-1)
+    return -log_p[:-1].gather(1, ids[0, 1:, None])[:, 0].numpy()
+
+
+def by_minicons(model, tokenizer, text, correction=True):
+    scorer = IncrementalLMScorer(model, "cpu", tokenizer=tokenizer)
+    scores = scorer.word_score_tokenized(
+        [text], lambda words: words.split(" "), bow_correction=correction, bos_token=True, surprisal=True
+    )
+    return [word for word, _ in scores[0]], np.array([score for _, score in scores[0]])
+
+
+def test_scikit_learns_checks_pass(tiny_lm_dir):
+    with pytest.warns(UserWarning, match="read as words"):
+        results = check_estimator(SurprisalTransformer(tiny_lm_dir, reduction=["mean", "max"]))
+    assert sum(result["status"] == "passed" for result in results) > 40
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_token_surprisal_equals_log_softmax_of_the_models_logits(name, texts):
+    model, tokenizer = tiny_model(name), tiny_tokenizer()
+    frames = SurprisalTransformer(model, tokenizer=tokenizer).fit(texts).by_token(texts)
+    for text, frame in zip(texts, frames, strict=True):
+        assert frame["token"].tolist() == tokenizer.tokenize(text)
+        np.testing.assert_allclose(frame["surprisal"], by_log_softmax(model, tokenizer, text), atol=1e-5)
+
+
+def test_word_surprisal_equals_minicons_with_its_whitespace_correction(texts):
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    frames = SurprisalTransformer(model, tokenizer=tokenizer).fit(texts).by_word(texts)
+    for text, frame in zip(texts, frames, strict=True):
+        words, surprisal = by_minicons(model, tokenizer, text)
+        assert frame["word"].tolist() == words
+        np.testing.assert_allclose(frame["surprisal"], surprisal, atol=1e-5)
+        _, uncorrected = by_minicons(model, tokenizer, text, correction=False)
+        assert np.abs(frame["surprisal"] - uncorrected).max() > 0.01
+
+
+@pytest.mark.real_model
+def test_the_real_models_surprisal_equals_minicons(smollm2):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(smollm2), AutoTokenizer.from_pretrained(smollm2)
+    surprisal = SurprisalTransformer(smollm2).fit(SENTENCES)
+    for text, tokens, words in zip(SENTENCES, surprisal.by_token(SENTENCES), surprisal.by_word(SENTENCES), strict=True):
+        expected = by_log_softmax(model, tokenizer, text, tokenizer.bos_token_id)
+        np.testing.assert_allclose(tokens["surprisal"], expected, rtol=1e-5, atol=1e-5)
+        names, expected = by_minicons(model, tokenizer, text)
+        assert words["word"].tolist() == names
+        np.testing.assert_allclose(words["surprisal"], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_words_are_what_stands_between_white_space_whatever_it_is(tiny_lm_dir):
+    texts = ["One  two\n\nthree.", "  Led by space, followed too. ", "don't stop-it"]
+    frames = SurprisalTransformer(tiny_lm_dir).fit(texts).by_word(texts)
+    for text, frame in zip(texts, frames, strict=True):
+        assert frame["word"].tolist() == text.split()
+        assert [text[a:b] for a, b in zip(frame["start"], frame["end"], strict=True)] == text.split()
+        assert frame["surprisal"].notna().all()
+
+
+def test_without_correction_word_surprisals_would_sum_to_the_texts(texts):
+    """The correction moves probability from word to word: what the last word is charged for ending is all it adds."""
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    words = SurprisalTransformer(model, tokenizer=tokenizer, level="word", reduction="sum").fit_transform(texts)
+    tokens = SurprisalTransformer(model, tokenizer=tokenizer, reduction="sum").fit_transform(texts)
+    starts = [i for token, i in tokenizer.get_vocab().items() if token.startswith("Ġ")]
+    for text, difference in zip(texts, (words - tokens)[:, 0], strict=True):
+        ids = torch.tensor([[0, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+        with torch.no_grad():
+            end = model(ids).logits[0, -1].log_softmax(-1)[starts].logsumexp(0)
+        np.testing.assert_allclose(difference, -end, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", ["token", "word"])
+def test_a_column_for_each_reduction_in_the_unit_asked_for(tiny_lm_dir, texts, level):
+    transformer = SurprisalTransformer(tiny_lm_dir, reduction=["sum", "mean", "max"], level=level).fit(texts)
+    frames = transformer.by_token(texts) if level == "token" else transformer.by_word(texts)
+    columns = transformer.transform(texts)
+    expected = [[f["surprisal"].sum(), f["surprisal"].mean(), f["surprisal"].max()] for f in frames]
+    np.testing.assert_allclose(columns, expected)
+    assert (columns > 0).all()
+    prefix = "word_" if level == "word" else ""
+    assert transformer.get_feature_names_out().tolist() == [
+        f"{prefix}surprisal_{name}" for name in ("sum", "mean", "max")
+    ]
+    bits = SurprisalTransformer(tiny_lm_dir, reduction=["sum", "mean", "max"], level=level, unit="bits")
+    np.testing.assert_allclose(bits.fit_transform(texts) * np.log(2), columns)
+
+
+def test_a_text_gives_the_same_alone_and_in_any_batch_and_order(texts):
+    def run(some, **params):
+        fresh = SurprisalTransformer(tiny_model(), tokenizer=tiny_tokenizer(), reduction=["mean", "max"], **params)
+        return fresh.fit_transform(some)
+
+    alone = np.vstack([run([text]) for text in texts])
+    for batch_tokens in (1, 70, 10_000):
+        np.testing.assert_allclose(run(texts[::-1], batch_tokens=batch_tokens)[::-1], alone, atol=1e-5)
+
+
+def test_context_conditions_the_text_and_is_not_counted(texts):
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    context = "Rain fell on the bridge"
+    frames = SurprisalTransformer(model, tokenizer=tokenizer, context=context).fit(texts).by_token(texts)
+    for text, frame in zip(texts, frames, strict=True):
+        whole = by_log_softmax(model, tokenizer, f"{context} {text}")
+        np.testing.assert_allclose(frame["surprisal"], whole[-len(frame) :], atol=1e-5)
+        assert text.startswith(frame["token"][0].lstrip("Ġ"))
+
+
+def test_without_bos_the_first_token_has_no_probability_and_is_left_out(tiny_lm_dir, texts):
+    transformer = SurprisalTransformer(tiny_lm_dir, prepend_bos=False, reduction="sum").fit(texts)
+    frames = transformer.by_token(texts)
+    assert all(frame["surprisal"].isna().tolist() == [True] + [False] * (len(frame) - 1) for frame in frames)
+    np.testing.assert_allclose(transformer.transform(texts)[:, 0], [frame["surprisal"][1:].sum() for frame in frames])
+    with pytest.raises(ValueError, match="Sample 1 has one token and nothing before it"):
+        transformer.transform([texts[0], "A"])
+
+
+def test_surprisal_and_activations_share_one_pass_in_a_union(tiny_lm_dir, texts, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    union = FeatureUnion(
+        [
+            ("content", LMActivationTransformer(tiny_lm_dir, 1, pooling="mean")),
+            ("surprisal", make_pipeline(SurprisalTransformer(tiny_lm_dir), StandardScaler())),
+        ],
+        verbose_feature_names_out=False,
+    )
+    out = union.fit_transform(texts)
+    assert set(counter.values()) == {1}
+    assert len(counter) == len(texts)
+    assert union.get_feature_names_out()[-1] == "surprisal_mean"
+    surprisal = SurprisalTransformer(tiny_lm_dir).fit_transform(texts)
+    np.testing.assert_allclose(out[:, -1:], StandardScaler().fit_transform(surprisal), atol=1e-6)
+
+
+def test_frames_come_out_on_request(tiny_lm_dir, texts):
+    frame = SurprisalTransformer(tiny_lm_dir).set_output(transform="pandas").fit_transform(pd.Series(texts))
+    assert frame.columns.tolist() == ["surprisal_mean"]
+
+
+def test_it_must_be_fitted_first(tiny_lm_dir, texts):
+    for method in ("transform", "by_token", "by_word"):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            getattr(SurprisalTransformer(tiny_lm_dir), method)(texts)
+
+
+@pytest.mark.parametrize("reduction", [[], ["mean", "median"]])
+def test_unknown_reductions_are_refused(tiny_lm_dir, texts, reduction):
+    with pytest.raises(ValueError, match="reduction must be one or a list of mean, sum, max"):
+        SurprisalTransformer(tiny_lm_dir, reduction=reduction).fit(texts)
+
+
+@pytest.mark.parametrize("params", [{"reduction": "median"}, {"unit": "bans"}, {"level": "sentence"}])
+def test_parameters_of_the_wrong_kind_are_refused_by_name(tiny_lm_dir, texts, params):
+    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter"):
+        SurprisalTransformer(tiny_lm_dir, **params).fit(texts)
