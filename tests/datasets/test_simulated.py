@@ -18,7 +18,8 @@ from sklearn_sae_encoding.metrics import (
 
 def _features(n_samples=200, n_features=60, density=0.3, seed=0):
     """Sparse, non-negative and of very different scale, as SAE features are."""
-    X = sparse.random_array((n_samples, n_features), density=density, rng=np.random.default_rng(seed), format="csr")
+    rng = np.random.default_rng(seed)
+    X = rng.random((n_samples, n_features)) * (rng.random((n_samples, n_features)) < density)
     return sparse.csr_array(X * np.geomspace(0.1, 10, n_features))
 
 
