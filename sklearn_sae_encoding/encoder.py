@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._solvers.blocks import solve_in_blocks
 from ._solvers.columns import as_columns
 from ._solvers.cross_validation import Task, make_folds
-from ._solvers.ftest import make_screen
+from ._solvers.ftest import Screen, centred_norms
 from ._solvers.path import make_penalty
 from ._solvers.ridge import Refit
 from ._solvers.targets import make_targets
@@ -376,9 +376,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         forced = self._feature_indices(self.forced_features)
         factors = self._factors(forced)
         columns = as_columns(X)
+        norms = centred_norms(columns, X.shape[0], self.fit_intercept)
         screen = None
         if self.screening is not None:
-            screen = make_screen(columns, X.shape[0], self.screening, np.flatnonzero(factors == 0), self.fit_intercept)
+            screen = Screen(norms, self.screening, np.flatnonzero(factors == 0), self.fit_intercept)
         refit = None
         if self.refit is not None:
             refit = Refit(_penalties(self.refit_alphas, "refit_alphas"), forced, SELECTED)
@@ -388,6 +389,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             folds=make_folds([] if one_alpha else self._splits(X, Y, params), X.shape[0]),
             penalty=make_penalty(
                 factors,
+                usable=norms > 0,
                 l1_ratio=self.l1_ratio,
                 positive=self.positive,
                 fit_intercept=self.fit_intercept,

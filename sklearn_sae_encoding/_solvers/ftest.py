@@ -19,15 +19,18 @@ class Screen(NamedTuple):
     fit_intercept: bool
 
 
-def make_screen(columns: DenseColumns | SparseColumns, n_samples: int, n_best: int, always, fit_intercept) -> Screen:
+def centred_norms(columns: DenseColumns | SparseColumns, n_samples: int, fit_intercept: bool) -> np.ndarray:
+    """Return the norm of each feature, centred if there is an intercept; exactly 0 for a constant one."""
     if isinstance(columns, SparseColumns):
         X = _csc(columns, n_samples)
         sums, squares = np.asarray(X.sum(axis=0)).ravel(), np.asarray(X.multiply(X).sum(axis=0)).ravel()
     else:
         sums, squares = columns.values.sum(axis=1), np.einsum("ij,ij->i", columns.values, columns.values)
-    if fit_intercept:
-        squares = squares - n_samples * (sums / n_samples) ** 2
-    return Screen(np.sqrt(np.maximum(squares, 0.0)), n_best, np.asarray(always, dtype=np.int64), fit_intercept)
+    sums, squares = sums.astype(np.float64), squares.astype(np.float64)
+    centred = squares - sums**2 / n_samples if fit_intercept else squares
+    # What the subtraction leaves of a constant column is rounding.
+    rounding = 64 * np.finfo(columns[0].dtype).eps
+    return np.sqrt(np.where(centred > rounding * squares, centred, 0.0))
 
 
 def best_features(columns: DenseColumns | SparseColumns, targets: np.ndarray, screen: Screen) -> np.ndarray:

@@ -26,6 +26,8 @@ from .columns import JIT, add_column, centre, column_dot
 
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
+# A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
+PARALLEL = 1e-10
 
 
 class ActiveSets(NamedTuple):
@@ -68,8 +70,8 @@ def grown(state: ActiveSets, capacity: int) -> ActiveSets:
 
 
 @njit(**JIT)
-def border(inverse, size, cross, diagonal, solved):
-    """Grow an inverse by one row and column; False (and nothing changed) if the new column lies in the span."""
+def border(inverse, size, cross, diagonal, least, solved):
+    """Grow an inverse by one row and column; False (and nothing changed) if its pivot is not above `least`."""
     for i in range(size):
         total = 0.0
         for k in range(size):
@@ -78,7 +80,7 @@ def border(inverse, size, cross, diagonal, solved):
     schur = diagonal
     for i in range(size):
         schur -= cross[i] * solved[i]
-    if not schur > COLLINEAR * diagonal:
+    if not schur > least:
         return False
     for i in range(size):
         scaled = solved[i] / schur
@@ -114,8 +116,11 @@ def _enter(columns, train, n_train, fit_intercept, ridge, factors, state, i, fea
     centre(raw, train, n_train, fit_intercept, column)
     for k in range(size):
         cross[k] = column_dot(columns, state.features[i, k], column)
+    square = 0.0
+    for k in range(train.shape[0]):
+        square += train[k] * raw[k] * raw[k]
     diagonal = column_dot(columns, feature, column) + ridge * factors[feature]
-    if not border(state.inverses[i], size, cross, diagonal, solved):
+    if not border(state.inverses[i], size, cross, diagonal, COLLINEAR * square, solved):
         return False
     state.features[i, size] = feature
     state.signs[i, size] = sign
@@ -132,6 +137,27 @@ def _leave(state, i, gone):
     state.signs[i, gone] = state.signs[i, last]
     state.weights[i, gone] = state.weights[i, last]
     state.sizes[i] = last
+
+
+@njit(**JIT)
+def _exchange(state, i, factors, sign, solved):
+    """Give weight to a feature that lies in the span of the active ones, at no cost, until one of those reaches zero.
+
+    With the new feature equal to ``X_A v``, moving its weight by ``d`` and the active weights by ``-d v`` changes
+    neither the fit nor, at the bound, the penalty. Returns the place of the feature to leave, with the weight of the
+    new one left in its stead, or -1 if there is none.
+    """
+    gone, reach = -1, np.inf
+    for k in range(state.sizes[i]):
+        if factors[state.features[i, k]] > 0.0 and state.signs[i, k] * sign * solved[k] > 0.0:
+            length = state.weights[i, k] / (sign * solved[k])
+            if length < reach:
+                gone, reach = k, length
+    if gone >= 0:
+        for k in range(state.sizes[i]):
+            state.weights[i, k] -= reach * sign * solved[k]
+        state.weights[i, gone] = reach * sign
+    return gone
 
 
 @njit(**JIT)
@@ -230,12 +256,12 @@ def move(
                 continue
             f = factors[ids[a]]
             closing = rate[a] + fall * f
-            if closing > 0.0:
+            if closing > PARALLEL * (abs(rate[a]) + fall * f):
                 reach = max((l1 * f - corr[a]) / closing, 0.0)
                 if reach < length:
                     length, event, sign = reach, a, 1.0
             closing = fall * f - rate[a]
-            if closing > 0.0 and not (positive and f > 0.0):
+            if closing > PARALLEL * (abs(rate[a]) + fall * f) and not (positive and f > 0.0):
                 reach = max((l1 * f + corr[a]) / closing, 0.0)
                 if reach < length:
                     length, event, sign = reach, a, -1.0
@@ -272,11 +298,41 @@ def move(
         entered = _enter(
             columns, train, n_train, fit_intercept, ridge, factors, state, i, ids[event], sign, column, cross, solved
         )
-        if entered:
-            local[size] = event
-            slot[event] = size
-        else:
-            blocked[event] = True
+        if not entered:
+            gone = _exchange(state, i, factors, sign, solved)
+            if gone < 0:
+                blocked[event] = True
+                continue
+            weight = state.weights[i, gone]
+            resting, last = local[gone], size - 1
+            corr[resting] = l1 * factors[ids[resting]] * state.signs[i, gone]
+            blocked[resting] = True  # for this move, or copies could take turns for ever
+            _leave(state, i, gone)
+            local[gone] = local[last]
+            slot[local[gone]] = gone
+            slot[resting] = -1
+            size = last
+            entered = _enter(
+                columns,
+                train,
+                n_train,
+                fit_intercept,
+                ridge,
+                factors,
+                state,
+                i,
+                ids[event],
+                sign,
+                column,
+                cross,
+                solved,
+            )
+            if not entered:
+                blocked[event] = True
+                continue
+            state.weights[i, size] = weight
+        local[size] = event
+        slot[event] = size
     return status
 
 

@@ -31,7 +31,7 @@ class Penalty(NamedTuple):
     """What is the same for all voxels."""
 
     factors: np.ndarray  # (n_features,)
-    inverse_factors: np.ndarray  # (n_features,), 0 where the factor is 0
+    inverse_factors: np.ndarray  # (n_features,), 0 where the factor is 0 or the feature is constant
     free: np.ndarray  # indices of the features that are never penalised
     l1_ratio: float
     positive: bool
@@ -70,9 +70,11 @@ class Paths(NamedTuple):
     intercepts: np.ndarray  # (n_problems,)
 
 
-def make_penalty(factors, *, l1_ratio=1.0, positive=False, fit_intercept=True, max_knots=10_000) -> Penalty:
+def make_penalty(
+    factors, *, usable=True, l1_ratio=1.0, positive=False, fit_intercept=True, max_knots=10_000
+) -> Penalty:
     factors = np.asarray(factors, dtype=np.float64)
-    inverse = np.divide(1.0, factors, out=np.zeros_like(factors), where=factors > 0)
+    inverse = np.divide(1.0, factors, out=np.zeros_like(factors), where=(factors > 0) & usable)
     return Penalty(
         factors,
         inverse,
@@ -200,7 +202,8 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
         worst = _worst(columns, penalty, state, i, listed, where)
         unfinished = progress.status[i] == 1
         broken = worst > l1_unit * progress.alphas[i] * (1.0 + SLACK)
-        if (unfinished or broken) and progress.repairs[i] < MAX_REPAIRS:
+        gave_up = progress.status[i] == 2 or progress.repairs[i] == MAX_REPAIRS
+        if (unfinished or broken) and not gave_up:
             progress.repairs[i] += 1
             _move_to(columns, problems, penalty, state, progress, i, listed, progress.alphas[i], where)
             continue
@@ -276,16 +279,16 @@ def _worst(columns, penalty, state, i, listed, where):
 def _record(problems, penalty, state, progress, i, worst):
     """Note what is asked at every grid point that the present solution solves."""
     gave_up = progress.status[i] == 2
+    error = _held_out_error(problems, penalty.fit_intercept, state, progress, i)
     while progress.reached[i] < problems.n_alphas[i]:
         k = progress.reached[i]
         alpha = problems.grid[i, k]
         if alpha < progress.alphas[i] and not gave_up:
             return
-        progress.errors[i, k] = _held_out_error(problems, penalty.fit_intercept, state, progress, i)
+        # Where the path was given up, the gaps of what is left say how far.
+        progress.errors[i, k] = np.nan if gave_up else error
         progress.gaps[i, k] = _duality_gap(problems, penalty, state, i, alpha, worst)
         progress.reached[i] = k + 1
-        if gave_up:
-            break
     progress.alive[i] = False
 
 
