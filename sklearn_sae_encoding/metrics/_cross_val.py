@@ -143,7 +143,7 @@ def cross_val_voxel_scores(
     if metric not in _METRICS:
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
-    X, Y = _check_samples(X, *_masked(Y, models))
+    X, Y = _check_samples(X, *masked(Y, models.values()))
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
@@ -229,9 +229,9 @@ def _splits(cv, X, Y, routed):
     return splits
 
 
-def _masked(Y, models):
+def masked(Y, models):
     """Turn images into rows, once for all folds, if a model says how. It then deals with missing voxels, too."""
-    for model in models.values():
+    for model in models:
         if hasattr(model, "mask_targets"):
             return model.mask_targets(Y), True
     return Y, False

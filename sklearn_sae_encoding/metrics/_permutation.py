@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.utils import check_random_state
 
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
-from sklearn_sae_encoding.metrics._cross_val import cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._cross_val import cross_val_voxel_scores, masked
 
 
 class VoxelPermutationTest(NamedTuple):
@@ -52,8 +52,8 @@ def permutation_test_voxel_scores(
     X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
         Whatever the estimator takes.
 
-    Y : array-like of shape (n_samples, n_voxels)
-        Responses.
+    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), or images
+        Responses, as for :func:`cross_val_voxel_scores`.
 
     n_permutations : int, default=100
         Number of refits. The smallest p-value that can come out is 1 over one more than the null scores that a voxel
@@ -100,6 +100,7 @@ def permutation_test_voxel_scores(
     """
     if n_permutations < 1:
         raise ValueError(f"n_permutations must be at least 1, got {n_permutations}.")
+    Y, _ = masked(Y, [estimator])
     rng = check_random_state(random_state)
     common = {"groups": groups, "metric": metric, "n_jobs": n_jobs, "params": params}
     measured = cross_val_voxel_scores(estimator, X, Y, cv=cv, verbose=verbose, **common)

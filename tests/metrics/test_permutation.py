@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from nibabel import Nifti1Image
+from nilearn.maskers import NiftiMasker
 from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold, permutation_test_score
 
+from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import (
     adjust_p_values,
     cross_val_voxel_scores,
@@ -125,6 +128,18 @@ def test_shuffling_stays_within_runs_and_folds_may_be_grouped():
         Ridge(), X, Y, cv=GroupKFold(4), groups=runs, shuffle_within=runs, n_permutations=19, random_state=0
     )
     assert np.abs(test.null_scores).max() < 0.9
+
+
+def test_images_are_masked_once_and_tested_as_their_voxels():
+    X, Y = _data(8, n_samples=30)
+    masker = NiftiMasker(Nifti1Image(np.ones((2, 2, 2), dtype="int8"), np.eye(4)))
+    images = masker.fit().inverse_transform(Y)
+    of_images = permutation_test_voxel_scores(
+        MaskedTargetRegressor(Ridge(), masker), X, images, n_permutations=3, random_state=0
+    )
+    of_rows = permutation_test_voxel_scores(Ridge(), X, Y.astype("float32"), n_permutations=3, random_state=0)
+    np.testing.assert_allclose(of_images.null_scores, of_rows.null_scores, atol=1e-5)
+    np.testing.assert_allclose(of_images.p_values, of_rows.p_values)
 
 
 def test_progress_is_shown_where_asked_for(capsys):
