@@ -2,24 +2,23 @@
 
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 from collections import Counter
 
 # Before anything loads torch or the hub's client, which read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hub-of-tests-")  # what is in it is what the tests put there
 
 import pytest
 from tiny_models import SENTENCES, save_tiny_model
 
 
-@pytest.fixture(scope="session", autouse=True)
-def empty_hub_cache(tmp_path_factory):
-    """What the tests find in the hub's cache is what they put there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf_home")))
-        yield
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +45,8 @@ def tiny_lm_dir(tmp_path_factory):
 @pytest.fixture
 def count_passes():
     """Function of a model folder that gives a Counter of the texts (their token ids) put through the model."""
-    from sklearn_sae_encoding._lm.loading import ModelSource, load_model
+    from sklearn_sae_encoding._lm.loading import load_model
+    from sklearn_sae_encoding._lm.source import ModelSource
 
     handles = []
 

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_sae_encoding._lm.extract import Pass, Wanted, extract
-from sklearn_sae_encoding._lm.loading import ModelSource, load_config
+from sklearn_sae_encoding._lm.source import ModelSource, load_config
 from sklearn_sae_encoding._lm.store import open_store
 from sklearn_sae_encoding._lm.texts import check_texts
 

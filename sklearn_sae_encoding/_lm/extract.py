@@ -9,8 +9,9 @@ import numpy as np
 
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
 from sklearn_sae_encoding._lm.forward import Row, batch_limit, make_batches, make_rows, run_batch
-from sklearn_sae_encoding._lm.loading import LoadedModel, ModelSource, load_model
+from sklearn_sae_encoding._lm.loading import LoadedModel, load_model
 from sklearn_sae_encoding._lm.sites import hook_name, parse_hook
+from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.tokenize import TokenizedText, bos_id, tokenize, word_start_ids
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept from one call at most

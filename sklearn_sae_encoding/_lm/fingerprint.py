@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import weakref
 from pathlib import Path
 
-from sklearn_sae_encoding._lm.loading import ModelSource, resolve_folder
+from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder
 
 _FORMAT = 1  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
@@ -18,7 +19,7 @@ def pass_key(source: ModelSource, settings: dict) -> str:
     """Key of everything but the text: the model's weights, precision, and how texts are put to it."""
     parts = {
         "format": _FORMAT,
-        "model": _object_key(source.model) if source.is_object else _files_key(source),
+        "model": _object_key(source.model) if source.is_object else files_key(source),
         "tokenizer": _tokenizer_key(source.tokenizer),
         "dtype": source.dtype,
         "weights": source.weights,
@@ -37,21 +38,21 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
-def _files_key(source: ModelSource) -> list:
-    """Names, sizes, times and both ends of the model's files: another file under the same name is another model."""
+def files_key(source: ModelSource) -> str:
+    """Names, sizes, times and both ends of the model's files: other files under the same name are another model."""
     folder, only = resolve_folder(source)
     patterns = [only] if only else ["config.json", "*.safetensors*", "token*", "vocab*", "merges*"]
-    names = sorted({path.name for pattern in patterns for path in folder.glob(pattern)})
-    return [_file_key(folder / name) for name in names if (folder / name).is_file()]
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    return _digest(repr([_file_key(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]))
 
 
-def _file_key(path: Path) -> list:
-    size = path.stat().st_size
+@functools.lru_cache(maxsize=256)
+def _file_key(path: Path, size: int, time: int) -> tuple:
     with open(path, "rb") as file:
         ends = hashlib.sha256(file.read(_CHUNK))
         file.seek(max(0, size - _CHUNK))
         ends.update(file.read(_CHUNK))
-    return [path.name, size, path.stat().st_mtime_ns, ends.hexdigest()]
+    return path.name, size, time, ends.hexdigest()
 
 
 def _tokenizer_key(tokenizer) -> str | None:

@@ -1,0 +1,126 @@
+"""Which language model is meant, where its files are, and errors that say what was looked for."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Everything that says which language model is meant; equal sources share one copy of the weights."""
+
+    model: Any  # str, or a loaded causal model
+    revision: str | None = None
+    tokenizer: Any = None  # str, a loaded tokenizer, or None
+    dtype: str = "float32"
+    device: str = "cpu"
+    weights: str = "pretrained"  # or "random"
+    seed: int = 0
+    blocks_path: str | None = None
+
+    @property
+    def is_object(self) -> bool:
+        return not isinstance(self.model, str)
+
+    @property
+    def name(self) -> str:
+        """The name people know the model by: the hub's name, the folder's, the file's, or the object's."""
+        given = self.model
+        if self.is_object:
+            given = getattr(self.model, "name_or_path", "") or type(self.model).__name__
+        path = Path(given).expanduser()
+        name = path.resolve().name if path.exists() else given
+        return name if self.weights == "pretrained" else f"{name} (random weights, seed {self.seed})"
+
+    def same_as(self, other: ModelSource) -> bool:
+        """Equality that never compares two loaded objects by value."""
+        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        return all(a is b or (isinstance(a, (str, int)) and a == b) for a, b in pairs)
+
+
+def load_config(source: ModelSource):
+    """Configuration of the (text) model, without its weights."""
+    if source.is_object:
+        return source.model.config.get_text_config()
+    from transformers import AutoConfig
+
+    path = Path(source.model).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(f"The folder {path.resolve()} holds no language model: it has no config.json.")
+    with clear_errors(source), quiet():
+        return AutoConfig.from_pretrained(**where(source), trust_remote_code=False).get_text_config()
+
+
+def where(source: ModelSource) -> dict:
+    """Arguments of ``from_pretrained`` that say where a named model is."""
+    path = Path(source.model).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    if path.is_dir():
+        return {"pretrained_model_name_or_path": str(path)}
+    return {"pretrained_model_name_or_path": source.model, "revision": source.revision or "main"}
+
+
+def resolve_folder(source: ModelSource) -> tuple[Path, str | None]:
+    """Folder that holds the model's files, in the hub's cache for a name; and the file's name for a GGUF file."""
+    found = where(source)
+    if "revision" not in found:
+        return Path(found["pretrained_model_name_or_path"]).resolve(), found.get("gguf_file")
+    from transformers.utils import cached_file
+
+    with clear_errors(source):
+        config = cached_file(source.model, "config.json", revision=found["revision"])
+    return Path(config).parent, None
+
+
+@contextlib.contextmanager
+def clear_errors(source: ModelSource, part: str = "language model"):
+    """Say which model was looked for and where, or what is wrong with its files."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise ValueError(
+            f"The weights of {source.model} are damaged or cut short ({error}). Delete the file and get it again."
+        ) from error
+    except OSError as error:
+        raise ValueError(_not_found(source, part, error)) from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"The {part} of {source.model} comes with code of its own, which is never run for you. If you trust it, "
+            "load model and tokenizer yourself with transformers and pass the loaded objects."
+        ) from error
+
+
+def _not_found(source: ModelSource, part: str, error: Exception) -> str:
+    from huggingface_hub import constants
+
+    wanted = source.tokenizer if part == "tokenizer" and isinstance(source.tokenizer, str) else source.model
+    path = Path(str(wanted)).expanduser()
+    if path.exists():
+        return f"Could not read the {part} at {path.resolve()}: {error}"
+    hub = "switched off" if constants.HF_HUB_OFFLINE else "asked"
+    return (
+        f"Could not find the {part} {str(wanted)!r} (revision {source.revision or 'main'}). There is no folder or GGUF "
+        f"file {path.absolute()}, it is not in the hub's cache {constants.HF_HUB_CACHE}, and the hub was {hub}: {error}"
+    )
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hide the progress bars of transformers while loading, and leave its setting as it was."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()

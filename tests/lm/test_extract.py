@@ -1,0 +1,320 @@
+"""Every text passes the model once, and what a pass gave outlives the process that made it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tiny_models import D_MODEL, N_LAYERS, SENTENCES
+
+from sklearn_sae_encoding._lm import extract, store
+from sklearn_sae_encoding._lm.loading import load_model
+from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+
+@pytest.fixture(scope="module")
+def many_texts():
+    """200 different sentences."""
+    words = " ".join(SENTENCES).split()
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(words, size=6).tolist()) + f" {i}" for i in range(200)]
+
+
+def searched(model, n_jobs=None, **params):
+    """A search over layers, prefixes and alphas of a model with surprisal as its last feature."""
+    content = make_pipeline(LMActivationTransformer(model, 0, pooling="mean", **params), SelectKBest(f_regression))
+    surprisal = make_pipeline(SurprisalTransformer(model, **params), StandardScaler())
+    pipeline = Pipeline([("features", FeatureUnion([("c", content), ("s", surprisal)])), ("ridge", Ridge())])
+    grid = {
+        "features__c__lmactivationtransformer__layer": [1, 3],
+        "features__c__selectkbest__k": [4, 8, 16],
+        "ridge__alpha": [0.1, 1.0, 10.0],
+    }
+    return GridSearchCV(pipeline, grid, cv=5, n_jobs=n_jobs, error_score="raise")
+
+
+@pytest.mark.parametrize("n_jobs", [None, 4])
+def test_a_grid_search_with_surprisal_passes_every_text_once(tiny_lm_dir, many_texts, count_passes, n_jobs):
+    counter = count_passes(tiny_lm_dir)
+    y = np.random.default_rng(1).normal(size=len(many_texts))
+    with joblib.parallel_backend("threading"):
+        search = searched(tiny_lm_dir, n_jobs).fit(many_texts, y)
+    assert len(search.cv_results_["params"]) == 18
+    assert set(counter.values()) == {1}
+    assert len(counter) == len(many_texts)
+
+
+def test_a_text_that_stands_twice_in_a_list_runs_once(tiny_lm_dir, texts, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    acts = LMActivationTransformer(tiny_lm_dir, 1).fit_transform([texts[0], texts[1], texts[0]])
+    assert sorted(counter.values()) == [1, 1]
+    np.testing.assert_array_equal(acts[0], acts[2])
+
+
+def count_blocks(folder):
+    """Texts that reached each decoder block."""
+    loaded, counts, handles = load_model(ModelSource(folder)), np.zeros(N_LAYERS, dtype=int), []
+
+    def see(layer):
+        def count(_module, args, kwargs):
+            counts[layer] += len(args[0] if args else kwargs["hidden_states"])
+
+        return count
+
+    for layer, block in enumerate(loaded.blocks):
+        handles.append(block.register_forward_pre_hook(see(layer), with_kwargs=True))
+    return counts, handles
+
+
+def test_layers_above_the_highest_asked_for_are_computed_only_for_surprisal(tiny_lm_dir, texts):
+    counts, handles = count_blocks(tiny_lm_dir)
+    n = len(texts)
+    LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    assert counts.tolist() == [n, n, 0, 0]
+    LMActivationTransformer(tiny_lm_dir, 0).fit_transform(texts)  # passed on the way, and kept
+    assert counts.tolist() == [n, n, 0, 0]
+    LMActivationTransformer(tiny_lm_dir, 3).fit_transform(texts)
+    assert counts.tolist() == [2 * n, 2 * n, n, n]
+    SurprisalTransformer(tiny_lm_dir).fit_transform(texts)
+    assert counts.tolist() == [3 * n, 3 * n, 2 * n, 2 * n]
+    for handle in handles:
+        handle.remove()
+
+
+def test_layers_nobody_asked_for_are_kept_only_where_they_take_little_room(tiny_lm_dir, texts, tmp_path, monkeypatch):
+    def stored(memory):
+        LMActivationTransformer(tiny_lm_dir, 3, memory=memory).fit_transform(texts)
+        with np.load(next(Path(memory).rglob("*.npz"))) as archive:
+            return {name for name in archive.files if name.startswith("blocks")}
+
+    assert len(stored(tmp_path / "roomy")) == N_LAYERS
+    monkeypatch.setattr(extract, "_KEEP_BYTES", 1000)
+    assert stored(tmp_path / "tight") == {"blocks.3.hook_resid_post"}
+
+
+def test_settings_that_change_the_numbers_never_share_them(tiny_lm_dir, texts):
+    def run(**params):
+        return LMActivationTransformer(tiny_lm_dir, 3, **params).fit_transform(texts)
+
+    changes = [
+        {"prepend_bos": False},
+        {"bos_token": "</s>"},
+        {"context": "Once"},
+        {"dtype": "bfloat16"},
+        {"weights": "random"},
+        {"window": 8, "stride": 2},
+        {"window": 8, "stride": 5},
+    ]
+    seen = [run(), *[run(**change) for change in changes]]
+    for i, first in enumerate(seen):
+        for second in seen[:i]:
+            assert np.abs(first[3] - second[3]).max() > 1e-4
+
+
+# Long texts --------------------------------------------------------------------------------------------------------
+
+
+LONG = " ".join(SENTENCES * 3)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(16, 4), (16, 15), (64, None), (None, None), (33, 1)])
+def test_a_token_of_a_long_text_has_the_left_context_of_its_first_window(tiny_lm_dir, window, stride):
+    acts = LMActivationTransformer(tiny_lm_dir, 3, window=window, stride=stride).fit_transform([LONG])
+    frame = SurprisalTransformer(tiny_lm_dir, window=window, stride=stride).fit([LONG]).by_token([LONG])[0]
+    loaded = load_model(ModelSource(tiny_lm_dir))
+    ids = loaded.tokenizer(LONG, add_special_tokens=False, verbose=False)["input_ids"]
+    width = (window or 64) - 1
+    step = stride or width // 2
+    assert len(acts[0]) == len(frame) == len(ids) > 64
+    states = []
+    handle = loaded.blocks[3].register_forward_hook(lambda _m, _i, out: states.append(out))
+    for t in [0, 1, width - 1, width, width + 1, width + step, len(ids) // 2, len(ids) - step - 1, len(ids) - 1]:
+        # The first window that holds t: the k-th starts at k * step, the last one where it ends with the text.
+        start = min(max(0, -(-(t - width + 1) // step)) * step, len(ids) - width)
+        with torch.no_grad():
+            logits = loaded.model(torch.tensor([[0, *ids[start : t + 1]]])).logits[0]
+        np.testing.assert_allclose(acts[0][t], states[-1][0, -1].numpy(), rtol=1e-4, atol=1e-4)
+        expected = -logits[-2].log_softmax(-1)[ids[t]].item()
+        np.testing.assert_allclose(frame["surprisal"][t], expected, rtol=1e-4)
+    handle.remove()
+
+
+def test_windows_leave_texts_that_fit_in_one_as_they_are(tiny_lm_dir, texts):
+    plain = LMActivationTransformer(tiny_lm_dir, 3).fit_transform(texts)
+    windowed = LMActivationTransformer(tiny_lm_dir, 3, window=50, stride=7).fit_transform(texts)
+    np.testing.assert_allclose(windowed.concatenated(), plain.concatenated(), rtol=1e-5, atol=1e-5)
+
+
+def test_a_long_text_among_short_ones_changes_none_of_them(tiny_lm_dir, texts):
+    def run(some):
+        store.forget_texts()
+        return LMActivationTransformer(tiny_lm_dir, 3, window=16, batch_tokens=64).fit_transform(some)
+
+    mixed = run([*texts[:3], LONG, *texts[3:]])
+    np.testing.assert_allclose(mixed[3], run([LONG])[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(mixed[[0, 1, 2, 4, 5]].concatenated(), run(texts[:5]).concatenated(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"window": 65}, "window=65 is longer than the context of tiny-llama, which is 64"),
+        ({"window": 10, "stride": 10}, "stride=10 must be between 1 and 9"),
+    ],
+)
+def test_windows_that_the_model_cannot_have_are_refused(tiny_lm_dir, texts, params, message):
+    with pytest.raises(ValueError, match=message):
+        SurprisalTransformer(tiny_lm_dir, **params).fit_transform(texts)
+
+
+# On disk -----------------------------------------------------------------------------------------------------------
+
+
+RUN = """
+import os, signal, sys
+import numpy as np
+from sklearn_sae_encoding._lm import extract
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+folder, memory, out, mode = sys.argv[1:5]
+texts = sys.argv[5:]
+if mode == "no model":
+    def refuse(source):
+        raise AssertionError("the model was loaded")
+    extract.load_model = refuse
+if mode == "killed":
+    run_batch, done = extract.run_batch, []
+    def run_some(*args):
+        if len(done) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(1)
+        return run_batch(*args)
+    extract.run_batch = run_some
+acts = LMActivationTransformer(folder, 1, memory=memory, batch_tokens=1).fit(texts)
+surprisal = SurprisalTransformer(folder, memory=memory, batch_tokens=1).fit(texts)
+np.savez(out, acts=acts.transform(texts).concatenated(), surprisal=surprisal.transform(texts))
+"""
+
+
+def start_process(folder, memory, out, mode, texts):
+    return subprocess.Popen([sys.executable, "-c", RUN, folder, str(memory), str(out), mode, *texts])
+
+
+def expected(folder, texts):
+    acts = LMActivationTransformer(folder, 1).fit_transform(texts).concatenated()
+    return acts, SurprisalTransformer(folder).fit_transform(texts)
+
+
+def check_equal(out, folder, texts):
+    acts, surprisal = expected(folder, texts)
+    with np.load(out) as result:
+        np.testing.assert_allclose(result["acts"], acts, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(result["surprisal"], surprisal, rtol=1e-5)
+
+
+def test_a_second_process_finds_what_the_first_one_kept(tiny_lm_dir, texts, tmp_path):
+    both = FeatureUnion(
+        [
+            ("a", LMActivationTransformer(tiny_lm_dir, 1, pooling="mean", memory=tmp_path / "memory")),
+            ("s", SurprisalTransformer(tiny_lm_dir, memory=joblib.Memory(tmp_path / "memory", verbose=0))),
+        ]
+    )
+    assert both.fit_transform(texts).shape == (len(texts), D_MODEL + 1)
+    assert start_process(tiny_lm_dir, tmp_path / "memory", tmp_path / "out.npz", "no model", texts).wait() == 0
+    check_equal(tmp_path / "out.npz", tiny_lm_dir, texts)
+
+
+def test_a_killed_run_loses_at_most_one_batch(tiny_lm_dir, texts, tmp_path, count_passes):
+    process = start_process(tiny_lm_dir, tmp_path / "memory", tmp_path / "out.npz", "killed", texts)
+    assert process.wait() == -signal.SIGKILL
+    counter = count_passes(tiny_lm_dir)
+    rest = LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path / "memory").fit_transform(texts)
+    assert sum(counter.values()) == len(texts) - 3  # with one text a batch, three were done
+    np.testing.assert_allclose(rest.concatenated(), expected(tiny_lm_dir, texts)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_two_processes_may_share_a_cache(tiny_lm_dir, texts, tmp_path):
+    outs = [tmp_path / "1.npz", tmp_path / "2.npz"]
+    processes = [start_process(tiny_lm_dir, tmp_path / "memory", out, "plain", texts) for out in outs]
+    assert [process.wait() for process in processes] == [0, 0]
+    for out in outs:
+        check_equal(out, tiny_lm_dir, texts)
+    assert not list((tmp_path / "memory").rglob("*.tmp"))
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "emptied":
+        content = b""
+    elif how == "cut short":
+        content = content[: len(content) // 2]
+    elif how == "flipped":  # in the middle of an array
+        content[len(content) // 2] ^= 0xFF
+    elif how == "pickled":
+        np.savez(path, **{"blocks.1.hook_resid_post": np.array([{"a": 1}], dtype=object)})
+        return
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["emptied", "cut short", "flipped", "pickled"])
+def test_a_damaged_entry_is_computed_again(tiny_lm_dir, texts, tmp_path, how, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    transformer = LMActivationTransformer(tiny_lm_dir, [0, 1, 2, 3], memory=tmp_path).fit(texts)
+    before = transformer.transform(texts)
+    entries = sorted(tmp_path.rglob("*.npz"))
+    assert len(entries) == len(texts)
+    for path in entries[:3]:
+        damage(path, how)
+    after = transformer.transform(texts)
+    np.testing.assert_allclose(after.concatenated(), before.concatenated(), rtol=1e-5, atol=1e-5)
+    assert sorted(counter.values()) == [1] * (len(texts) - 3) + [2] * 3
+    assert transformer.transform(texts) == after  # the new entries stand beside the damaged ones
+    assert sorted(counter.values()) == [1] * (len(texts) - 3) + [2] * 3
+
+
+def test_entries_of_a_failed_write_do_not_stay(tmp_path, monkeypatch):
+    def fail(file, **record):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store.np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.DiskStore(tmp_path).put("pass", "text", {"a": np.zeros(3)})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_the_store_in_memory_forgets_what_was_not_asked_for_longest():
+    kept = store.MemoryStore(max_bytes=3 * 800)
+    for name in "abc":
+        kept.put("pass", name, {"x": np.zeros(100)})
+    assert kept.get("pass", "a", ["x"]) is not None
+    kept.put("pass", "d", {"x": np.zeros(100)})
+    assert [name for name in "abcd" if kept.get("pass", name, ["x"]) is not None] == ["a", "c", "d"]
+    kept.put("pass", "d", {"x": np.ones(100), "y": np.ones(1)})
+    assert kept.n_bytes <= kept.max_bytes
+    assert kept.get("pass", "d", ["x", "y"])["x"][0] == 1
+    assert kept.get("pass", "d", ["x", "z"]) is None
+    kept.clear()
+    assert kept.n_bytes == 0
+
+
+def test_progress_is_shown_on_request_only(tiny_lm_dir, texts, capsys):
+    LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    assert capsys.readouterr().err == ""
+    store.forget_texts()
+    LMActivationTransformer(tiny_lm_dir, 1, verbose=1).fit_transform(texts)
+    assert "Language model: 100%" in capsys.readouterr().err
+    assert os.environ["HF_HUB_OFFLINE"] == "1"

