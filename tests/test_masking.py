@@ -442,6 +442,13 @@ def test_a_masker_that_mixes_samples_or_crosses_the_edge_of_its_mask_is_refused(
         MaskedTargetRegressor(Ridge(), NiftiMasker(mask(), **setting)).fit(X, imgs)
 
 
+def test_a_masker_that_smooths_may_still_make_images_of_arrays(X, imgs):
+    Y = NiftiMasker(mask()).fit().transform(imgs)
+    smooths = NiftiMasker(mask(), smoothing_fwhm=6).fit()  # as a first-level GLM hands it on
+    model = MaskedTargetRegressor(Ridge(), smooths).fit(X, Y)
+    assert_allclose(model.coef_img(0).get_fdata()[mask().get_fdata() > 0], Ridge().fit(X, Y).coef_[:, 0], rtol=1e-5)
+
+
 def test_other_bad_input_is_named(X, imgs):
     model = MaskedTargetRegressor(Ridge(), NiftiMasker(mask()))
     with pytest.raises(ValueError, match=r"3 column\(s\), but the NiftiMasker has 60 voxels"):

@@ -33,7 +33,8 @@ class MaskedRows(NamedTuple):
 
 def fit_masker(masker, rows=None):
     """Give a fitted copy of a masker: of itself if it is fitted, else of a clone fitted to the rows, if any."""
-    check_masker(masker)
+    if not all(hasattr(masker, name) for name in ("fit", "transform", "inverse_transform", "get_params")):
+        raise TypeError(f"masker must be a nilearn masker, such as NiftiMasker() or SurfaceMasker(), got {masker!r}.")
     if is_fitted(masker):
         masker = copy.copy(masker)
     elif rows is None:
@@ -47,6 +48,7 @@ def fit_masker(masker, rows=None):
 
 def mask_rows(rows: ImageRows, masker) -> MaskedRows:
     """Mask images chunk by chunk into one float32 array."""
+    check_masker(masker)
     _check_same_space(rows, masker)
     values, touched = None, 0
     for where, img in rows.chunks():
@@ -67,9 +69,7 @@ def mask_rows(rows: ImageRows, masker) -> MaskedRows:
 
 
 def check_masker(masker) -> None:
-    """Refuse what is no masker, and one that would mix samples, or voxels inside the mask with those outside."""
-    if not all(hasattr(masker, name) for name in ("fit", "transform", "inverse_transform", "get_params")):
-        raise TypeError(f"masker must be a nilearn masker, such as NiftiMasker() or SurfaceMasker(), got {masker!r}.")
+    """Refuse a masker that would mix samples, or voxels inside the mask with those outside, when it masks images."""
     name = type(masker).__name__
     for parameter, does in _OVER_SAMPLES.items():
         if getattr(masker, parameter, None) not in (None, False):

@@ -1,0 +1,215 @@
+"""From events and scans to one response a stimulus, on runs simulated with nilearn's own response function."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from nibabel import Nifti1Image
+from nilearn.datasets import load_fsaverage
+from nilearn.glm.first_level import FirstLevelModel, make_first_level_design_matrix
+from nilearn.maskers import NiftiMasker
+from nilearn.surface import SurfaceImage
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_sae_encoding.betas import average_repeats, events_by_trial, trial_betas
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.masking import MaskedTargetRegressor
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, noise_ceiling_from_repeats
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:boolean values for 'standardize':FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*mean of 0 observed:UserWarning"),
+]
+
+TR, SHAPE = 1.5, (4, 4, 3)
+AFFINE = np.diag([4.0, 4, 4, 1])
+
+
+def make_events(stimuli, seed=0, n_buttons=2):
+    """Events of one run in BIDS' columns, trials about 6 s apart, with some button presses between."""
+    rng = np.random.default_rng(seed)
+    onsets = 4 + 6.0 * np.arange(len(stimuli)) + rng.uniform(0, 1, len(stimuli))
+    trials = pd.DataFrame({"onset": onsets, "duration": 2.0, "trial_type": "listen", "sentence": stimuli})
+    presses = onsets[rng.choice(len(onsets), n_buttons, replace=False)] + 3
+    buttons = pd.DataFrame({"onset": presses, "duration": 0.5, "trial_type": "button", "sentence": None})
+    return pd.concat([trials, buttons]).sort_values("onset", ignore_index=True)
+
+
+def make_run(events, responses, baseline=100.0, noise=0.0, seed=0):
+    """Scans of one run: trials times nilearn's response function, and a button press in all voxels."""
+    by_trial = events_by_trial(events, "sentence")
+    times = np.arange(0, events["onset"].max() + 25, TR)
+    design = make_first_level_design_matrix(times, by_trial, hrf_model="spm", drift_model=None)
+    weights = np.zeros((design.shape[1], responses.shape[1]))
+    weights[[design.columns.get_loc(name) for name in by_trial["trial_type"] if "@trial" in name]] = responses
+    weights[design.columns.get_loc("button")] = 3.0
+    weights[design.columns.get_loc("constant")] = baseline
+    scans = design.to_numpy() @ weights
+    return scans + noise * np.random.default_rng(seed).standard_normal(scans.shape)
+
+
+def to_img(scans):
+    return Nifti1Image(scans.T.reshape(*SHAPE, -1).astype(np.float32), AFFINE)
+
+
+def fit_glm(runs, events, **params):
+    masker = NiftiMasker(Nifti1Image(np.ones(SHAPE, dtype=np.int8), AFFINE))
+    params = {"noise_model": "ols", "hrf_model": "spm", "drift_model": None, "signal_scaling": False, **params}
+    glm = FirstLevelModel(t_r=TR, mask_img=masker.mask_img, slice_time_ref=0.0, **params)
+    return glm.fit(runs, events=[events_by_trial(event, "sentence") for event in events])
+
+
+@pytest.fixture(scope="module")
+def two_runs():
+    """Two runs of eight sentences, each twice a run, in different orders."""
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(np.repeat(np.arange(8), 2)) for _ in range(2)]
+    events = [make_events([f"sentence {i}." for i in order], seed=run) for run, order in enumerate(orders)]
+    return orders, events
+
+
+def test_without_noise_every_trial_gets_its_own_response_back(two_runs):
+    orders, events = two_runs
+    responses = [np.random.default_rng(run).normal(size=(16, 48)) for run in range(2)]
+    runs = [to_img(make_run(event, response)) for event, response in zip(events, responses, strict=True)]
+    trials = trial_betas(fit_glm(runs, events))
+    assert trials.betas.dtype == np.float32
+    assert_allclose(trials.betas, np.concatenate(responses), atol=2e-3)
+    assert trials.trials["stimulus"].tolist() == [f"sentence {i}." for i in np.concatenate(orders)]
+    assert trials.trials["run"].tolist() == [0] * 16 + [1] * 16
+    assert trials.trials["trial"].tolist() == [*range(16), *range(16)]
+
+
+@pytest.mark.parametrize("noise_model", ["ols", "ar1"])
+def test_betas_are_the_effect_sizes_that_nilearn_computes(noise_model, two_runs):
+    _, events = two_runs
+    scans = make_run(events[0], np.random.default_rng(0).normal(size=(16, 48)), noise=0.5)
+    glm = fit_glm(
+        [to_img(scans)], events[:1], noise_model=noise_model, hrf_model="spm + derivative", drift_model="cosine",
+        signal_scaling=0,
+    )  # fmt: skip
+    betas = trial_betas(glm).betas
+    columns = list(glm.design_matrices_[0].columns)
+    names = [name for name in events_by_trial(events[0], "sentence")["trial_type"] if "@trial" in name]
+    for trial in (0, 7, 15):
+        contrast = np.array([name == names[trial] for name in columns], dtype=float)
+        effect = glm.compute_contrast(contrast, output_type="effect_size")
+        assert_allclose(betas[trial], effect.get_fdata().ravel(), rtol=1e-4, atol=1e-5)
+
+
+def test_repeats_are_averaged_and_their_reliability_is_that_of_the_metrics():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(50, 1, 6)) * np.arange(6)
+    repeats = signal + rng.normal(size=(50, 3, 6))
+    stimuli = np.repeat(np.arange(50), 3)
+    shuffled = rng.permutation(150)
+    responses = average_repeats(repeats.reshape(150, 6)[shuffled], stimuli[shuffled], order=range(50))
+    assert_allclose(responses.betas, repeats.mean(axis=1), rtol=1e-5, atol=1e-6)
+    assert_allclose(responses.noise_ceiling, noise_ceiling_from_repeats(repeats.swapaxes(0, 1)), rtol=1e-4)
+    assert_allclose(responses.ncsnr[1:], np.arange(1, 6), rtol=0.35)
+    assert responses.betas.dtype == np.float32
+
+
+def test_unequal_numbers_of_repeats_are_allowed_and_counted():
+    rng = np.random.default_rng(0)
+    stimuli = ["a", "b", "a", "c", "a", "b"]
+    betas = rng.normal(size=(6, 5000))  # more voxels than a block
+    responses = average_repeats(betas, stimuli)
+    assert responses.stimuli == ["a", "b", "c"]
+    assert_array_equal(responses.n_repeats, [3, 2, 1])
+    repeats = np.full((3, 3, 5000), np.nan)
+    repeats[:, 0], repeats[:2, 1], repeats[0, 2] = betas[[0, 2, 4]], betas[[1, 5]], betas[3]
+    assert_allclose(responses.noise_ceiling, noise_ceiling_from_repeats(repeats), rtol=1e-3, atol=1e-3)
+
+
+def test_without_repeats_reliability_is_unknown():
+    responses = average_repeats(np.eye(3), ["a", "b", "c"])
+    assert np.isnan(responses.ncsnr).all()
+    assert np.isnan(responses.noise_ceiling).all()
+
+
+def test_the_way_from_bids_events_and_scans_ends_at_the_planted_voxels(tmp_path):
+    rng = np.random.default_rng(0)
+    sentences = [f"sentence {i}" for i in range(40)]
+    X = rng.random((40, 12)) * (rng.random((40, 12)) < 0.5)
+    planted = np.zeros(SHAPE, dtype=bool)
+    planted[1:3, 1:3, 1] = True
+    weights = np.zeros((12, 48))
+    weights[5, planted.ravel()] = 4.0
+    runs, events = [], []
+    for run in range(3):
+        order = rng.permutation(40)
+        make_events([sentences[i] for i in order], seed=run).to_csv(
+            tmp_path / f"run-{run}_events.tsv", sep="\t", na_rep="n/a", index=False
+        )
+        events.append(pd.read_csv(tmp_path / f"run-{run}_events.tsv", sep="\t", na_values="n/a"))
+        runs.append(to_img(make_run(events[-1], X[order] @ weights, noise=0.3, seed=run)))
+    glm = fit_glm(runs, events, noise_model="ar1", drift_model="cosine")
+    trials = trial_betas(glm)
+    responses = average_repeats(trials.betas, trials.trials["stimulus"], order=sentences)
+    assert_array_equal(responses.n_repeats, 3)
+    assert responses.noise_ceiling.reshape(SHAPE)[planted].min() > 0.8
+
+    model = MaskedTargetRegressor(SparseVoxelEncoder(alphas=[0.1]), glm.masker_)
+    model.fit(X, responses.betas)
+    assert_array_equal(model.coef_img(5).get_fdata() > 1, planted)
+    scores = cross_val_voxel_scores(model, X, responses.betas, cv=5, noise_ceiling=responses.noise_ceiling)
+    assert scores.scores.reshape(SHAPE)[planted].min() > 0.8
+
+
+def test_events_may_be_a_file_of_bids(tmp_path):
+    events = make_events(["a", "b", "a"])
+    events.to_csv(tmp_path / "events.tsv", sep="\t", na_rep="n/a", index=False)
+    read = events_by_trial(tmp_path / "events.tsv", "sentence")
+    pd.testing.assert_frame_equal(read, events_by_trial(events, "sentence"))
+    assert sorted(read["trial_type"]) == ["a @trial0", "a @trial2", "b @trial1", "button", "button"]
+
+
+def test_surface_runs_give_betas_of_their_vertices():
+    mesh = load_fsaverage("fsaverage5")["pial"]
+    events = make_events(["a", "b", "c"])
+    responses = np.random.default_rng(0).normal(size=(3, 60))
+    scans = make_run(events, responses).T.astype(np.float32)
+    mask = SurfaceImage(mesh, {side: np.arange(10242) < 30 for side in ("left", "right")})
+    data = {side: np.zeros((10242, scans.shape[1]), dtype=np.float32) for side in ("left", "right")}
+    data["left"][:30], data["right"][:30] = scans[:30], scans[30:]
+    glm = FirstLevelModel(
+        t_r=TR, mask_img=mask, noise_model="ols", hrf_model="spm", drift_model=None, signal_scaling=False,
+        slice_time_ref=0.0,
+    )  # fmt: skip
+    glm.fit(SurfaceImage(mesh, data), events=events_by_trial(events, "sentence"))
+    assert_allclose(trial_betas(glm).betas, responses, atol=2e-3)
+
+
+def test_trials_that_cannot_be_told_apart_are_warned_of():
+    events = make_events(["a", "b", "c"], n_buttons=0)
+    with_twin = pd.concat([events, events.iloc[[1]]], ignore_index=True)
+    scans = np.random.default_rng(0).normal(size=(40, 48)) + 100
+    glm = fit_glm([to_img(scans)], [with_twin])
+    with pytest.warns(UserWarning, match=r"The 5 regressors of run 0 are linearly dependent \(rank 4\)"):
+        trial_betas(glm)
+
+
+def test_bad_events_and_models_are_named():
+    events = make_events(["a", "b"])
+    with pytest.raises(ValueError, match="no column 'stim_file'; they have onset, duration, trial_type, sentence"):
+        events_by_trial(events, "stim_file")
+    with pytest.raises(ValueError, match="No row of the events has a sentence"):
+        events_by_trial(events.assign(sentence=" "), "sentence")
+    events.loc[1, "onset"] = np.nan
+    with pytest.raises(ValueError, match=r"Row 1 of the events has the onset .*nan.*: no number"):
+        events_by_trial(events, "sentence")
+    with pytest.raises(ValueError, match="FirstLevelModel is not fitted"):
+        trial_betas(FirstLevelModel())
+    plain = make_events(["a", "b"])
+    glm = FirstLevelModel(t_r=TR, mask_img=Nifti1Image(np.ones(SHAPE, dtype=np.int8), AFFINE), drift_model=None)
+    scans = np.random.default_rng(0).normal(size=(40, 48)) + 100
+    glm.fit([to_img(scans)], events=[plain.drop(columns="sentence")])
+    with pytest.raises(ValueError, match=r"No regressor of the GLM belongs to a trial.*button, listen, constant"):
+        trial_betas(glm)
+
+
+def test_bad_repeats_are_named():
+    with pytest.raises(ValueError, match=r"betas of shape \(3, 2\), 4 trials"):
+        average_repeats(np.ones((3, 2)), ["a", "b", "c", "d"])
+    with pytest.raises(ValueError, match="'d' was presented in none of the 3 trials"):
+        average_repeats(np.ones((3, 2)), ["a", "b", "c"], order=["a", "d"])
