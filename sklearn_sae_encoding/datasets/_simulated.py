@@ -25,6 +25,7 @@ def make_voxel_responses(
     forced_effect=1.0,
     unexplained=0.0,
     min_active=10,
+    max_correlation=1.0,
     random_state=None,
 ):
     """Simulate voxels that respond to given features, with known weights, noise ceiling and repeats.
@@ -74,6 +75,11 @@ def make_voxel_responses(
         A feature is a candidate if it is not constant and not zero in at least this many samples. No column of ``X``
         is removed; the rest merely have no weight. Forced features are exempt.
 
+    max_correlation : float, default=1.0
+        A feature is no candidate if its absolute correlation with any other column of ``X`` is larger than this.
+        Pooled over short texts, many SAE features copy each other, and which of two copies drives a voxel can't be
+        found. 1 allows all.
+
     random_state : int, RandomState instance or None, default=None
         Seed.
 
@@ -121,11 +127,13 @@ def make_voxel_responses(
 
     stats = _feature_stats(X)
     forced = _forced(forced_features, forced_effect, stats, X.shape)
-    candidates = np.setdiff1d(_candidates(stats, min_active), forced.features)
+    candidates = _distinct(X, _candidates(stats, min_active), stats, max_correlation)
+    candidates = np.setdiff1d(candidates, forced.features)
     if counts.max() > len(candidates):
         raise ValueError(
-            f"n_informative={counts.max()}, but only {len(candidates)} of {X.shape[1]} features vary and are not zero "
-            f"in at least min_active={min_active} samples. Lower min_active or n_informative."
+            f"n_informative={counts.max()}, but only {len(candidates)} of {X.shape[1]} features vary, are not zero "
+            f"in at least min_active={min_active} samples and correlate by at most max_correlation={max_correlation} "
+            "with every other one. Lower min_active or n_informative, or raise max_correlation."
         )
     effects = _draw_effects(candidates, counts, _check_range(effect_range), _check_signs(signs), forced, rng)
     truth = _signal(X, _weights(effects, stats, (n_voxels, X.shape[1])), np.where(ceiling > 0, unexplained, 0), rng)
@@ -190,6 +198,28 @@ def _feature_stats(X):
 
 def _candidates(stats, min_active):
     return np.flatnonzero((stats.sd > 0) & (stats.n_active >= min_active))
+
+
+def _distinct(X, candidates, stats, max_correlation, chunk_size=1024):
+    """Keep the candidates that no other column of X copies, a chunk of correlations at a time."""
+    if not 0 < max_correlation <= 1:
+        raise ValueError(f"max_correlation must lie in (0, 1], got {max_correlation}.")
+    if max_correlation == 1:
+        return candidates
+    varying = np.flatnonzero(stats.sd > 0)
+    closest = np.zeros(len(candidates))
+    for start in range(0, len(varying), chunk_size):
+        chunk = varying[start : start + chunk_size]
+        correlation = np.abs(_standardised(X, candidates, stats).T @ _standardised(X, chunk, stats)) / X.shape[0]
+        correlation[candidates[:, None] == chunk] = 0
+        closest = np.maximum(closest, correlation.max(axis=1))
+    return candidates[closest <= max_correlation]
+
+
+def _standardised(X, columns, stats):
+    values = X[:, columns]
+    values = values.toarray() if sparse.issparse(values) else values
+    return (values - values.mean(axis=0)) / stats.sd[columns]
 
 
 def _forced(features, effect, stats, shape):

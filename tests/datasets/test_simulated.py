@@ -104,6 +104,21 @@ def test_only_features_that_vary_and_fire_enough_are_drawn_and_none_is_removed()
     assert data.weights.shape == (50, 60)
 
 
+def test_a_feature_that_another_column_copies_is_drawn_only_where_copies_are_allowed():
+    X = np.random.default_rng(0).random((200, 30))
+    X[:, 20] = 2 * X[:, 3]
+    X[:, 21] = -X[:, 4] + 0.05 * X[:, 5]
+    correlation = np.abs(np.corrcoef(X.T)) - np.eye(30)
+    expected = np.flatnonzero(correlation.max(axis=0) <= 0.5)
+    assert set(range(30)) - set(expected) == {3, 4, 20, 21}
+    for features in (X, sparse.csr_array(X)):
+        data = make_voxel_responses(features, n_informative=2, max_correlation=0.5, random_state=0)
+        np.testing.assert_array_equal(data.candidates, expected)
+    assert len(make_voxel_responses(X, n_informative=2, random_state=0).candidates) == 30
+    with pytest.raises(ValueError, match="max_correlation must lie in"):
+        make_voxel_responses(X, max_correlation=0)
+
+
 def test_the_unexplained_share_is_exact_reliable_and_unrelated():
     data = make_voxel_responses(_features(), n_voxels=2, unexplained=[0.25, 1.0], random_state=0)
     other = data.signal - data.explained
