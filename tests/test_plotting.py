@@ -121,25 +121,8 @@ def _path_with_weights_figure():
 
 
 def _tokens_figure(ax=None):
-    tokens = [
-        "The",
-        "Ġchef",
-        "Ġquick",
-        "ly",
-        "Ġsimmered",
-        "Ġthe",
-        "Ġrich",
-        "Ġtomato",
-        "Ġsauce",
-        "Ġfor",
-        "Ġ$",
-        "5",
-        "Ġwhile",
-        "Ġhis",
-        "Ġassistant",
-        "Ġslept",
-        ".",
-    ]
+    text = "The chef quickly simmered the rich tomato sauce for $ 5 while his assistant slept."
+    tokens = text.replace(" ", " Ġ").split(" ")
     return plotting.plot_token_heatmap(tokens, np.random.default_rng(0).random(len(tokens)), ax=ax)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_sae_encoding.plotting._style import (
-    BLUE,
     GREY,
     ORANGE,
+    accent,
     ink,
     legend_above,
     new_axes,
@@ -147,7 +147,7 @@ def plot_prevalence_entropy(
             f"Expected a prevalence and an entropy a feature, got shapes {prevalence.shape} and {entropy.shape}."
         )
     ax = new_axes(ax, 2.6)
-    ax.scatter(prevalence, entropy, s=7, color=BLUE, alpha=0.5, linewidth=0, label="features", rasterized=True)
+    ax.scatter(prevalence, entropy, s=7, color=accent(), alpha=0.5, linewidth=0, label="features", rasterized=True)
     top = max(entropy.max(), max_entropy or 0.0) or 1.0
     if max_entropy is not None:
         ax.axhline(max_entropy, color=GREY, linewidth=0.8, linestyle=":", label="all groups alike")

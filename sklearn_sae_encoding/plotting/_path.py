@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_sae_encoding.plotting._style import BLUE, COLORS, COLUMN_WIDTH, GREY, ink, plain, spread
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, GREY, accent, ink, palette, plain, spread
 
 
 def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=None, n_labels=5, axes=None):
@@ -79,10 +79,10 @@ def _draw_errors(ax, alphas, errors):
     mean = errors.mean(axis=1)
     if errors.shape[1] > 1:
         error = errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
-        ax.fill_between(alphas, mean - error, mean + error, color=BLUE, alpha=0.2, linewidth=0)
+        ax.fill_between(alphas, mean - error, mean + error, color=accent(), alpha=0.2, linewidth=0)
         ax.plot(alphas, errors, color=GREY, linewidth=0.5, alpha=0.7)
         ax.plot([], [], color=GREY, linewidth=0.5, label="a fold")
-    ax.plot(alphas, mean, color=BLUE, linewidth=1.5, label="mean")
+    ax.plot(alphas, mean, color=accent(), linewidth=1.5, label="mean")
     ax.set_ylabel("held-out error", fontsize="small")
 
 
@@ -92,7 +92,7 @@ def _draw_coefs(ax, alphas, coefs, names, n_labels):
     top = used[np.argsort(-np.abs(coefs[smallest, used]), kind="stable")][:n_labels]
     rest = np.setdiff1d(used, top)
     ax.plot(alphas, coefs[:, rest], color=GREY, linewidth=0.5, alpha=0.6)
-    colors = [COLORS[1 + i % (len(COLORS) - 2)] for i in range(len(top))]
+    colors = [palette()[1 + i % 6] for i in range(len(top))]
     for j, color in zip(top, colors, strict=True):
         ax.plot(alphas, coefs[:, j], color=color, linewidth=1.3)
     ax.axhline(0, color=ink(), linewidth=0.6)

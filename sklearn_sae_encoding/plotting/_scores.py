@@ -3,8 +3,8 @@
 import numpy as np
 
 from sklearn_sae_encoding.plotting._style import (
-    BLUE,
     ORANGE,
+    accent,
     colors_for,
     columns_of_letters,
     ink,
@@ -101,7 +101,7 @@ def _draw_bar(ax, x, width, values, color, label):
     ax.scatter(x + offsets, values, s=5, color=color, edgecolor=ink(), linewidth=0.4, zorder=3)
 
 
-def plot_score_histogram(scores, *, colors=None, bins=40, label="score", ax=None):
+def plot_score_histogram(scores, *, colors=None, bins=None, label="score", ax=None):
     """Draw how the scores of the voxels are distributed, a line for each model.
 
     Parameters
@@ -113,8 +113,8 @@ def plot_score_histogram(scores, *, colors=None, bins=40, label="score", ax=None
     colors : list, default=None
         A colour for each model.
 
-    bins : int, default=40
-        Number of bins.
+    bins : int, default=None
+        Number of bins. None is twice the square root of the number of voxels, 10 to 40.
 
     label : str, default="score"
         What the scores are.
@@ -129,8 +129,9 @@ def plot_score_histogram(scores, *, colors=None, bins=40, label="score", ax=None
     scores = scores if isinstance(scores, dict) else {"": scores}
     finite = {name: _finite(values, name) for name, values in scores.items()}
     low, high = np.quantile(np.concatenate(list(finite.values())), [0.001, 0.999])
+    bins = int(np.clip(2 * np.sqrt(max(map(len, finite.values()))), 10, 40)) if bins is None else bins
     edges = np.linspace(min(low, 0.0), max(high, low + 1e-9), bins + 1)
-    colors = [BLUE] if colors is None and len(scores) == 1 else colors_for(len(scores), colors, "models")
+    colors = [accent()] if colors is None and len(scores) == 1 else colors_for(len(scores), colors, "models")
     ax = new_axes(ax, 2.2)
     styles = ("-", "--", "-.", ":")
     for i, (name, values) in enumerate(finite.items()):
@@ -197,7 +198,7 @@ def plot_score_scatter(x, y, *, xlabel="surprisal", ylabel="content", diagonal=T
         ax.plot([low - pad, high + pad], [low - pad, high + pad], color=ORANGE, linewidth=1, zorder=3)
         ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), aspect="equal")
     if len(x) < _DENSE:
-        ax.scatter(x, y, s=8, color=BLUE, alpha=0.6, linewidth=0)
+        ax.scatter(x, y, s=8, color=accent(), alpha=0.6, linewidth=0)
     else:
         _draw_hexagons(ax, x, y)
     ax.set_xlabel(xlabel, fontsize="small")

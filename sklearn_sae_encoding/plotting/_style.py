@@ -33,7 +33,7 @@ def colors_for(n, colors=None, what="groups"):
     """Return `n` colours, the given ones or the first of the palette."""
     if colors is None and n > len(COLORS):
         raise ValueError(f"Colours tell at most {len(COLORS)} {what} apart, got {n}. Pass colors, or show fewer.")
-    colors = list(COLORS if colors is None else colors)
+    colors = palette() if colors is None else list(colors)
     if len(colors) < n:
         raise ValueError(f"Expected a colour for each of {n} {what}, got {len(colors)}.")
     return colors[:n]
@@ -51,6 +51,25 @@ def ink():
     import matplotlib as mpl
 
     return mpl.rcParams["text.color"]
+
+
+def _to_rgba(color):
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(color)
+
+
+def palette():
+    """The colours, the two blues exchanged if the ink is pale: on a dark page the lighter one is seen better."""
+    if on_color(_to_rgba(ink())) == "white":
+        return list(COLORS)
+    exchanged = {BLUE: SKY, SKY: BLUE}
+    return [exchanged.get(color, color) for color in COLORS]
+
+
+def accent():
+    """The blue of what matters most."""
+    return palette()[1]
 
 
 def wrap(label, width):

@@ -1,0 +1,133 @@
+"""What a reader should know before believing the numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Finding(NamedTuple):
+    """Something to look at, and what to do about it."""
+
+    title: str
+    text: str
+
+
+def find_problems(fitted, scores, noise_ceiling, noise_floor):
+    """Give the findings about a fit, the gravest first."""
+    findings = [
+        _not_scored(scores),
+        _not_converged(fitted),
+        *_edge_of_grid(fitted),
+        _without_features(fitted),
+        _excluded(fitted),
+        _below_floor(noise_ceiling, noise_floor),
+        _repeated_texts(fitted),
+    ]
+    return [finding for finding in findings if finding is not None]
+
+
+def _voxels(n):
+    return f"{n:,} voxel{'s' * (n != 1)}"
+
+
+def _not_scored(scores):
+    if not scores:
+        return Finding(
+            "No cross-validated scores.",
+            "Weights alone do not say how well a voxel is predicted. Pass scores=cross_val_voxel_scores(...).",
+        )
+    return None
+
+
+def _not_converged(fitted):
+    gap, tol = getattr(fitted.encoder, "dual_gap_", None), getattr(fitted.encoder, "tol", None)
+    if gap is None or tol is None:
+        return None
+    Y = fitted.Y[:, fitted.kept]
+    size = np.var(Y, axis=0) if getattr(fitted.encoder, "fit_intercept", True) else np.mean(np.square(Y), axis=0)
+    with np.errstate(invalid="ignore"):
+        n = int(np.sum(np.ravel(gap) > tol * size * (1 + 1e-6)))
+    if n == 0:
+        return None
+    return Finding(
+        "Not converged.",
+        f"In {_voxels(n)} the duality gap exceeds tol = {tol:g} of the response's mean square. Raise max_iter, or use "
+        "larger penalties.",
+    )
+
+
+def _edge_of_grid(fitted):
+    chosen, grid = getattr(fitted.encoder, "alpha_", None), getattr(fitted.encoder, "alphas_", None)
+    if chosen is None or grid is None or np.shape(grid)[-1] < 2:
+        return
+    chosen, grid = np.ravel(chosen), np.broadcast_to(grid, (len(np.ravel(chosen)), np.shape(grid)[-1]))
+    with np.errstate(invalid="ignore"):
+        lowest = np.isclose(chosen, grid.min(axis=1), rtol=1e-9)
+        highest = np.isclose(chosen, grid.max(axis=1), rtol=1e-9)
+    n_low, n_high = int(lowest.sum()), int((highest & (_n_content(fitted) > 0)).sum())
+    if n_low:
+        yield Finding(
+            "At the lower edge of the penalty grid.",
+            f"{_voxels(n_low)} chose the smallest penalty tried: a smaller one may predict better. Extend the grid "
+            "downwards (smaller alphas, or a smaller eps).",
+        )
+    if n_high:
+        yield Finding(
+            "At the upper edge of the penalty grid.",
+            f"{_voxels(n_high)} chose the largest penalty tried, and still use features: a larger one may predict "
+            "better. Extend the grid upwards.",
+        )
+
+
+def _n_content(fitted):
+    content = fitted.coef[:, np.flatnonzero(~fitted.is_surprisal)]
+    return np.asarray((content != 0).sum(axis=1)).ravel()
+
+
+def _without_features(fitted):
+    varies = fitted.Y[:, fitted.kept].std(axis=0) > 0
+    n = int((varies & (_n_content(fitted) == 0)).sum())
+    if n == 0 or np.all(fitted.is_surprisal):
+        return None
+    left = "surprisal alone" if fitted.is_surprisal.any() else "nothing"
+    return Finding("Empty supports.", f"In {_voxels(n)} no content feature was selected: {left} predicts them.")
+
+
+def _excluded(fitted):
+    missing = int((~np.isfinite(fitted.Y).all(axis=0)).sum())
+    with np.errstate(invalid="ignore"):
+        constant = int((np.ptp(fitted.Y, axis=0) == 0).sum())
+    if missing == constant == 0:
+        return None
+    return Finding(
+        "Voxels without a usable response.",
+        f"{_voxels(missing)} had values that are not finite, {_voxels(constant)} never changed. Nothing is said of "
+        "them.",
+    )
+
+
+def _below_floor(noise_ceiling, noise_floor):
+    if noise_ceiling is None:
+        return None
+    n = int(np.sum(~(noise_ceiling >= noise_floor)))
+    if n == 0:
+        return None
+    return Finding(
+        "Below the noise floor.",
+        f"{_voxels(n)} of {len(noise_ceiling):,} have a noise ceiling below r = {noise_floor:g}: hardly any signal "
+        "repeats there, and scores divided by so small a ceiling are erratic. They are left out of the summaries of "
+        "normalised scores.",
+    )
+
+
+def _repeated_texts(fitted):
+    n = len(fitted.texts) - len(set(fitted.texts))
+    if n == 0:
+        return None
+    return Finding(
+        "Repeated texts.",
+        f"{n:,} of {len(fitted.texts):,} texts equal an earlier one. If copies fall into training and test folds, "
+        "scores are too high: average the copies, or use a group splitter.",
+    )

@@ -1,0 +1,129 @@
+"""The features that voxels use, and the texts and tokens that drive them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from sklearn_sae_encoding.analysis import count_feature_use, top_texts
+from sklearn_sae_encoding.report._fitted import values_on_tokens
+from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
+
+_LEVELS = 5  # shades of a token, t1 to t5
+
+
+def features_section(fitted, labels, n_features, n_texts):
+    """Make the tables of features and of what drives them."""
+    use = count_feature_use(fitted.coef, fitted.names).head(n_features)
+    if use.empty:
+        return paragraph("No voxel uses any feature.")
+    labels = _label_of(labels)
+    about = paragraph(
+        "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change from "
+        "fold to fold: a feature used by many voxels says more than any single weight. The effect is the median, over "
+        "the voxels that use the feature, of how far one of its standard deviations moves the prediction, in standard "
+        "deviations of the response."
+    )
+    return join([about, _feature_table(fitted, use, labels), _driver_table(fitted, use, labels, n_texts)])
+
+
+def _label_of(labels):
+    if labels is None:
+        return None
+    items = labels.items() if hasattr(labels, "items") else labels
+    known = {str(name): str(label) for name, label in items}
+    return lambda name: known.get(name, known.get(name.rsplit("__", 1)[-1], ""))
+
+
+def _feature_table(fitted, use, labels):
+    columns = [("Feature", "text"), *([("Label", "text")] if labels else []), ("Sign", "text")]
+    columns += [(name, "number") for name in ("Voxels", "Share of voxels", "Effect", "Active in texts")]
+    effects = _effects(fitted, use)
+    active = np.asarray((fitted.X != 0).mean(axis=0)).ravel()
+    rows = [
+        [
+            cell(_finder(row.feature), row.feature, class_="name"),
+            *([cell(labels(row.feature))] if labels else []),
+            cell("+" if row.sign > 0 else "−", class_="name"),
+            cell(f"{row.n_voxels:,}", row.n_voxels, class_="number"),
+            cell(f"{row.share:.1%}", f"{row.share:.6f}", class_="number"),
+            cell(f"{effect:.3f}", f"{effect:.6g}", class_="number"),
+            cell(f"{active[row.index]:.0%}", f"{active[row.index]:.6f}", class_="number"),
+        ]
+        for row, effect in zip(use.itertuples(index=False), effects, strict=True)
+    ]
+    return searchable_table(
+        "features", "Features, by the number of voxels that use them", columns, rows, rows_are="features"
+    )
+
+
+def _finder(name):
+    return element("button", name, type="button", data_find=name, data_table="drivers", title="Show what drives it")
+
+
+def _effects(fitted, use):
+    coef = fitted.coef.tocsc()
+    spread = fitted.Y[:, fitted.kept].std(axis=0)
+    effects = []
+    for column, sign in zip(use["index"], use["sign"], strict=True):
+        begin, end = coef.indptr[column], coef.indptr[column + 1]
+        weights, voxels = coef.data[begin:end], coef.indices[begin:end]
+        of_sign = (weights * sign > 0) & (spread[voxels] > 0)
+        scale = fitted.X[:, [column]].toarray().std()
+        effects.append(np.median(weights[of_sign] * scale / spread[voxels[of_sign]]) if of_sign.any() else np.nan)
+    return effects
+
+
+def _driver_table(fitted, use, labels, n_texts):
+    columns = [("Feature", "text"), *([("Label", "text")] if labels else []), ("Value in text", "number")]
+    columns += [("Strongest token", "text"), ("Text", "text")]
+    rows = []
+    for column in dict.fromkeys(use["index"]):
+        rows += _drivers(fitted, column, labels, n_texts)
+    return searchable_table("drivers", "Texts and tokens that drive the features", columns, rows, rows_are="texts")
+
+
+def _drivers(fitted, column, labels, n_texts):
+    """Make the rows of one feature: its strongest texts, shaded where it is active."""
+    name = str(fitted.names[column])
+    top = top_texts(fitted.X, range(len(fitted.texts)), column, n_texts)
+    on_tokens = values_on_tokens(fitted, list(top["text"]), column)
+    strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
+    rows = []
+    for i, activation, tokens in zip(top["text"], top["activation"], on_tokens, strict=True):
+        text = fitted.texts[i]
+        rows.append(
+            [
+                cell(name, class_="name"),
+                *([cell(labels(name))] if labels else []),
+                cell(f"{activation:.3g}", f"{activation:.6g}", class_="number"),
+                cell(element("bdi", _strongest_token(text, tokens))),
+                cell(element("bdi", _passage(text, tokens, strongest)), text, class_="passage"),
+            ]
+        )
+    return rows
+
+
+def _strongest_token(text, tokens):
+    if tokens is None or tokens.values.max(initial=0.0) <= 0:
+        return ""
+    start, end = tokens.offsets[np.argmax(tokens.values)]
+    return text[start:end].strip()
+
+
+def _passage(text, tokens, strongest):
+    """Shade each token by its value over the strongest one; what no token covers stays as it is."""
+    if tokens is None or strongest <= 0:
+        return text
+    # By character, because tokens of a character of several bytes lie on each other.
+    values = np.zeros(len(text))
+    for (start, end), value in zip(tokens.offsets, tokens.values, strict=True):
+        values[start:end] = np.maximum(values[start:end], value)
+    pieces = []
+    for value, run in groupby(range(len(text)), key=values.__getitem__):
+        run = list(run)
+        piece = text[run[0] : run[-1] + 1]
+        level = int(np.ceil(_LEVELS * value / strongest))
+        pieces.append(element("mark", piece, class_=f"t{level}", title=f"{value:.3g}") if level > 0 else piece)
+    return join(pieces)

@@ -1,0 +1,333 @@
+"""The sections of the report, from a fitted model to the page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from sklearn_sae_encoding import __version__
+from sklearn_sae_encoding.plotting import (
+    plot_difference_map,
+    plot_score_histogram,
+    plot_score_map,
+    plot_score_scatter,
+    plot_surprisal_content_map,
+)
+from sklearn_sae_encoding.report._checks import find_problems
+from sklearn_sae_encoding.report._features import features_section
+from sklearn_sae_encoding.report._figures import figure
+from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
+from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph
+from sklearn_sae_encoding.report._methods import methods, settings
+from sklearn_sae_encoding.report._scores import prepare_scores, summary
+
+
+def encoder_report(
+    model,
+    texts,
+    Y,
+    *,
+    scores=None,
+    noise_ceiling=None,
+    features=None,
+    feature_labels=None,
+    title="Encoding model",
+    n_features=20,
+    n_texts=5,
+    noise_floor=0.1,
+    threshold=0.1,
+    bg=None,
+):
+    """Describe a fitted encoding model on one page: what was done, how well it predicts, and by which features.
+
+    The page is a single file that needs no network: it can be sent, archived and printed. Its tables can be searched
+    and sorted, and nothing that stands in a text or label is run.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted: a pipeline such as :func:`~sklearn_sae_encoding.pipeline.make_augmented_encoder` makes, a
+        :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder` (or another linear regressor), or a
+        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` around either, which adds maps.
+
+    texts : list of str
+        The texts that it was fitted to.
+
+    Y : array-like of shape (n_texts, n_voxels) or images
+        The responses that it was fitted to, as they were given to ``fit``.
+
+    scores : VoxelScores or dict of str to VoxelScores, default=None
+        What :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores` gave for this model, or for several with it.
+        The first that is not called ``"surprisal"`` is the model reported; one called ``"surprisal"`` is compared
+        with it, voxel by voxel. None reports no scores, and warns of it.
+
+    noise_ceiling : array-like of shape (n_voxels,) or float, default=None
+        In units of r. Scores are divided by it.
+
+    features : array-like, sparse array or DataFrame of shape (n_texts, n_features), default=None
+        The features of the texts. Needed if the model itself takes features; otherwise None computes them.
+
+    feature_labels : dict of str to str or Series, default=None
+        Labels of features by name.
+
+    title : str, default="Encoding model"
+        Title of the page.
+
+    n_features : int, default=20
+        How many features to show, the most used first. A feature used with both signs counts twice.
+
+    n_texts : int, default=5
+        How many texts to show for each.
+
+    noise_floor : float, default=0.1
+        Voxels with a smaller noise ceiling, in units of r, are left out of what is said of normalised scores.
+
+    threshold : float, default=0.1
+        Smaller scores, and smaller differences of scores, are not drawn on maps.
+
+    bg : image, default=None
+        Background of maps; see :func:`~sklearn_sae_encoding.plotting.plot_score_map`.
+
+    Returns
+    -------
+    report : nilearn.reporting.HTMLReport
+        ``report.save_as_html(path)``, ``report.open_in_browser()``, ``report.get_iframe()``; in a notebook it shows
+        itself.
+
+    Raises
+    ------
+    ValueError
+        If texts, responses, scores or features don't belong together, or the model takes features and none are given.
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
+
+    References
+    ----------
+    Nichols et al. (2017), "Best practices in data analysis and sharing in neuroimaging using MRI" (COBIDAS), Nature
+    Neuroscience 20.
+    """
+    fitted = take_apart(model, texts, Y, features)
+    scores, noise_ceiling = prepare_scores(scores, noise_ceiling, noise_floor, len(fitted.kept))
+    findings = find_problems(fitted, scores, noise_ceiling, noise_floor)
+    unit = "score / noise ceiling" if noise_ceiling is not None else "score"
+    sections = [
+        ("warnings", "Warnings", _warnings_section(findings)),
+        ("methods", "What was done", _methods_section(fitted, scores, noise_ceiling)),
+        ("data", "Data and exclusions", _data_section(fitted, noise_ceiling, noise_floor)),
+        ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
+        ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
+        ("features-used", "Features", features_section(fitted, feature_labels, n_features, n_texts)),
+        ("settings", "Settings and versions", _settings_section(fitted, scores)),
+    ]
+    return _document(title, _page(title, _summary(fitted, scores, unit, findings), sections))
+
+
+def _document(title, body):
+    # nilearn is heavy, and only the class of the report needs it.
+    from sklearn_sae_encoding.report._document import make_document
+
+    return make_document(title, body, __version__)
+
+
+def _page(title, summary, sections):
+    sections = [section for section in sections if section[2] is not None]
+    links = [element("li", element("a", heading, href=f"#{name}")) for name, heading, _ in sections]
+    parts = [
+        element(
+            "section", element("h2", heading, id=f"{name}-heading"), content, id=name, aria_labelledby=f"{name}-heading"
+        )
+        for name, heading, content in sections
+    ]
+    made = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return join(
+        [
+            element("a", "Skip to the content", href="#main", class_="skip"),
+            element(
+                "header",
+                element("h1", title),
+                paragraph(f"Report of a fitted encoding model, made {made}"),
+                summary,
+                element("nav", element("ul", *links), aria_label="Sections"),
+            ),
+            element("main", *parts, id="main"),
+            element(
+                "footer", f"sklearn-sae-encoding {__version__}. This page is complete in itself: it loads nothing."
+            ),
+        ]
+    )
+
+
+def _summary(fitted, scores, unit, findings):
+    rows = [("Texts", f"{len(fitted.texts):,}"), ("Voxels", f"{len(fitted.kept):,}")]
+    used = np.unique(fitted.coef.nonzero()[1])
+    rows.append(("Features in use", f"{len(used):,} of {fitted.X.shape[1]:,}"))
+    if scores:
+        median = summary(next(iter(scores.values())).shown)["median"]
+        rows.append((f"Median {unit}", f"{median:.2f}"))
+    rows.append(("Warnings", len(findings)))
+    return element("div", definitions(rows), class_="overview")
+
+
+def _warnings_section(findings):
+    if not findings:
+        return paragraph(
+            "Nothing was found. Looked at, as far as the model tells: convergence, the penalty grid, empty supports, "
+            "excluded voxels, noise ceilings and repeated texts."
+        )
+    items = [element("li", element("strong", finding.title), " ", finding.text) for finding in findings]
+    return element("ul", *items, class_="warnings")
+
+
+def _methods_section(fitted, scores, noise_ceiling):
+    return element("blockquote", *[paragraph(text) for text in methods(fitted, scores, noise_ceiling)])
+
+
+def _data_section(fitted, noise_ceiling, noise_floor):
+    lengths = np.array([len(text.split()) for text in fitted.texts])
+    with np.errstate(invalid="ignore"):
+        constant = int((np.ptp(fitted.Y, axis=0) == 0).sum())
+    missing = int((~np.isfinite(fitted.Y).all(axis=0)).sum())
+    rows = [
+        ("texts", f"{len(fitted.texts):,}, {len(set(fitted.texts)):,} of them different"),
+        ("words in a text", f"median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}"),
+        ("voxels given", f"{fitted.Y.shape[1]:,}"),
+        ("excluded: values not finite", f"{missing:,}"),
+        ("without variance", f"{constant:,}"),
+        ("voxels fitted", f"{fitted.coef.shape[0]:,}"),
+    ]
+    if noise_ceiling is not None:
+        low = int(np.sum(~(noise_ceiling >= noise_floor)))
+        quartiles = np.nanquantile(noise_ceiling, [0.25, 0.5, 0.75])
+        rows.append(("noise ceiling (r)", "median {1:.2f}, quartiles {0:.2f} and {2:.2f}".format(*quartiles)))
+        rows.append((f"noise ceiling below {noise_floor:g}", f"{low:,}"))
+    if fitted.masked is not None and fitted.masked.masker_ is not None:
+        rows.append(("masker", type(fitted.masked.masker_).__name__))
+    return element("div", definitions(rows), class_="facts")
+
+
+def _scores_section(fitted, scores, unit, threshold, bg):
+    if not scores:
+        return paragraph("No cross-validated scores were given.")
+    # Surprisal first: it gets the grey of baselines.
+    names = sorted(scores, key=lambda name: name != "surprisal")
+    shown = {name: scores[name].shown for name in names if np.isfinite(scores[name].shown).any()}
+    parts = [_score_table(scores, unit)]
+    figures = []
+    if shown:
+        alt = "; ".join(f"{name}: median {np.nanmedian(values):.2f}" for name, values in shown.items())
+        figures.append(
+            figure(
+                lambda: plot_score_histogram(shown, label=unit),
+                "How scores are distributed over voxels. Vertical lines are medians.",
+                f"Histograms of scores over voxels. {alt}.",
+            )
+        )
+    figures += _score_maps(fitted, scores, unit, threshold, bg)
+    return join([*parts, element("div", *figures, class_="figures")])
+
+
+def _score_table(scores, unit):
+    columns = ("Model", "Voxels", "Mean", "Lower quartile", "Median", "Upper quartile", "Above zero")
+    head = element(
+        "tr", *[element("th", name, scope="col", class_="number" if i else "") for i, name in enumerate(columns)]
+    )
+    rows = []
+    for name, one in scores.items():
+        values = summary(one.shown)
+        numbers = [f"{values['n']:,}"] + [f"{values[key]:.3f}" for key in ("mean", "q25", "median", "q75")]
+        numbers.append(f"{values['positive']:.0%}")
+        row = [element("th", name, scope="row"), *[cell(number, class_="number") for number in numbers]]
+        rows.append(element("tr", *row))
+    metric = next(iter(scores.values())).metric
+    caption = (
+        f"Cross-validated {metric} ({unit}), over voxels"
+        if unit != "score"
+        else f"Cross-validated {metric}, over voxels"
+    )
+    table = element("table", element("caption", caption), element("thead", head), element("tbody", *rows))
+    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def _score_maps(fitted, scores, unit, threshold, bg):
+    if fitted.masked is None or fitted.masked.masker_ is None:
+        return
+    to_img = fitted.masked.to_img
+    name, one = next(iter(scores.items()))
+    if np.nanmax(one.shown, initial=-np.inf) > threshold:
+        n = int(np.sum(one.shown > threshold))
+        yield figure(
+            lambda: plot_score_map(to_img(one.shown), threshold=threshold, label=unit, bg=bg),
+            f"Scores of “{name}” above {threshold:g}.",
+            f"Map of the scores of {name}: {n} voxels above {threshold:g}.",
+        )
+    if "surprisal" in scores and name != "surprisal":
+        difference = one.shown - scores["surprisal"].shown
+        if np.nanmax(np.abs(difference), initial=0.0) >= threshold:
+            images = to_img(one.shown), to_img(scores["surprisal"].shown)
+            yield figure(
+                lambda: plot_difference_map(*images, threshold=threshold, label=f"difference of {unit}", bg=bg),
+                f"“{name}” minus surprisal alone, where they differ by {threshold:g} or more: orange where “{name}” is "
+                "better, purple where surprisal is.",
+                f"Map of differences: {int(np.sum(difference >= threshold))} voxels better predicted by {name}, "
+                f"{int(np.sum(difference <= -threshold))} by surprisal alone.",
+            )
+
+
+def _surprisal_section(fitted, scores, unit, threshold, bg):
+    if not fitted.is_surprisal.any() or fitted.is_surprisal.all():
+        return None
+    surprisal, content = parts_of_predictions(fitted)
+    figures = [
+        figure(
+            lambda: plot_score_scatter(surprisal, content, xlabel="surprisal’s part", ylabel="content’s part"),
+            "How far surprisal and content move each voxel’s prediction: standard deviation over texts, in standard "
+            "deviations of the response. In sample: it describes the fit.",
+            f"Scatter of voxels. Content moves the prediction more than surprisal in "
+            f"{np.nanmean(content > surprisal):.0%} of voxels.",
+        )
+    ]
+    if "surprisal" in scores and len(scores) > 1:
+        name, one = next(iter(scores.items()))
+        alone = scores["surprisal"].shown
+        if np.any(np.isfinite(alone) & np.isfinite(one.shown)):
+            figures.append(
+                figure(
+                    lambda: plot_score_scatter(alone, one.shown, xlabel="surprisal alone", ylabel=name),
+                    f"Cross-validated {unit} of each voxel: above the line, content adds to surprisal.",
+                    f"Scatter of voxels. {name} predicts {np.nanmean(one.shown > alone):.0%} of voxels better than "
+                    "surprisal alone.",
+                )
+            )
+    figures += _content_map(fitted, surprisal, content, bg)
+    return join([_sign_of_surprisal(fitted), element("div", *figures, class_="figures")])
+
+
+def _sign_of_surprisal(fitted):
+    weights = fitted.coef[:, np.flatnonzero(fitted.is_surprisal)].toarray()
+    n = len(weights)
+    more, less = int((weights > 0).any(axis=1).sum()), int((weights < 0).any(axis=1).sum())
+    return paragraph(
+        f"Surprisal has a positive weight in {more:,} voxels ({more / n:.0%}: less expected texts, larger responses), "
+        f"and a negative one in {less:,} ({less / n:.0%})."
+    )
+
+
+def _content_map(fitted, surprisal, content, bg):
+    if fitted.masked is None or fitted.masked.masker_ is None or not np.nanmax(np.fmax(surprisal, content)) > 0:
+        return
+    to_img = fitted.masked.to_img
+    images = to_img(np.nan_to_num(surprisal)), to_img(np.nan_to_num(content))
+    yield figure(
+        lambda: plot_surprisal_content_map(*images, bg=bg),
+        "Where surprisal (orange), content (blue) or both (dark) move the prediction, in standard deviations of the "
+        "response.",
+        "Two-colour map of surprisal’s and content’s parts of the predictions.",
+    )
+
+
+def _settings_section(fitted, scores):
+    parts = [
+        join([element("h3", heading), definitions(rows)]) for heading, rows in settings(fitted, scores) if len(rows) > 0
+    ]
+    return element("details", element("summary", "Everything that another lab needs"), *parts, class_="facts")
