@@ -20,7 +20,6 @@ def find_problems(fitted, scores, noise_ceiling, noise_floor):
         _not_scored(scores),
         _not_converged(fitted),
         *_edge_of_grid(fitted),
-        _without_features(fitted),
         _excluded(fitted),
         _below_floor(noise_ceiling, noise_floor),
         _repeated_texts(fitted),
@@ -66,7 +65,7 @@ def _edge_of_grid(fitted):
     with np.errstate(invalid="ignore"):
         lowest = np.isclose(chosen, grid.min(axis=1), rtol=1e-9)
         highest = np.isclose(chosen, grid.max(axis=1), rtol=1e-9)
-    n_low, n_high = int(lowest.sum()), int((highest & (_n_content(fitted) > 0)).sum())
+    n_low, n_high = int(lowest.sum()), int((highest & (fitted.n_content > 0)).sum())
     if n_low:
         yield Finding(
             "At the lower edge of the penalty grid.",
@@ -79,20 +78,6 @@ def _edge_of_grid(fitted):
             f"{_voxels(n_high)} chose the largest penalty tried, and still use features: a larger one may predict "
             "better. Extend the grid upwards.",
         )
-
-
-def _n_content(fitted):
-    content = fitted.coef[:, np.flatnonzero(~fitted.is_surprisal)]
-    return np.asarray((content != 0).sum(axis=1)).ravel()
-
-
-def _without_features(fitted):
-    varies = fitted.Y[:, fitted.kept].std(axis=0) > 0
-    n = int((varies & (_n_content(fitted) == 0)).sum())
-    if n == 0 or np.all(fitted.is_surprisal):
-        return None
-    left = "surprisal alone" if fitted.is_surprisal.any() else "nothing"
-    return Finding("Empty supports.", f"In {_voxels(n)} no content feature was selected: {left} predicts them.")
 
 
 def _excluded(fitted):

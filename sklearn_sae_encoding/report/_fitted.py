@@ -40,6 +40,12 @@ class Fitted(NamedTuple):
         """Which columns are surprisal."""
         return np.array([_bare(name).startswith("surprisal") for name in self.names], dtype=bool)
 
+    @property
+    def n_content(self):
+        """How many features other than surprisal each voxel uses."""
+        content = self.coef[:, np.flatnonzero(~self.is_surprisal)]
+        return np.asarray((content != 0).sum(axis=1)).ravel()
+
     def to_voxels(self, values):
         """Put values of the fitted voxels among all of them, NaN elsewhere."""
         everywhere = np.full(len(self.kept), np.nan)

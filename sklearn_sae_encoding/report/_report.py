@@ -84,7 +84,8 @@ def encoder_report(
         Voxels with a smaller noise ceiling, in units of r, are left out of what is said of normalised scores.
 
     threshold : float, default=0.1
-        Smaller scores, and smaller differences of scores, are not drawn on maps.
+        Smaller scores, differences of scores and parts of predictions (in standard deviations of the response) are not
+        drawn on maps.
 
     bg : image, default=None
         Background of maps; see :func:`~sklearn_sae_encoding.plotting.plot_score_map`.
@@ -172,8 +173,8 @@ def _summary(fitted, scores, unit, findings):
 def _warnings_section(findings):
     if not findings:
         return paragraph(
-            "Nothing was found. Looked at, as far as the model tells: convergence, the penalty grid, empty supports, "
-            "excluded voxels, noise ceilings and repeated texts."
+            "Nothing was found. Looked at, as far as the model tells: convergence, the penalty grid, excluded "
+            "voxels, noise ceilings and repeated texts."
         )
     items = [element("li", element("strong", finding.title), " ", finding.text) for finding in findings]
     return element("ul", *items, class_="warnings")
@@ -195,6 +196,8 @@ def _data_section(fitted, noise_ceiling, noise_floor):
         ("excluded: values not finite", f"{missing:,}"),
         ("without variance", f"{constant:,}"),
         ("voxels fitted", f"{fitted.coef.shape[0]:,}"),
+        ("features of a voxel", _support_sizes(fitted)),
+        ("voxels without a content feature", f"{int((fitted.n_content == 0).sum()):,}"),
     ]
     if noise_ceiling is not None:
         low = int(np.sum(~(noise_ceiling >= noise_floor)))
@@ -204,6 +207,11 @@ def _data_section(fitted, noise_ceiling, noise_floor):
     if fitted.masked is not None and fitted.masked.masker_ is not None:
         rows.append(("masker", type(fitted.masked.masker_).__name__))
     return element("div", definitions(rows), class_="facts")
+
+
+def _support_sizes(fitted):
+    q25, median, q75 = np.quantile((fitted.coef != 0).sum(axis=1), [0.25, 0.5, 0.75])
+    return f"median {median:.0f}, quartiles {q25:.0f} and {q75:.0f}"
 
 
 def _scores_section(fitted, scores, unit, threshold, bg):
@@ -299,7 +307,7 @@ def _surprisal_section(fitted, scores, unit, threshold, bg):
                     "surprisal alone.",
                 )
             )
-    figures += _content_map(fitted, surprisal, content, bg)
+    figures += _content_map(fitted, surprisal, content, threshold, bg)
     return join([_sign_of_surprisal(fitted), element("div", *figures, class_="figures")])
 
 
@@ -313,13 +321,13 @@ def _sign_of_surprisal(fitted):
     )
 
 
-def _content_map(fitted, surprisal, content, bg):
-    if fitted.masked is None or fitted.masked.masker_ is None or not np.nanmax(np.fmax(surprisal, content)) > 0:
+def _content_map(fitted, surprisal, content, threshold, bg):
+    if fitted.masked is None or fitted.masked.masker_ is None or not np.nanmax(np.fmax(surprisal, content)) > threshold:
         return
     to_img = fitted.masked.to_img
     images = to_img(np.nan_to_num(surprisal)), to_img(np.nan_to_num(content))
     yield figure(
-        lambda: plot_surprisal_content_map(*images, bg=bg),
+        lambda: plot_surprisal_content_map(*images, threshold=threshold, bg=bg),
         "Where surprisal (orange), content (blue) or both (dark) move the prediction, in standard deviations of the "
         "response.",
         "Two-colour map of surprisal’s and content’s parts of the predictions.",
