@@ -1,25 +1,61 @@
 """What the papers ask of fitted encoders, one question a module."""
 
+from sklearn_sae_encoding.analysis.bins import bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
-from sklearn_sae_encoding.analysis.features import count_feature_use, top_texts
+from sklearn_sae_encoding.analysis.comparison import (
+    adjust_family,
+    average_participants,
+    compare_models,
+    mean_gain,
+    paired_tests,
+)
+from sklearn_sae_encoding.analysis.features import (
+    count_feature_use,
+    feature_use_by_group,
+    top_texts,
+    typical_effects,
+    voxels_of_feature,
+)
 from sklearn_sae_encoding.analysis.pairs import average_pairs, correlate_predictors, within_and_across
+from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
+from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
 from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
+from sklearn_sae_encoding.analysis.restricted import restrict_encoder
+from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 
 __all__ = [
+    "PrevalenceReferences",
     "ReadingCheck",
     "TransferScores",
     "VoxelClusters",
+    "adjust_family",
     "average_pairs",
+    "average_participants",
+    "bin_occupancy",
     "check_reading",
     "cluster_voxels",
+    "compare_models",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "feature_use_by_group",
     "find_unexplained_voxels",
+    "matryoshka_models",
+    "mean_gain",
+    "paired_tests",
+    "partition_surprisal",
+    "prevalence_entropy",
+    "prevalence_references",
+    "restrict_encoder",
+    "support_stability",
+    "surprisal_by_region",
+    "surprisal_content_models",
     "top_texts",
     "top_tokens",
     "transfer_scores",
+    "typical_effects",
+    "voxels_of_feature",
     "within_and_across",
 ]

@@ -1,10 +1,17 @@
-"""Counts of feature use and the texts that drive a feature."""
+"""Counts of feature use, effects, and the texts and voxels of a feature."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
-from sklearn_sae_encoding.analysis import count_feature_use, top_texts
+from sklearn_sae_encoding.analysis import (
+    count_feature_use,
+    feature_use_by_group,
+    top_texts,
+    typical_effects,
+    voxels_of_feature,
+)
 
 
 @pytest.fixture
@@ -34,6 +41,72 @@ def test_feature_zero_keeps_its_sign_and_unused_features_are_left_out(coef):
 def test_dense_and_sparse_weights_give_the_same_table(coef):
     names = [f"f{j}" for j in range(12)]
     assert count_feature_use(coef, names).equals(count_feature_use(sparse.csc_array(coef), names))
+
+
+def test_as_published_feature_zero_loses_its_sign_and_stored_zeros_count_as_positive():
+    # (voxel, feature): 0 in both signs; 2 selected by every voxel, its weight exactly zero in one.
+    rows, columns = [0, 1, 0, 1, 2, 2], [0, 0, 2, 2, 2, 1]
+    coef = sparse.csr_array(([1.0, -1.0, 3.0, -3.0, 0.0, 1.0], (rows, columns)), shape=(3, 3))
+    counts = {
+        published: count_feature_use(coef, ["a", "b", "c"], as_published=published)
+        .set_index(["index", "sign"])["n_voxels"]
+        .to_dict()
+        for published in (True, False)
+    }
+    assert counts[True] == {(0, 1): 2, (1, 1): 1, (2, 1): 2, (2, -1): 1}
+    assert counts[False] == {(0, 1): 1, (0, -1): 1, (1, 1): 1, (2, 1): 1, (2, -1): 1}
+
+
+def test_group_shares_equal_counts_over_each_groups_voxels(coef):
+    groups = np.repeat(["MFG", "IFG"], [20, 30])
+    table = feature_use_by_group(sparse.csr_array(coef), [f"f{j}" for j in range(12)], groups)
+    assert list(table.columns) == ["MFG", "IFG"]
+    for name in table.index:
+        used = np.sign(coef[:, int(name[2:])]) == (1 if name[0] == "+" else -1)
+        assert table.loc[name].tolist() == [used[groups == "MFG"].mean(), used[groups == "IFG"].mean()]
+    total = table @ [20, 30]
+    assert total.is_monotonic_decreasing
+
+
+def test_voxels_of_a_feature_are_all_that_use_it_the_strongest_first(coef):
+    voxels = pd.DataFrame({"participant": np.repeat(["p1", "p2"], 25)})
+    table = voxels_of_feature(sparse.csr_array(coef), 3, voxels)
+    assert set(table["voxel"]) == set(np.flatnonzero(coef[:, 3]))
+    np.testing.assert_array_equal(table["weight"], coef[table["voxel"], 3])
+    assert table["weight"].abs().is_monotonic_decreasing
+    assert table["participant"].tolist() == voxels["participant"].iloc[table["voxel"]].tolist()
+
+
+def test_typical_effects_are_changes_of_the_prediction(coef):
+    rng = np.random.default_rng(1)
+    X = rng.random((40, 12)) * (rng.random((40, 12)) < 0.4)
+    active = typical_effects(sparse.csr_array(coef), sparse.csr_array(X)).toarray()
+    spread = typical_effects(coef, X, typical="sd", target_scale=np.full(50, 2.0)).toarray()
+    for j in range(12):
+        typical = X[X[:, j] > 0, j].mean()
+        np.testing.assert_allclose(active[:, j], coef[:, j] * typical)
+        np.testing.assert_allclose(spread[:, j], coef[:, j] * X[:, j].std() / 2)
+
+
+def test_typical_effects_do_not_depend_on_the_units_of_a_feature(coef):
+    X = np.random.default_rng(1).random((40, 12))
+    units = np.geomspace(0.01, 100, 12)
+    for typical in ("active", "sd"):
+        scaled = typical_effects(coef / units, X * units, typical=typical).toarray()
+        np.testing.assert_allclose(scaled, typical_effects(coef, X, typical=typical).toarray())
+
+
+def test_lookups_refuse_wrong_columns_labels_and_tables(coef):
+    with pytest.raises(ValueError, match="column of coef, 0 to 11, got 12"):
+        voxels_of_feature(coef, 12)
+    with pytest.raises(ValueError, match="coef has 50, but the table 2"):
+        voxels_of_feature(coef, 0, pd.DataFrame({"participant": ["p1", "p2"]}))
+    with pytest.raises(ValueError, match=r"one label a voxel, \(50,\)"):
+        feature_use_by_group(coef, [f"f{j}" for j in range(12)], ["IFG"])
+    with pytest.raises(ValueError, match="same columns, but have 12 and 3"):
+        typical_effects(coef, np.eye(3))
+    with pytest.raises(ValueError, match="'active' or 'sd', got 'max'"):
+        typical_effects(coef, np.eye(12), typical="max")
 
 
 def test_a_wrong_number_of_names_is_an_error_that_gives_both(coef):

@@ -1,0 +1,170 @@
+"""Do the voxels need the coarse or the fine features of a Matryoshka SAE?"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from sklearn_sae_encoding.analysis.restricted import restrict_encoder
+
+
+def matryoshka_models(widths, *, surprisal=True, encoder=None):
+    """Build encoders restricted to the bins and prefixes of a Matryoshka SAE.
+
+    Score them on identical folds with :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores`, on the features of
+    all texts with surprisal last; then compare a bin with the rest by
+    :func:`~sklearn_sae_encoding.analysis.compare_models`, for example ``models=["0-128"], reference="128+"``.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The SAE's prefix widths, such as ``SAEProjector.widths_``.
+
+    surprisal : bool, default=True
+        Whether each model also has surprisal, as published.
+
+    encoder : estimator, default=None
+        As for :func:`restrict_encoder`.
+
+    Returns
+    -------
+    models : dict of str to Pipeline
+        In this order: each bin (``"0-128"``, ``"128-512"``, ...), the longer prefixes (``"0-512"``, ...), what is left
+        beyond each prefix (``"128+"``, ...; where that is not a bin), and ``"all"``.
+
+    Raises
+    ------
+    ValueError
+        If the widths don't increase.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, study 3 and appendix: columns of one SAE, otherwise the same pipeline.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import matryoshka_models
+    >>> list(matryoshka_models([128, 512, 2048, 8192]))
+    ['0-128', '128-512', '512-2048', '2048-8192', '0-512', '0-2048', '128+', '512+', 'all']
+    """
+    edges = _edges(widths)
+    bins = list(pairwise(edges))
+    ranges = {f"{lo}-{hi}": (lo, hi) for lo, hi in bins}
+    ranges |= {f"0-{hi}": (0, hi) for hi in edges[2:-1]}
+    ranges |= {f"{lo}+": (lo, edges[-1]) for lo in edges[1:-2]}
+    ranges["all"] = (0, edges[-1])
+    return {name: restrict_encoder(columns, surprisal=surprisal, encoder=encoder) for name, columns in ranges.items()}
+
+
+def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=None):
+    """Count the selected features in each Matryoshka bin, against chance given how often features fire.
+
+    Coarse features fire on more texts, and a feature that hardly ever fires can't be selected. Chance therefore
+    compares like with like: features are sorted into strata by the number of texts in which they are active (a factor
+    of the square root of 2 wide), and each selection is as likely to be any other feature of its stratum. The p-value
+    permutes the bins of the features within the strata: features are the units, since voxels share them.
+
+    Parameters
+    ----------
+    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
+        Weights; columns beyond the last width (surprisal) are not counted.
+
+    widths : sequence of int
+        The SAE's prefix widths.
+
+    X : {ndarray, sparse array} of shape (n_texts, n_features), default=None
+        Features of the texts. None leaves out the columns about chance.
+
+    n_permutations : int, default=1000
+        For the p-value.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the permutations.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a bin: `bin`, `lo`, `hi`, `n_features` (its width), `n_used` (features that a voxel selects),
+        `mean_count` (a voxel), `share` (of all selections). With `X`: `n_firing` (features that fire at all),
+        `expected_share`, `ratio` (of the two) and `p_value` (two-sided).
+
+    Raises
+    ------
+    ValueError
+        If the weights, features and widths don't belong together, or nothing is selected.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, figure 5 (counts and shares; chance is this library's).
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import bin_occupancy
+    >>> bin_occupancy([[1.0, 0.0, -2.0, 0.5], [1.0, 0.0, 0.0, 0.5]], [1, 3])[["bin", "mean_count", "share"]]
+       bin  mean_count     share
+    0  0-1         1.0  0.666667
+    1  1-3         0.5  0.333333
+    """
+    edges = _edges(widths)
+    coef = sparse.csr_array(coef)
+    if coef.shape[1] < edges[-1]:
+        raise ValueError(f"coef has {coef.shape[1]} columns, but the widths ask for {edges[-1]} features.")
+    counts = np.asarray((coef[:, : edges[-1]] != 0).sum(axis=0)).ravel()
+    if counts.sum() == 0:
+        raise ValueError("No voxel selects any of the features.")
+    bin_of = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    per_bin = np.bincount(bin_of, counts)
+    table = pd.DataFrame(
+        {
+            "bin": [f"{lo}-{hi}" for lo, hi in pairwise(edges)],
+            "lo": edges[:-1],
+            "hi": edges[1:],
+            "n_features": np.diff(edges),
+            "n_used": np.bincount(bin_of, counts > 0).astype(int),
+            "mean_count": per_bin / coef.shape[0],
+            "share": per_bin / counts.sum(),
+        }
+    )
+    if X is None:
+        return table
+    n_active = _n_active(X, coef.shape[1], edges[-1])
+    fires = n_active > 0
+    strata = np.floor(2 * np.log2(n_active[fires])).astype(int)
+    expected, p_values = _chance(counts[fires], bin_of[fires], strata, len(table), n_permutations, random_state)
+    return table.assign(
+        n_firing=np.bincount(bin_of[fires], minlength=len(table)),
+        expected_share=expected,
+        ratio=table["share"] / np.where(expected > 0, expected, np.nan),
+        p_value=p_values,
+    )
+
+
+def _edges(widths):
+    edges = [0, *(int(width) for width in widths)]
+    if len(edges) < 2 or np.any(np.diff(edges) <= 0):
+        raise ValueError(f"widths must increase from at least 1, got {list(widths)}.")
+    return edges
+
+
+def _n_active(X, n_columns, n_features):
+    if X.shape[1] != n_columns:
+        raise ValueError(f"X must have the columns of coef, {n_columns}, but has {X.shape[1]}.")
+    return np.asarray((sparse.csc_array(X)[:, :n_features] != 0).sum(axis=0)).ravel()
+
+
+def _chance(counts, bin_of, strata, n_bins, n_permutations, random_state):
+    """Return the expected share of each bin and the two-sided p-value of the share observed."""
+    rng = check_random_state(random_state)
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    expected = sum(counts[m].sum() * np.bincount(bin_of[m], minlength=n_bins) / len(m) for m in members)
+    observed = np.bincount(bin_of, counts, minlength=n_bins)
+    extreme = np.zeros(n_bins)
+    for _ in range(n_permutations):
+        permuted = bin_of.copy()
+        for m in members:
+            permuted[m] = rng.permutation(bin_of[m])
+        null = np.bincount(permuted, counts, minlength=n_bins)
+        extreme += np.abs(null - expected) >= np.abs(observed - expected) - 1e-9 * counts.sum()
+    return expected / counts.sum(), (1 + extreme) / (1 + n_permutations)

@@ -1,0 +1,182 @@
+"""How much of a response is plain surprisal, how much content, and how much either?"""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from sklearn_sae_encoding.analysis.restricted import restrict_encoder
+from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
+
+PARTS = ("surprisal", "content", "both")
+
+
+def surprisal_content_models(encoder=None):
+    """Build the three models that tell surprisal from content: either alone, and both.
+
+    Parameters
+    ----------
+    encoder : estimator, default=None
+        As for :func:`restrict_encoder`.
+
+    Returns
+    -------
+    models : dict of str to Pipeline
+        ``"surprisal"``, ``"content"`` and ``"both"``, for features with surprisal in the last column.
+
+    See Also
+    --------
+    partition_surprisal : What their cross-validated predictions say.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import surprisal_content_models
+    >>> list(surprisal_content_models())
+    ['surprisal', 'content', 'both']
+    """
+    return {
+        "surprisal": restrict_encoder([], encoder=encoder),
+        "content": restrict_encoder(surprisal=False, encoder=encoder),
+        "both": restrict_encoder(encoder=encoder),
+    }
+
+
+def partition_surprisal(results, Y, *, noise_ceiling=None):
+    """Split what a voxel's model explains into surprisal's own part, content's own part and what they share.
+
+    With R² the cross-validated coefficient of determination on identical folds::
+
+        unique_surprisal = R²(both) - R²(content)
+        unique_content   = R²(both) - R²(surprisal)
+        shared           = R²(surprisal) + R²(content) - R²(both)
+
+    They add up to R²(both). Each can be negative: a model of noise is worse than the mean on held-out texts, and to
+    either predictor alone what the other does is noise, which costs it a little and lowers the shared part. Nothing is
+    clipped, which would bias the means over voxels.
+
+    Parameters
+    ----------
+    results : dict of str to VoxelScores
+        Of :func:`surprisal_content_models`, or any three models with these names, from
+        ``cross_val_voxel_scores(models, X, Y, return_predictions=True)``.
+
+    Y : array-like of shape (n_samples, n_voxels)
+        The responses that were predicted.
+
+    noise_ceiling : array-like of shape (n_voxels,) or float, default=None
+        Ceilings in units of r. Correlations are divided by them and R² by their squares.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a voxel: `r_surprisal`, `r_content`, `r_both` (Fisher means over folds), `r2_surprisal`, `r2_content`,
+        `r2_both` (means over folds), `unique_surprisal`, `unique_content` and `shared`.
+
+    Raises
+    ------
+    ValueError
+        If a model is missing, was scored on other folds or without predictions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn_sae_encoding.analysis import partition_surprisal, surprisal_content_models
+    >>> from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> Y = X[:, [0]] + X[:, [3]]  # as much content as surprisal, the last column
+    >>> models = surprisal_content_models(Ridge())
+    >>> results = cross_val_voxel_scores(models, X, Y, return_predictions=True)
+    >>> partition_surprisal(results, Y)[["unique_surprisal", "unique_content", "shared"]].round(1)
+       unique_surprisal  unique_content  shared
+    0               0.5             0.5     0.0
+    """
+    Y = np.asarray(Y)
+    Y = Y[:, None] if Y.ndim == 1 else Y
+    _check_results(results, Y)
+    ceiling = 1.0 if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64)
+    table = pd.DataFrame(index=pd.RangeIndex(Y.shape[1]))
+    for part in PARTS:
+        r = fisher_mean(_score_folds(voxelwise_pearson, results[part], Y))
+        table[f"r_{part}"] = normalize_scores(r, ceiling)
+    for part in PARTS:
+        r2 = np.mean(_score_folds(voxelwise_r2, results[part], Y), axis=0)
+        table[f"r2_{part}"] = normalize_scores(r2, ceiling**2)
+    table["unique_surprisal"] = table["r2_both"] - table["r2_content"]
+    table["unique_content"] = table["r2_both"] - table["r2_surprisal"]
+    table["shared"] = table["r2_surprisal"] + table["r2_content"] - table["r2_both"]
+    return table
+
+
+def surprisal_by_region(partition, participants, regions, weights=None):
+    """Average the parts over participants, region by region, with the ratio that tells regions apart.
+
+    Voxels are averaged within participants first; participants without a voxel in a region don't count there.
+
+    Parameters
+    ----------
+    partition : pandas.DataFrame of n_voxels rows
+        From :func:`partition_surprisal`.
+
+    participants, regions : array-like of shape (n_voxels,)
+        Labels of the voxels.
+
+    weights : array-like or sparse of shape (n_voxels,) or (n_voxels, 1), default=None
+        Weights of surprisal, such as ``encoder.coef_[:, [-1]]``. Positive: the voxel responds more to surprising texts.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a region, in order of appearance: `n_participants`, `n_voxels`, the mean over participants of each column
+        of `partition`, each with its standard error (`..._sem`), and `ratio`, the mean of `r_surprisal` over the mean
+        of `r_both`: near 1, the region is driven by surprisal. With `weights`, `positive_weight`: the share of voxels
+        whose weight is positive, among all voxels.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+    """
+    n_voxels = len(partition)
+    labels = pd.DataFrame({"region": _labels(regions, n_voxels), "participant": _labels(participants, n_voxels)})
+    keys = [labels["region"], labels["participant"]]
+    by_participant = partition.reset_index(drop=True).groupby(keys, sort=False).mean()
+    groups = by_participant.groupby(level="region", sort=False)
+    mean, sem = groups.mean(), groups.sem()
+    table = pd.DataFrame({"n_participants": groups.size(), "n_voxels": labels.groupby("region", sort=False).size()})
+    for name in partition.columns:
+        table[name], table[f"{name}_sem"] = mean[name], sem[name]
+    table["ratio"] = table["r_surprisal"] / table["r_both"]
+    if weights is not None:
+        weights = weights.toarray() if sparse.issparse(weights) else np.asarray(weights)
+        positive = pd.Series(_labels(weights.ravel(), n_voxels) > 0)
+        table["positive_weight"] = positive.groupby(labels["region"], sort=False).mean()
+    return table
+
+
+def _score_folds(metric, result, Y):
+    return [metric(Y[test], result.predictions.reshape(Y.shape)[test]) for _, test in result.splits]
+
+
+def _check_results(results, Y):
+    missing = [part for part in PARTS if part not in results]
+    if missing:
+        raise ValueError(f"Expected the scores of models named {list(PARTS)}, but there is none named {missing}.")
+    for part in PARTS:
+        predictions = results[part].predictions
+        if predictions is None or predictions.size != Y.size:
+            raise ValueError(
+                f"The model {part!r} needs predictions of the {Y.shape[0]} x {Y.shape[1]} responses: score it on them "
+                "with return_predictions=True."
+            )
+    first = [test for _, test in results[PARTS[0]].splits]
+    for part in PARTS[1:]:
+        tests = [test for _, test in results[part].splits]
+        if len(tests) != len(first) or any(not np.array_equal(a, b) for a, b in zip(tests, first, strict=True)):
+            raise ValueError(f"{part!r} and {PARTS[0]!r} were scored on other folds. Score all models in one call.")
+
+
+def _labels(values, n_voxels):
+    values = np.asarray(values)
+    if values.shape != (n_voxels,):
+        raise ValueError(f"Expected one label or weight a voxel, ({n_voxels},), got shape {values.shape}.")
+    return values

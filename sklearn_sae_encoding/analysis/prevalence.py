@@ -1,0 +1,172 @@
+"""Is a feature used by voxels of everyone, or of one participant or region only?"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils import check_random_state
+
+from sklearn_sae_encoding.analysis.features import check_groups
+
+_MAX_GROUPS = 12  # the lower bound looks at every subset of the groups
+
+
+class PrevalenceReferences(NamedTuple):
+    """What the entropies of features can be, and what they are by chance."""
+
+    max_entropy: float  # bits, of a feature that all groups use alike
+    max_prevalence: int  # number of all voxels
+    only: pd.DataFrame  # a row a group: prevalence of a feature that all its voxels use and no others; entropy 0
+    curves: dict  # name to (prevalence, entropy): "voxels at random" and "most specific"
+
+
+def prevalence_entropy(coef, feature_names, groups):
+    """Compute for each feature how many voxels use it, and how evenly over participants (or regions).
+
+    With :math:`c_g` of the :math:`N_g` voxels of group `g` using the feature, whatever the sign, the entropy is that of
+    the rates :math:`c_g / N_g`, normalised to sum to one, in bits: a group with many voxels weighs no more than others.
+
+    Parameters
+    ----------
+    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
+        Weights, such as ``SparseVoxelEncoder.coef_``.
+
+    feature_names : array-like of str of shape (n_features,)
+        Names of the columns.
+
+    groups : array-like of shape (n_voxels,)
+        Participant or region of each voxel.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a feature that any voxel uses, the most used first: `feature`, `index`, `prevalence` (voxels), `entropy`
+        (0, one group only, to ``log2(n_groups)``, all alike) and `n_groups` that use it.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of labels or names are wrong.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, figure 4.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import prevalence_entropy
+    >>> prevalence_entropy([[1.0, 0.0], [-1.0, 2.0]], ["people", "places"], ["p1", "p2"])
+      feature  index  prevalence  entropy  n_groups
+    0  people      0           2      1.0         2
+    1  places      1           1      0.0         1
+    """
+    coef = sparse.csr_array(coef)
+    names = np.asarray(feature_names, dtype=object)
+    if len(names) != coef.shape[1]:
+        raise ValueError(f"Expected one name a column of coef: {coef.shape[1]} columns, but {len(names)} names.")
+    codes, sizes = _group_sizes(check_groups(groups, coef.shape[0]))
+    member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
+    counts = (member @ (coef != 0).astype(np.float64)).toarray()  # (n_groups, n_features)
+    table = pd.DataFrame(
+        {
+            "feature": names,
+            "index": np.arange(coef.shape[1]),
+            "prevalence": counts.sum(axis=0).astype(int),
+            "entropy": _entropy(counts / sizes[:, None]),
+            "n_groups": (counts > 0).sum(axis=0),
+        }
+    )
+    table = table[table["prevalence"] > 0]
+    return table.sort_values("prevalence", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def prevalence_references(groups, *, n_points=40, n_draws=200, random_state=None):
+    """Compute what entropies can be for voxels in these groups, and what they are by chance.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_voxels,)
+        Participant or region of each voxel; at most 12 different ones.
+
+    n_points : int, default=40
+        Prevalences, from 1 to all voxels, evenly spaced on a logarithmic scale.
+
+    n_draws : int, default=200
+        Random sets of voxels for each prevalence.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    references : PrevalenceReferences
+        - ``max_entropy`` and ``max_prevalence``: where a feature that every voxel uses would lie;
+        - ``only``: for each group, `prevalence` of a feature that all of its voxels use and no others, `entropy` 0;
+        - ``curves``, over prevalence: ``"voxels at random"``, the mean entropy of as many voxels drawn from all alike,
+          below which a feature is specific; ``"most specific"``, the smallest entropy that is possible.
+
+        :func:`~sklearn_sae_encoding.plotting.plot_prevalence_entropy` draws them.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import prevalence_references
+    >>> references = prevalence_references(["p1"] * 30 + ["p2"] * 10, random_state=0)
+    >>> references.max_entropy, references.max_prevalence
+    (1.0, 40)
+    >>> references.only
+      group  prevalence  entropy
+    0    p1          30      0.0
+    1    p2          10      0.0
+    """
+    groups = np.asarray(groups)
+    names = list(dict.fromkeys(groups.tolist()))
+    _, sizes = _group_sizes(check_groups(groups, groups.size))
+    if len(sizes) > _MAX_GROUPS:
+        raise ValueError(f"The references are for at most {_MAX_GROUPS} groups, got {len(sizes)}.")
+    prevalence = np.unique(np.geomspace(1, len(groups), n_points).round().astype(int))
+    seed = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint64)
+    rng = np.random.default_rng(seed)
+    random = [_random_entropy(sizes, n, n_draws, rng) for n in prevalence]
+    lowest = [_lowest_entropy(sizes, n) for n in prevalence]
+    return PrevalenceReferences(
+        max_entropy=float(np.log2(len(sizes))),
+        max_prevalence=len(groups),
+        only=pd.DataFrame({"group": names, "prevalence": sizes, "entropy": 0.0}),
+        curves={"voxels at random": (prevalence, np.array(random)), "most specific": (prevalence, np.array(lowest))},
+    )
+
+
+def _group_sizes(groups):
+    codes, names = pd.factorize(groups)
+    return codes, np.bincount(codes, minlength=len(names))
+
+
+def _entropy(rates):
+    """Entropy in bits of each column, normalised to sum to one; 0 for an empty column."""
+    total = rates.sum(axis=0)
+    p = rates / np.where(total > 0, total, 1.0)
+    return np.abs(-(p * np.log2(np.where(p > 0, p, 1.0))).sum(axis=0))  # no -0.0
+
+
+def _random_entropy(sizes, n, n_draws, rng):
+    counts = rng.multivariate_hypergeometric(sizes, n, n_draws).T
+    return _entropy(counts / sizes[:, None]).mean()
+
+
+def _lowest_entropy(sizes, n):
+    """Smallest entropy of `n` voxels.
+
+    The entropy of normalised rates is quasi-concave in the counts, so that its minimum lies at a vertex of what is
+    possible: some groups full, at most one of them in part, the others empty.
+    """
+    lowest = np.inf
+    for full in product((False, True), repeat=len(sizes)):
+        rest = n - sizes[list(full)].sum()
+        for g in np.flatnonzero(~np.array(full)):
+            if 0 <= rest <= sizes[g]:
+                rates = np.array(full, dtype=float)
+                rates[g] = rest / sizes[g]
+                lowest = min(lowest, float(_entropy(rates[:, None])[0]))
+    return lowest if np.isfinite(lowest) else float(np.log2(len(sizes)))  # every voxel

@@ -1,0 +1,113 @@
+"""Are the selected features the same in every fold?"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+
+def support_stability(coefs, *, full_coef=None, exclude=None):
+    """Compare the features that each voxel selects in the folds, and on all texts.
+
+    Parameters
+    ----------
+    coefs : sequence of {ndarray, sparse array} of shape (n_voxels, n_features)
+        Weights of each fold: ``[e.coef_ for e in cross_val_voxel_scores(..., return_estimators=True).estimators]``.
+
+    full_coef : {ndarray, sparse array} of shape (n_voxels, n_features), default=None
+        Weights fitted to all texts, which the interpretation reads.
+
+    exclude : array-like of int, default=None
+        Columns that every support must contain and that say nothing, such as ``[-1]`` for surprisal. The published
+        sizes count it.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a voxel:
+
+        - `n_intersection` and `n_union`, features selected in all folds and in any;
+        - `mean_size` and `sd_size` (population) over folds;
+        - `jaccard`, the mean over pairs of folds of shared over joint features (1 where both are empty);
+        - `stability` of Nogueira, Sechidis and Brown (2018), 1 if all folds agree and 0 as by chance, whatever the
+          sizes; NaN where no fold or every fold selects everything there is;
+        - with `full_coef`: `full_size`, and `full_in_folds`, the share of its features that a fold selects, on average
+          (NaN if it is empty).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two folds, or shapes differ.
+
+    References
+    ----------
+    Nogueira, Sechidis and Brown (2018), "On the stability of feature selection algorithms", JMLR 18(174).
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import support_stability
+    >>> folds = [[[1.0, 0.5, 0.0, 0.0]], [[2.0, 0.0, 0.0, 0.0]]]
+    >>> support_stability(folds)[["n_intersection", "n_union", "mean_size", "jaccard"]]
+       n_intersection  n_union  mean_size  jaccard
+    0               1        2        1.5      0.5
+    """
+    supports = [_support(coef, exclude) for coef in coefs]
+    if len(supports) < 2:
+        raise ValueError(f"Stability needs the weights of at least two folds, got {len(supports)}.")
+    if len({support.shape for support in supports}) > 1:
+        raise ValueError(f"All folds must have the same shape, got {[support.shape for support in supports]}.")
+    selected = sparse.csr_array(sum(supports[1:], supports[0]))  # number of folds that select a feature
+    sizes = np.array([_row_sums(support) for support in supports])
+    table = pd.DataFrame(
+        {
+            "n_intersection": _row_sums(selected == len(supports)),
+            "n_union": _row_sums(selected > 0),
+            "mean_size": sizes.mean(axis=0),
+            "sd_size": sizes.std(axis=0),
+            "jaccard": np.mean([_jaccard(a, b) for a, b in combinations(supports, 2)], axis=0),
+            "stability": _nogueira(selected, len(supports), _n_offered(coefs[0], exclude)),
+        }
+    )
+    if full_coef is None:
+        return table
+    full = _support(full_coef, exclude)
+    if full.shape != selected.shape:
+        raise ValueError(f"full_coef must have the shape of the folds' weights, {selected.shape}, got {full.shape}.")
+    size = _row_sums(full)
+    found = _row_sums(full.multiply(selected)) / len(supports)
+    return table.assign(full_size=size, full_in_folds=found / np.where(size > 0, size, np.nan))
+
+
+def _support(coef, exclude):
+    support = sparse.csr_array(sparse.csr_array(coef) != 0).astype(np.int64)
+    if exclude is None:
+        return support
+    keep = np.ones(support.shape[1], dtype=np.int64)
+    keep[np.asarray(exclude, dtype=np.intp)] = 0
+    support = sparse.csr_array(support.multiply(keep[None, :]))
+    support.eliminate_zeros()
+    return support
+
+
+def _row_sums(matrix):
+    return np.asarray(matrix.sum(axis=1)).ravel()
+
+
+def _n_offered(coef, exclude):
+    n_features = sparse.csr_array(coef).shape[1]
+    return n_features - (0 if exclude is None else len(np.unique(np.asarray(exclude) % n_features)))
+
+
+def _jaccard(a, b):
+    both, either = _row_sums(a.multiply(b)), _row_sums((a + b) > 0)
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+
+
+def _nogueira(selected, n_folds, n_features):
+    """One minus the variance of selections over folds, over its value if each fold selected at random."""
+    frequency = selected / n_folds
+    variance = _row_sums(frequency - frequency.multiply(frequency)) * n_folds / (n_folds - 1) / n_features
+    share = _row_sums(frequency) / n_features
+    by_chance = share * (1 - share)
+    return np.where(by_chance > 0, 1 - variance / np.where(by_chance > 0, by_chance, 1.0), np.nan)

@@ -1,0 +1,99 @@
+"""Matryoshka bins: planted in one of them, and selected at random."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_sae_encoding.analysis import bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.datasets import make_voxel_responses
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+
+WIDTHS = (16, 64, 256)
+
+
+def _features(n_texts=200, seed=0):
+    """Coarse features fire on many texts and fine ones on few; surprisal is the last column."""
+    rng = np.random.default_rng(seed)
+    rates = np.concatenate([rng.uniform(0.2, 0.9, 16), rng.uniform(0.05, 0.6, 48), rng.uniform(0.0, 0.3, 192)])
+    values = rng.exponential(size=(n_texts, 256)) * (rng.random((n_texts, 256)) < rates)
+    return sparse.csr_array(np.hstack([values, rng.normal(size=(n_texts, 1))]))
+
+
+def test_models_cover_bins_prefixes_and_rests_and_all_but_bins_with_surprisal():
+    X = _features()
+    models = matryoshka_models(WIDTHS, encoder=SparseVoxelEncoder(alphas=[0.5]))
+    ranges = {"0-16": (0, 16), "16-64": (16, 64), "64-256": (64, 256), "0-64": (0, 64), "16+": (16, 256)}
+    assert list(models) == [*ranges, "all"]
+    for name, (lo, hi) in (ranges | {"all": (0, 256)}).items():
+        assert models[name]["columns"].fit(X).columns_.tolist() == [*range(lo, hi), 256]
+    without = matryoshka_models(WIDTHS, surprisal=False)
+    assert without["16-64"]["columns"].fit(X).columns_.tolist() == list(range(16, 64))
+
+
+@pytest.mark.parametrize(("planted", "best", "rest"), [((0, 16), "0-16", "16+"), ((16, 64), "16-64", "0-16")])
+def test_voxels_driven_by_one_bin_need_that_bin_only(planted, best, rest):
+    X = _features()
+    content = np.arange(*planted)
+    data = make_voxel_responses(X[:, content], n_voxels=15, n_informative=4, noise_ceiling=0.9, random_state=0)
+    encoder = SparseVoxelEncoder(alphas=np.logspace(-2, 0, 5), refit="ridge")
+    results = cross_val_voxel_scores(matryoshka_models(WIDTHS, encoder=encoder), X, data.betas, cv=5)
+    scores = {name: result.scores.mean() for name, result in results.items()}
+    print({name: round(float(value), 2) for name, value in scores.items()})
+    assert scores[best] > scores["all"] - 0.03
+    assert scores[best] > scores[rest] + 0.3
+
+
+def test_occupancy_equals_counting_and_leaves_surprisal_out():
+    rng = np.random.default_rng(0)
+    coef = rng.normal(size=(40, 257)) * (rng.random((40, 257)) < 0.1)
+    table = bin_occupancy(sparse.csr_array(coef), WIDTHS)
+    total = np.count_nonzero(coef[:, :256])
+    for row, (lo, hi) in zip(table.itertuples(), ((0, 16), (16, 64), (64, 256)), strict=True):
+        assert (row.bin, row.n_features) == (f"{lo}-{hi}", hi - lo)
+        assert row.mean_count == pytest.approx(np.count_nonzero(coef[:, lo:hi]) / 40)
+        assert row.share == pytest.approx(np.count_nonzero(coef[:, lo:hi]) / total)
+        assert row.n_used == np.count_nonzero(coef[:, lo:hi].any(axis=0))
+
+
+def test_chance_given_firing_rates_is_calibrated_though_coarse_features_fire_more():
+    """Selected by firing rate alone, coarse bins are full, but no fuller than chance."""
+    p_values, shares = [], []
+    X = _features(seed=1)
+    rates = np.asarray((X[:, :256] != 0).mean(axis=0)).ravel()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        liked = rates**2 * rng.exponential(size=256)  # voxels share preferences, whatever the bin
+        coef = np.hstack([rng.random((30, 256)) < np.minimum(0.3 * liked, 1), np.ones((30, 1))]).astype(float)
+        table = bin_occupancy(coef, WIDTHS, X=X, n_permutations=99, random_state=rng.integers(2**31))
+        p_values.append(table["p_value"])
+        shares.append(table[["share", "expected_share"]].to_numpy())
+    false = np.mean(np.array(p_values) <= 0.05, axis=0)
+    share, expected = np.mean(shares, axis=0).T
+    print(f"false positives by bin {false}, share {share.round(3)}, expected {expected.round(3)}")
+    assert share[0] > 2 * 16 / 256  # far above the bin's width
+    np.testing.assert_allclose(share, expected, atol=0.02)
+    assert np.all(false < 0.1)
+
+
+def test_a_bin_that_is_preferred_beyond_its_firing_rates_stands_out():
+    X = _features()
+    rng = np.random.default_rng(0)
+    chance = np.where(np.arange(256) < 16, 0.4, 0.05)
+    coef = np.hstack([rng.random((50, 256)) < chance, np.ones((50, 1))]).astype(float)
+    table = bin_occupancy(coef, WIDTHS, X=X, random_state=0)
+    assert table.loc[0, "ratio"] > 1.3
+    assert table.loc[0, "p_value"] < 0.05
+    assert table["expected_share"].sum() == pytest.approx(1)
+    assert table["n_firing"].sum() == np.count_nonzero((X[:, :256] != 0).sum(axis=0))
+
+
+def test_wrong_widths_columns_and_empty_supports_are_errors():
+    with pytest.raises(ValueError, match=r"widths must increase from at least 1, got \[4, 4\]"):
+        matryoshka_models([4, 4])
+    with pytest.raises(ValueError, match="coef has 3 columns, but the widths ask for 4"):
+        bin_occupancy(np.eye(3), [2, 4])
+    with pytest.raises(ValueError, match="X must have the columns of coef, 5, but has 4"):
+        bin_occupancy(np.eye(5), [2, 4], X=np.eye(4))
+    with pytest.raises(ValueError, match="No voxel selects any"):
+        bin_occupancy(np.zeros((2, 4)), [2, 4])
