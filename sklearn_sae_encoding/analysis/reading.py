@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.utils import check_array, check_random_state
 
+from sklearn_sae_encoding.analysis._columns import column_mask
 from sklearn_sae_encoding.metrics import permutation_p_values
 
 
@@ -121,8 +122,7 @@ def check_reading(
     coefs = [sparse.csr_array(coef) for coef in coefs]
     mask = np.ones(Y.shape[1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     _check_shapes(X, Y, coefs, splits, mask)
-    excluded = np.zeros(X.shape[1], dtype=bool)
-    excluded[np.asarray([] if exclude is None else exclude, dtype=np.intp)] = True
+    excluded = column_mask(exclude, X.shape[1], "exclude")
     splits = [(np.arange(len(Y))[train], np.arange(len(Y))[test]) for train, test in splits]
 
     readings = [_most_used(coef, mask, excluded, n_features) for coef in coefs]

@@ -10,6 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from sklearn_sae_encoding._solvers.transfer import Source, prepare_fold, transfer_source
+from sklearn_sae_encoding.analysis._columns import column_mask
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 
 # The products of features and targets of all folds are held for as many targets as fit in here.
@@ -152,7 +153,7 @@ def transfer_scores(
     penalty = _check_penalty(alpha, tuning_alphas, coef)
     used = np.unique(coef.indices)
     features = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
-    scaled = _mask(scaled_features, X.shape[1])[used]
+    scaled = column_mask(scaled_features, X.shape[1], "scaled_features")[used]
     splits = _splits(cv, len(Y), groups, tuning_cv, tuned=penalty.grid is not None)
 
     def prepare(targets):
@@ -173,7 +174,7 @@ def transfer_scores(
 def _check_shapes(X, Y, coef):
     X = check_array(X, accept_sparse="csc", dtype=np.float64, input_name="X")
     Y = check_array(Y, dtype=np.float64, input_name="Y")
-    coef = sparse.csr_array(check_array(coef, accept_sparse="csr", input_name="coef"))
+    coef = sparse.csr_array(check_array(coef, accept_sparse="csr", input_name="coef"), copy=True)
     coef.eliminate_zeros()
     if len(Y) != X.shape[0]:
         raise ValueError(f"X and Y must have a row a text, but have {X.shape[0]} and {len(Y)} rows.")
@@ -221,12 +222,6 @@ def _sources_of(coef, used, penalty):
     columns = np.split(np.searchsorted(used, coef.indices), coef.indptr[1:-1])
     signs = np.split(np.sign(coef.data), coef.indptr[1:-1])
     return [Source(*source) for source in zip(columns, signs, penalty.alpha, strict=True)]
-
-
-def _mask(columns, n_columns):
-    mask = np.zeros(n_columns, dtype=bool)
-    mask[np.asarray([] if columns is None else columns, dtype=np.intp)] = True
-    return mask
 
 
 def _splits(cv, n_samples, groups, tuning_cv, tuned):

@@ -156,6 +156,16 @@ def test_features_silent_in_the_test_texts_predict_nothing_there():
     assert transfer_scores(X, Y, [[1.0, 0.0], [1.0, 0.0]], 0.1, cv=folds).scores[0, 1] == 0
 
 
+def test_weights_that_are_stored_zeros_are_no_features_and_stay_stored():
+    X, Y, coef, alpha = _data(seed=8)
+    stored = sparse.csr_array(coef)
+    stored.data[::3] = 0
+    expected = transfer_scores(X, Y, stored.toarray(), alpha).scores
+    n_stored = stored.nnz
+    np.testing.assert_array_equal(transfer_scores(X, Y, stored, alpha).scores, expected)
+    assert stored.nnz == n_stored
+
+
 def test_groups_reach_the_splitter():
     X, Y, coef, alpha = _data(seed=6)
     groups = np.random.default_rng(0).integers(4, size=100)
@@ -182,6 +192,8 @@ def test_inputs_that_cannot_be_are_refused_with_what_was_expected():
         transfer_scores(X, Y, coef, alpha[:3])
     with pytest.raises(ValueError, match="tuning_alphas must be positive"):
         transfer_scores(X, Y, coef, tuning_alphas=[1.0, 0.0])
+    with pytest.raises(ValueError, match=r"scaled_features must list columns of X, which has 30; got \[30\]"):
+        transfer_scores(X, Y, coef, alpha, scaled_features=[30])
     with pytest.raises(ValueError, match="Fold 0 has 99 training and 1 test texts"):
         transfer_scores(X, Y, coef, alpha, cv=100)
     Y[3, 4] = np.nan
