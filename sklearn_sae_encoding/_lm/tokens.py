@@ -7,6 +7,8 @@ from numbers import Integral
 
 import numpy as np
 
+from sklearn_sae_encoding._lm.token_files import read_folder, write_parts
+
 
 class TokenActivations:
     """Activations of every token of every text, with the tokens and where they come from.
@@ -130,6 +132,66 @@ class TokenActivations:
         if not self.values:
             raise ValueError("There is nothing to concatenate: these TokenActivations hold no text.")
         return np.concatenate(self.values).astype(np.float32, copy=False)
+
+    def save(self, folder, *, dtype="float16"):
+        """Write everything to a new folder, from which :meth:`load` reads it without filling the memory.
+
+        Parameters
+        ----------
+        folder : path-like
+            A folder that does not exist yet.
+        dtype : {"float16", "float32"}, default="float16"
+            Precision of the stored activations.
+        """
+        write_parts([self], folder, dtype)
+
+    @staticmethod
+    def save_parts(parts, folder, *, dtype="float16"):
+        """Write the activations of a corpus that does not fit in memory, part by part, to one new folder.
+
+        Parameters
+        ----------
+        parts : iterable of TokenActivations
+            Of the same model, hook and BOS; each is taken, written and forgotten.
+        folder : path-like
+            A folder that does not exist yet.
+        dtype : {"float16", "float32"}, default="float16"
+            Precision of the stored activations.
+        """
+        write_parts(parts, folder, dtype)
+
+    @classmethod
+    def load(cls, folder, *, mmap=True):
+        """Read what :meth:`save` or :meth:`save_parts` wrote.
+
+        Parameters
+        ----------
+        folder : path-like
+            The folder.
+        mmap : bool, default=True
+            Whether the activations stay on disk until they are used.
+
+        Returns
+        -------
+        TokenActivations
+        """
+        return cls(**read_folder(folder, mmap))
+
+    def __add__(self, other):
+        if not isinstance(other, TokenActivations):
+            return NotImplemented
+        self._check_same_origin(other)
+        both = {
+            name: None if getattr(self, name) is None or getattr(other, name) is None else first + getattr(other, name)
+            for name, first in (("tokens", self.tokens), ("offsets", self.offsets))
+        }
+        return TokenActivations(self.values + other.values, **both, **self._origin())
+
+    def _check_same_origin(self, other) -> None:
+        if self._origin() != other._origin() or self.d_model != other.d_model:
+            raise ValueError(
+                f"Only activations of one model, hook, BOS and width make one list, got {self!r} and {other!r}."
+            )
 
     def _origin(self) -> dict:
         return {"model": self.model, "hook": self.hook, "prepend_bos": self.prepend_bos}

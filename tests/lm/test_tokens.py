@@ -119,3 +119,48 @@ def test_without_texts_there_is_no_width_and_nothing_to_stack():
         empty.concatenated()
     with pytest.raises(ValueError, match="hold no text"):
         _ = empty.d_model
+
+
+def test_lists_of_one_origin_add_up(acts):
+    both = acts[:2] + acts[2:]
+    assert both == acts
+    assert both.tokens == acts.tokens
+    np.testing.assert_array_equal(np.concatenate(both.offsets), np.concatenate(acts.offsets))
+    other = TokenActivations(acts.values, model="toy", hook="blocks.2.hook_resid_post", prepend_bos=True)
+    with pytest.raises(ValueError, match=r"blocks\.1\.hook_resid_post.*blocks\.2\.hook_resid_post"):
+        acts + other
+    assert (acts + TokenActivations(acts.values, **acts._origin())).tokens is None
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_saved_corpus_stays_on_disk_in_half_precision_and_loses_nothing_else(acts, tmp_path, mmap):
+    TokenActivations.save_parts((acts[i : i + 2] for i in range(0, 5, 2)), tmp_path / "corpus")
+    loaded = TokenActivations.load(tmp_path / "corpus", mmap=mmap)
+    assert all(value.dtype == np.float16 for value in loaded.values)
+    assert all(isinstance(value, np.memmap) == mmap for value in loaded.values)
+    assert (loaded.tokens, loaded._origin()) == (acts.tokens, acts._origin())
+    np.testing.assert_array_equal(np.concatenate(loaded.offsets), np.concatenate(acts.offsets))
+    np.testing.assert_allclose(loaded.concatenated(), acts.concatenated(), atol=2e-3)
+    assert pickle.loads(pickle.dumps(loaded[1:3])) == loaded[1:3]
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_what_half_precision_cannot_hold_is_refused_and_single_precision_is_exact(acts, tmp_path):
+    acts.values[2][0, 0] = 1e6
+    with pytest.raises(ValueError, match=r"Text 2 has activations up to 1e\+06, which float16 cannot hold"):
+        acts.save(tmp_path / "half")
+    assert list(tmp_path.iterdir()) == []
+    acts.save(tmp_path / "single", dtype="float32")
+    assert TokenActivations.load(tmp_path / "single") == acts
+    with pytest.raises(FileExistsError, match="exists already"):
+        acts.save(tmp_path / "single")
+
+
+def test_a_damaged_corpus_is_refused(acts, tmp_path):
+    acts.save(tmp_path / "corpus")
+    values = tmp_path / "corpus" / "values.bin"
+    values.write_bytes(values.read_bytes()[:-2])
+    with pytest.raises(ValueError, match="178 bytes where 180 were written"):
+        TokenActivations.load(tmp_path / "corpus")
+    with pytest.raises(ValueError, match="no activations to write"):
+        TokenActivations.save_parts([], tmp_path / "nothing")
