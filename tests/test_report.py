@@ -488,6 +488,26 @@ def test_images_give_maps_and_missing_voxels_are_counted(image_case):
     assert any(alt.startswith("Two-colour map") for alt in alts)
 
 
+def test_images_may_come_at_the_end_of_a_pipeline(image_case):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    X, images, model, scores = image_case
+    look_up = FunctionTransformer(lambda texts: X, feature_names_out=lambda *_: NAMES).fit(_texts())
+    whole = make_pipeline(look_up, model)
+    direct = encoder_report(model, _texts(), images, scores=scores, features=X, n_features=2)
+    piped = encoder_report(whole, _texts(), images, scores=scores, n_features=2)
+    assert _Page(piped.html).cells == _Page(direct.html).cells
+
+
+def test_settings_tell_data_apart_by_their_hash(case):
+    import hashlib
+
+    X, Y, encoder, _ = case
+    page = _text(encoder_report(encoder, _texts(), np.asfortranarray(Y), features=X, n_features=1))
+    assert hashlib.sha256(np.ascontiguousarray(Y).tobytes()).hexdigest() in page
+
+
 # In a real browser -----------------------------------------------------------------------------------------------
 
 

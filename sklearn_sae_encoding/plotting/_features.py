@@ -54,6 +54,15 @@ def plot_feature_heatmap(
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_sae_encoding.plotting import plot_feature_heatmap
+    >>> table = pd.DataFrame({"IFG": [0.1, 0.5], "MFG": [0.0, 0.4]}, index=["+sae_00040", "-sae_00079 scenery"])
+    >>> ax = plot_feature_heatmap(table, fmt=".1f")
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['-sae_00079 scenery', '+sae_00040']
     """
     table = pd.DataFrame(table)
     if table.empty:
@@ -140,6 +149,11 @@ def plot_prevalence_entropy(
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_prevalence_entropy
+    >>> ax = plot_prevalence_entropy([300, 12, 5], [2.9, 1.5, 0.0], max_entropy=3, labels=["a", "b", "c"])
     """
     prevalence, entropy = np.asarray(prevalence, dtype=float), np.asarray(entropy, dtype=float)
     if prevalence.shape != entropy.shape or prevalence.ndim != 1 or len(prevalence) == 0:

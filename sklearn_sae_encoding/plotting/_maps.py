@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_sae_encoding.plotting._images import check_same_space, is_surface, load_map, map_values, values_of
 from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, ink
 
 _HEMISPHERES = ("left", "right")
@@ -46,15 +47,20 @@ def plot_score_map(scores, *, threshold=None, vmax=None, label="score / noise ce
     ------
     ValueError
         If no score is left to draw.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_score_map
+    >>> ax = plot_score_map(model.to_img(scores), threshold=0.1, display_mode="z")  # doctest: +SKIP
     """
-    scores = _load(scores)
+    scores = load_map(scores)
     threshold = 0.0 if threshold is None else threshold
-    drawn = _values(scores)
+    drawn = values_of(scores)
     drawn = drawn[drawn > threshold]
     if drawn.size == 0:
         raise ValueError(f"No score lies above the threshold of {threshold:g}: there is nothing to draw.")
     vmax = float(np.quantile(drawn, 0.995)) if vmax is None else vmax
-    shown = _map_values(lambda v: np.where(v > threshold, v, 0.0), scores)
+    shown = map_values(lambda v: np.where(v > threshold, v, 0.0), scores)
     # nilearn hides what lies within ±threshold, and zero must be hidden too.
     hidden = max(threshold, 1e-6 * vmax)
     colors = {"cmap": "viridis", "vmin": min(threshold, 0.0), "vmax": max(vmax, threshold + 1e-9), "threshold": hidden}
@@ -94,17 +100,22 @@ def plot_difference_map(
     ------
     ValueError
         If the images aren't in the same space, or no difference reaches the threshold.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_difference_map
+    >>> ax = plot_difference_map(to_img(augmented.scores), to_img(surprisal.scores), threshold=0.1)  # doctest: +SKIP
     """
-    first, second = _load(first), _load(second)
-    _check_same_space(first, second)
-    difference = _map_values(np.subtract, first, second)
-    drawn = np.abs(_values(difference))
+    first, second = load_map(first), load_map(second)
+    check_same_space(first, second)
+    difference = map_values(np.subtract, first, second)
+    drawn = np.abs(values_of(difference))
     drawn = drawn[drawn >= threshold]
     if drawn.size == 0:
         raise ValueError(f"No difference reaches the threshold of {threshold:g}: there is nothing to draw.")
     vmax = max(float(np.quantile(drawn, 0.995)) if vmax is None else vmax, threshold + 1e-9)
     colors = {"cmap": "PuOr_r", "vmin": -vmax, "vmax": vmax, "threshold": max(threshold, 1e-6 * vmax)}
-    ax = _draw(_map_values(np.nan_to_num, difference), bg, ax, colors, nilearn)
+    ax = _draw(map_values(np.nan_to_num, difference), bg, ax, colors, nilearn)
     _add_bar(ax, "PuOr_r", -vmax, vmax, label, hidden=threshold)
     return ax
 
@@ -139,17 +150,22 @@ def plot_surprisal_content_map(
     ------
     ValueError
         If the images aren't in the same space, or no voxel is above the threshold.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_surprisal_content_map
+    >>> ax = plot_surprisal_content_map(model.surprisal_img(texts), model.content_img(texts))  # doctest: +SKIP
     """
-    surprisal, content = _load(surprisal), _load(content)
-    _check_same_space(surprisal, content)
-    larger = np.fmax(_values(surprisal), _values(content))
+    surprisal, content = load_map(surprisal), load_map(content)
+    check_same_space(surprisal, content)
+    larger = np.fmax(values_of(surprisal), values_of(content))
     if vmax is None:
         positive = larger[larger > 0]
         vmax = float(np.quantile(positive, 0.98)) if positive.size else 1.0
     threshold = 0.1 * vmax if threshold is None else threshold
     if not np.any(larger > threshold):
         raise ValueError(f"No voxel lies above the threshold of {threshold:g}: there is nothing to draw.")
-    codes = _map_values(lambda s, c: _two_color_codes(s, c, threshold, vmax), surprisal, content)
+    codes = map_values(lambda s, c: _two_color_codes(s, c, threshold, vmax), surprisal, content)
     table = _two_color_table()
     colors = {"cmap": _as_cmap(table), "vmin": 0, "vmax": len(table), "threshold": 0.5}
     # A code is a name, not a quantity: nothing between two of them means anything.
@@ -181,57 +197,10 @@ def _as_cmap(table):
     return ListedColormap(table)
 
 
-def _load(image):
-    from nilearn.image import load_img
-    from nilearn.surface import SurfaceImage
-
-    if isinstance(image, SurfaceImage):
-        return image
-    image = load_img(image)
-    if len(image.shape) == 4 and image.shape[3] == 1:
-        image = image.slicer[..., 0]
-    if len(image.shape) != 3:
-        raise ValueError(f"Expected one map, a 3-D image, got shape {image.shape}.")
-    return image
-
-
-def _is_surface(image):
-    return hasattr(image, "mesh")
-
-
-def _check_same_space(first, second):
-    if _is_surface(first) != _is_surface(second):
-        raise ValueError("Expected two volumes or two surfaces, got one of each.")
-    if first.shape != second.shape:
-        raise ValueError(f"The maps must be in the same space, but their shapes are {first.shape} and {second.shape}.")
-    if not _is_surface(first) and not np.allclose(first.affine, second.affine):
-        raise ValueError("The maps must be in the same space, but their affines differ. Resample one to the other.")
-
-
-def _values(image):
-    arrays = image.data.parts.values() if _is_surface(image) else [image.get_fdata()]
-    return np.concatenate([np.asarray(array, dtype=float).ravel() for array in arrays])
-
-
-def _map_values(function, *images):
-    """Apply a function of arrays to images of one space."""
-    from nilearn.image import new_img_like
-
-    first = images[0]
-    with np.errstate(invalid="ignore"):
-        if not _is_surface(first):
-            return new_img_like(first, np.asarray(function(*[im.get_fdata() for im in images]), dtype=np.float32))
-        parts = {
-            name: np.asarray(function(*[np.asarray(im.data.parts[name], dtype=float).ravel() for im in images]))
-            for name in first.data.parts
-        }
-    return type(first)(mesh=first.mesh, data=parts)
-
-
 def _draw(image, bg, ax, colors, nilearn):
     import matplotlib.pyplot as plt
 
-    surface = _is_surface(image)
+    surface = is_surface(image)
     if ax is None:
         figure = plt.figure(figsize=(COLUMN_WIDTH, 2.6 if surface else 1.35))
         ax = figure.add_axes([0, 0, 1, 1])

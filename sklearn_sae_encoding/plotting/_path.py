@@ -41,6 +41,16 @@ def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=N
     ------
     ValueError
         If the numbers of penalties differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+    >>> from sklearn_sae_encoding.plotting import plot_regularization_path
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((60, 20))
+    >>> encoder = SparseVoxelEncoder().fit(X, X[:, :2] + 0.1 * rng.standard_normal((60, 2)))
+    >>> ax = plot_regularization_path(encoder.alphas_[0], encoder.cv_mse_path_[0], chosen=encoder.alpha_[0])
     """
     alphas, errors = np.asarray(alphas, dtype=float), np.asarray(errors, dtype=float)
     errors = errors[:, None] if errors.ndim == 1 else errors

@@ -60,6 +60,17 @@ def plot_region_scores(
     ------
     ValueError
         If a column isn't in the table, or the voxels are none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_sae_encoding.plotting import plot_region_scores
+    >>> table = pd.DataFrame(
+    ...     {"region": ["IFG", "IFG", "MFG", "MFG"], "participant": ["p1", "p2"] * 2, "ridge": [0.4, 0.6, 0.2, 0.3]}
+    ... )
+    >>> ax = plot_region_scores(table, ["ridge"])
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['IFG', 'MFG']
     """
     models = [models] if isinstance(models, str) else list(models)
     _check_columns(table, [region, participant, *models])
@@ -125,6 +136,11 @@ def plot_score_histogram(scores, *, colors=None, bins=None, label="score", ax=No
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_score_histogram
+    >>> ax = plot_score_histogram({"surprisal": [0.1, 0.2, 0.2], "SAE": [0.3, 0.5, 0.6]}, label="r")
     """
     scores = scores if isinstance(scores, dict) else {"": scores}
     finite = {name: _finite(values, name) for name, values in scores.items()}
@@ -183,6 +199,11 @@ def plot_score_scatter(x, y, *, xlabel="surprisal", ylabel="content", diagonal=T
     ------
     ValueError
         If the lengths differ, or no voxel has both values.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_score_scatter
+    >>> ax = plot_score_scatter([0.1, 0.2, 0.2], [0.3, 0.5, 0.6], xlabel="surprisal", ylabel="SAE + surprisal")
     """
     x, y = np.asarray(x, dtype=float).ravel(), np.asarray(y, dtype=float).ravel()
     if x.shape != y.shape:

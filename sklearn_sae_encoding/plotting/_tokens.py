@@ -40,6 +40,13 @@ def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=No
     ------
     ValueError
         If the numbers of tokens and values differ, or there is none.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.plotting import plot_token_heatmap
+    >>> ax = plot_token_heatmap(["A", "Ġdog", "Ġbarks", "."], [0.0, 2.1, 0.7, 0.1])
+    >>> [text.get_text() for text in ax.texts]
+    ['A', 'dog', 'barks', '.']
     """
     tokens, values = [_shown(token) for token in tokens], np.asarray(values, dtype=float)
     if values.shape != (len(tokens),) or len(tokens) == 0:

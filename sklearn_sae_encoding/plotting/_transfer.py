@@ -54,6 +54,18 @@ def plot_transfer_matrix(
     ------
     ValueError
         If the shapes don't belong together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.cluster.hierarchy import linkage
+    >>> from scipy.spatial.distance import squareform
+    >>> from sklearn_sae_encoding.plotting import plot_transfer_matrix
+    >>> similarity = np.array([[0.8, 0.1, 0.7], [0.1, 0.9, 0.2], [0.6, 0.1, 0.8]])
+    >>> distance = 1 - np.minimum(similarity, similarity.T)
+    >>> np.fill_diagonal(distance, 0)
+    >>> tree = linkage(squareform(distance), "average", optimal_ordering=True)
+    >>> ax = plot_transfer_matrix(similarity, linkage=tree, groups=["IFG", "MFG", "IFG"])
     """
     similarity = np.asarray(similarity, dtype=float)
     n = len(similarity)

@@ -44,8 +44,8 @@ def _not_converged(fitted):
     gap, tol = getattr(fitted.encoder, "dual_gap_", None), getattr(fitted.encoder, "tol", None)
     if gap is None or tol is None:
         return None
-    Y = fitted.Y[:, fitted.kept]
-    size = np.var(Y, axis=0) if getattr(fitted.encoder, "fit_intercept", True) else np.mean(np.square(Y), axis=0)
+    mean, sd, _ = (values[fitted.kept] for values in fitted.responses)
+    size = sd**2 if getattr(fitted.encoder, "fit_intercept", True) else sd**2 + mean**2
     with np.errstate(invalid="ignore"):
         n = int(np.sum(np.ravel(gap) > tol * size * (1 + 1e-6)))
     if n == 0:
@@ -81,9 +81,7 @@ def _edge_of_grid(fitted):
 
 
 def _excluded(fitted):
-    missing = int((~np.isfinite(fitted.Y).all(axis=0)).sum())
-    with np.errstate(invalid="ignore"):
-        constant = int((np.ptp(fitted.Y, axis=0) == 0).sum())
+    missing, constant = int((~fitted.responses.finite).sum()), int(fitted.responses.constant.sum())
     if missing == constant == 0:
         return None
     return Finding(

@@ -64,7 +64,7 @@ def _finder(name):
 
 def _effects(fitted, use):
     coef = fitted.coef.tocsc()
-    spread = fitted.Y[:, fitted.kept].std(axis=0)
+    spread = fitted.responses.sd[fitted.kept]
     effects = []
     for column, sign in zip(use["index"], use["sign"], strict=True):
         begin, end = coef.indptr[column], coef.indptr[column + 1]

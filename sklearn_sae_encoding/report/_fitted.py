@@ -18,6 +18,18 @@ from sklearn_sae_encoding.surprisal import SurprisalTransformer
 _BLOCK = 4096  # voxels at once
 
 
+class Responses(NamedTuple):
+    """What there is to know of each voxel's responses, all of shape (n_voxels,)."""
+
+    mean: np.ndarray
+    sd: np.ndarray  # NaN where a response isn't finite
+    finite: np.ndarray
+
+    @property
+    def constant(self):
+        return self.sd == 0
+
+
 class Fitted(NamedTuple):
     """What a report is about."""
 
@@ -30,10 +42,16 @@ class Fitted(NamedTuple):
     texts: list
     Y: np.ndarray  # (n_texts, n_voxels), with missing voxels
     kept: np.ndarray  # (n_voxels,), whether a voxel was fitted
+    responses: Responses
 
     def maker(self, kind):
         """The first estimator of a class, or None."""
         return next((maker for maker in self.makers if isinstance(maker, kind)), None)
+
+    @property
+    def masker(self):
+        """The masker that turns values of voxels into maps, or None."""
+        return None if self.masked is None else self.masked.masker_
 
     @property
     def is_surprisal(self):
@@ -57,18 +75,50 @@ def take_apart(model, texts, Y, features):
     """Find the parts of a model, and check that texts, responses and features belong to it."""
     check_is_fitted(model)
     texts = _check_texts(texts)
-    masked = model if isinstance(model, MaskedTargetRegressor) else None
+    transformers, masked, encoder = _parts(model)
     Y = np.asarray(Y if masked is None else masked.mask_targets(Y))
     Y = Y[:, None] if Y.ndim == 1 else Y
     if len(Y) != len(texts):
         raise ValueError(f"Expected a row of Y a text: {len(texts)} texts, but {len(Y)} rows or images.")
     kept = np.ones(Y.shape[1], dtype=bool) if masked is None else ~masked.missing_
-    make, encoder = split_pipeline(model if masked is None else masked.regressor_)
     coef = sparse.csr_array(coefficients(encoder))
     if coef.shape[0] != kept.sum():
         raise ValueError(f"The model was fitted to {coef.shape[0]} voxels, but Y has {kept.sum()}.")
-    X = _features(make, texts, features, coef.shape[1])
-    return Fitted(masked, _makers(make), encoder, coef, X, _names(make, encoder, features, X), texts, Y, kept)
+    X = _features(transformers, texts, features, coef.shape[1])
+    return Fitted(
+        masked,
+        [maker for transformer in transformers for maker in _makers(transformer)],
+        encoder,
+        coef,
+        X,
+        _names(transformers, encoder, features, X),
+        texts,
+        Y,
+        kept,
+        _describe(Y),
+    )
+
+
+def _parts(model):
+    """The transformers in their order, the regressor of images (or None), and the linear model inside."""
+    make, last = split_pipeline(model)
+    if not isinstance(last, MaskedTargetRegressor):
+        return ([] if make is None else [make]), None, last
+    inner, encoder = split_pipeline(last.regressor_)
+    return [transformer for transformer in (make, inner) if transformer is not None], last, encoder
+
+
+def _describe(Y):
+    # In blocks, so that a whole brain needs no second copy of the responses.
+    mean, sd, finite = np.empty(Y.shape[1]), np.empty(Y.shape[1]), np.empty(Y.shape[1], dtype=bool)
+    for start in range(0, Y.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        values = Y[:, block].astype(np.float64)
+        finite[block] = np.isfinite(values).all(axis=0)
+        with np.errstate(invalid="ignore"):
+            mean[block], sd[block] = values.mean(axis=0), values.std(axis=0)
+            sd[block][np.ptp(values, axis=0) == 0] = 0.0  # rounding in the mean may leave a trace
+    return Responses(mean, np.where(finite, sd, np.nan), finite)
 
 
 def _check_texts(texts):
@@ -83,23 +133,27 @@ def _check_texts(texts):
     return texts
 
 
-def _features(make, texts, features, n_features):
-    if features is None and make is None:
+def _features(transformers, texts, features, n_features):
+    if features is None and not transformers:
         raise ValueError(
             f"The model takes {n_features} features, not texts. Pass features=, a row a text, as it was fitted to them."
         )
-    X = make.transform(texts) if features is None else features
+    X = features
+    if X is None:
+        X = texts
+        for transformer in transformers:
+            X = transformer.transform(X)
     X = sparse.csr_array(X.to_numpy() if hasattr(X, "to_numpy") else X)
     if X.shape != (len(texts), n_features):
         raise ValueError(f"Expected features of shape {(len(texts), n_features)}, a row a text, got {X.shape}.")
     return X
 
 
-def _names(make, encoder, features, X):
+def _names(transformers, encoder, features, X):
     if hasattr(features, "columns"):
         names = features.columns
-    elif make is not None:
-        names = make.get_feature_names_out()
+    elif transformers:
+        names = transformers[-1].get_feature_names_out()
     else:
         names = getattr(encoder, "feature_names_in_", [f"feature_{i:05d}" for i in range(X.shape[1])])
     return np.asarray(names, dtype=object)
@@ -121,7 +175,7 @@ def _bare(name):
 def parts_of_predictions(fitted):
     """Give the sd over texts of surprisal's and of content's part of each prediction, in sd of the response."""
     is_surprisal = fitted.is_surprisal
-    response = fitted.Y[:, fitted.kept].std(axis=0, dtype=np.float64)
+    response = fitted.responses.sd[fitted.kept]
     parts = np.empty((2, fitted.coef.shape[0]))
     for row, columns in enumerate((is_surprisal, ~is_surprisal)):
         X, coef = fitted.X[:, np.flatnonzero(columns)], fitted.coef[:, np.flatnonzero(columns)]

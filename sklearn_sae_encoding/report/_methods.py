@@ -36,9 +36,9 @@ def _data(fitted):
 
 
 def _masker(fitted):
-    if fitted.masked is None or fitted.masked.masker_ is None:
+    if fitted.masker is None:
         return None
-    return f"Voxels were taken from images by nilearn's {type(fitted.masked.masker_).__name__}."
+    return f"Voxels were taken from images by nilearn's {type(fitted.masker).__name__}."
 
 
 def _language_model(fitted):
@@ -245,12 +245,14 @@ def _score_rows(scores):
 
 def _data_rows(fitted):
     digest = hashlib.sha256("\x00".join(fitted.texts).encode("utf-8", "surrogatepass")).hexdigest()
-    responses = np.ascontiguousarray(fitted.Y, dtype="<f8")
+    responses = hashlib.sha256()
+    for row in fitted.Y:
+        responses.update(np.ascontiguousarray(row, dtype="<f8"))
     return [
         ("texts", f"{len(fitted.texts):,}"),
         ("voxels", f"{fitted.Y.shape[1]:,}"),
         ("SHA-256 of the texts", digest),
-        ("SHA-256 of the responses (float64)", hashlib.sha256(responses).hexdigest()),
+        ("SHA-256 of the responses (float64)", responses.hexdigest()),
     ]
 
 

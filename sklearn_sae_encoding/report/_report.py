@@ -107,6 +107,22 @@ def encoder_report(
     ----------
     Nichols et al. (2017), "Best practices in data analysis and sharing in neuroimaging using MRI" (COBIDAS), Nature
     Neuroscience 20.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+    >>> from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+    >>> from sklearn_sae_encoding.report import encoder_report
+    >>> rng = np.random.default_rng(0)
+    >>> texts = [f"Sentence {i}." for i in range(60)]
+    >>> X = pd.DataFrame(rng.random((60, 3)), columns=["sae_00000", "sae_00001", "surprisal_mean"])
+    >>> Y = X[["sae_00001"]].to_numpy() + 0.1 * rng.standard_normal((60, 4))
+    >>> encoder = SparseVoxelEncoder()
+    >>> scores = cross_val_voxel_scores(encoder, X, Y)
+    >>> report = encoder_report(encoder.fit(X, Y), texts, Y, scores=scores, features=X)
+    >>> report.save_as_html("report.html")  # doctest: +SKIP
     """
     fitted = take_apart(model, texts, Y, features)
     scores, noise_ceiling = prepare_scores(scores, noise_ceiling, noise_floor, len(fitted.kept))
@@ -186,15 +202,12 @@ def _methods_section(fitted, scores, noise_ceiling):
 
 def _data_section(fitted, noise_ceiling, noise_floor):
     lengths = np.array([len(text.split()) for text in fitted.texts])
-    with np.errstate(invalid="ignore"):
-        constant = int((np.ptp(fitted.Y, axis=0) == 0).sum())
-    missing = int((~np.isfinite(fitted.Y).all(axis=0)).sum())
     rows = [
         ("texts", f"{len(fitted.texts):,}, {len(set(fitted.texts)):,} of them different"),
         ("words in a text", f"median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}"),
         ("voxels given", f"{fitted.Y.shape[1]:,}"),
-        ("excluded: values not finite", f"{missing:,}"),
-        ("without variance", f"{constant:,}"),
+        ("excluded: values not finite", f"{int((~fitted.responses.finite).sum()):,}"),
+        ("without variance", f"{int(fitted.responses.constant.sum()):,}"),
         ("voxels fitted", f"{fitted.coef.shape[0]:,}"),
         ("features of a voxel", _support_sizes(fitted)),
         ("voxels without a content feature", f"{int((fitted.n_content == 0).sum()):,}"),
@@ -204,8 +217,8 @@ def _data_section(fitted, noise_ceiling, noise_floor):
         quartiles = np.nanquantile(noise_ceiling, [0.25, 0.5, 0.75])
         rows.append(("noise ceiling (r)", "median {1:.2f}, quartiles {0:.2f} and {2:.2f}".format(*quartiles)))
         rows.append((f"noise ceiling below {noise_floor:g}", f"{low:,}"))
-    if fitted.masked is not None and fitted.masked.masker_ is not None:
-        rows.append(("masker", type(fitted.masked.masker_).__name__))
+    if fitted.masker is not None:
+        rows.append(("masker", type(fitted.masker).__name__))
     return element("div", definitions(rows), class_="facts")
 
 
@@ -258,7 +271,7 @@ def _score_table(scores, unit):
 
 
 def _score_maps(fitted, scores, unit, threshold, bg):
-    if fitted.masked is None or fitted.masked.masker_ is None:
+    if fitted.masker is None:
         return
     to_img = fitted.masked.to_img
     name, one = next(iter(scores.items()))
@@ -322,7 +335,7 @@ def _sign_of_surprisal(fitted):
 
 
 def _content_map(fitted, surprisal, content, threshold, bg):
-    if fitted.masked is None or fitted.masked.masker_ is None or not np.nanmax(np.fmax(surprisal, content)) > threshold:
+    if fitted.masker is None or not np.nanmax(np.fmax(surprisal, content)) > threshold:
         return
     to_img = fitted.masked.to_img
     images = to_img(np.nan_to_num(surprisal)), to_img(np.nan_to_num(content))
