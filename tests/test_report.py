@@ -197,7 +197,7 @@ def test_scores_are_summarised_without_voxels_below_the_noise_floor(report, case
     page = _text(report)
     expected = f"SAE + surprisal 11 {scores.mean():.3f} {np.quantile(scores, 0.25):.3f} {np.median(scores):.3f}"
     assert expected in page
-    assert "1 voxel of 12 have a noise ceiling below r = 0.1" in page
+    assert "In 1 voxel of 12 the noise ceiling is below r = 0.1" in page
 
 
 def test_the_model_with_surprisal_alone_is_compared_but_not_the_one_reported(report, case):
@@ -340,6 +340,20 @@ def test_what_does_not_belong_together_is_refused(case, changes, message):
     arguments = {"texts": _texts(), "Y": Y, "features": X, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
         encoder_report(encoder, **arguments)
+
+
+@pytest.mark.parametrize("as_given", [np.array, pd.Series, lambda texts: pd.DataFrame({"text": texts}), tuple])
+def test_texts_come_in_any_container(case, as_given):
+    X, Y, encoder, _ = case
+    texts = [f"text {i}" for i in range(60)]
+    shown = _Page(encoder_report(encoder, as_given(texts), Y, features=X, n_features=1).html).cells
+    assert shown == _Page(encoder_report(encoder, texts, Y, features=X, n_features=1).html).cells
+
+
+def test_noise_ceilings_of_other_voxels_are_refused(case):
+    X, Y, encoder, scores = case
+    with pytest.raises(ValueError, match=r"a noise ceiling a voxel, \(12,\), got shape \(3,\)"):
+        encoder_report(encoder, _texts(), Y, features=X, scores=scores, noise_ceiling=[0.5, 0.5, 0.5])
 
 
 def test_scores_of_other_voxels_are_refused(case):

@@ -99,7 +99,7 @@ def _below_floor(noise_ceiling, noise_floor):
         return None
     return Finding(
         "Below the noise floor.",
-        f"{_voxels(n)} of {len(noise_ceiling):,} have a noise ceiling below r = {noise_floor:g}: hardly any signal "
+        f"In {_voxels(n)} of {len(noise_ceiling):,} the noise ceiling is below r = {noise_floor:g}: hardly any signal "
         "repeats there, and scores divided by so small a ceiling are erratic. They are left out of the summaries of "
         "normalised scores.",
     )

@@ -124,7 +124,7 @@ def _describe(Y):
 def _check_texts(texts):
     if isinstance(texts, str):
         raise ValueError(f"texts must be a list of texts, got a single string: {texts[:40]!r}. Put it in a list.")
-    texts = list(texts)
+    texts = list(np.ravel(texts) if hasattr(texts, "shape") else texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(f"texts must be strings, but text {i} is {text!r}.")

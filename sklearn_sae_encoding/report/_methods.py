@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +138,11 @@ def _penalty(encoder):
     grid = np.asarray(encoder.alphas_)
     if grid.shape[-1] == 1:
         return f"The penalty was {float(np.nanmax(grid)):.3g}." if grid.size == 1 else "Each voxel had one penalty."
-    if isinstance(encoder.alphas, int):
+    if isinstance(encoder.alphas, Integral):
         among = f"{encoder.alphas} log-spaced values from the smallest that empties its model to {encoder.eps:g} of it"
     else:
         among = _range(encoder.alphas)
-    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, int) else _one_line(encoder.cv)
+    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else _one_line(encoder.cv)
     rule = "least mean squared error" if encoder.selection == "min" else "the one-standard-error rule"
     return (
         f"Each voxel's penalty was chosen among {among} by cross-validation within the training texts ({cv}; {rule})."

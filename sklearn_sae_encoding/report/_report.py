@@ -51,7 +51,7 @@ def encoder_report(
         :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder` (or another linear regressor), or a
         :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` around either, which adds maps.
 
-    texts : list of str
+    texts : list of str, array, Series or DataFrame of one column
         The texts that it was fitted to.
 
     Y : array-like of shape (n_texts, n_voxels) or images

@@ -22,8 +22,11 @@ class Scores(NamedTuple):
 def prepare_scores(scores, noise_ceiling, noise_floor, n_voxels):
     """Give a dictionary of Scores, the reported model first, and the noise ceilings as an array."""
     if noise_ceiling is not None:
-        noise_ceiling = np.broadcast_to(np.asarray(noise_ceiling, dtype=np.float64), (n_voxels,))
-    if scores is None:
+        noise_ceiling = np.asarray(noise_ceiling, dtype=np.float64)
+        if noise_ceiling.shape not in ((), (n_voxels,)):
+            raise ValueError(f"Expected a noise ceiling a voxel, ({n_voxels},), got shape {noise_ceiling.shape}.")
+        noise_ceiling = np.broadcast_to(noise_ceiling, (n_voxels,))
+    if scores is None or (isinstance(scores, Mapping) and not scores):
         return {}, noise_ceiling
     scores = dict(scores) if isinstance(scores, Mapping) else {"model": scores}
     prepared = {str(name): _prepare(name, one, noise_ceiling, noise_floor, n_voxels) for name, one in scores.items()}
