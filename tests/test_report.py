@@ -283,6 +283,16 @@ def test_empty_models_are_counted_and_no_reason_to_extend_the_grid(case):
     assert "chose the largest penalty" not in page
 
 
+@pytest.mark.parametrize("make", [_encoder, lambda: _encoder(refit="ridge"), Ridge])
+def test_features_or_responses_that_are_not_those_of_the_fit_are_noticed(case, make):
+    X, Y, _, scores = case
+    model = make().fit(X, Y)
+    message = "In 12 voxels predictions and responses have different means"
+    assert message not in _text(encoder_report(model, _texts(), Y, scores=scores, features=X, n_features=1))
+    assert message in _text(encoder_report(model, _texts(), Y, scores=scores, features=X + 1, n_features=1))
+    assert message in _text(encoder_report(model, _texts(), Y + 1, scores=scores, features=X, n_features=1))
+
+
 def test_voxels_that_did_not_converge_are_counted(case):
     X, Y, encoder, scores = case
     late = _encoder().fit(X, Y)

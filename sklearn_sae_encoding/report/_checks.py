@@ -17,6 +17,7 @@ class Finding(NamedTuple):
 def find_problems(fitted, scores, noise_ceiling, noise_floor):
     """Give the findings about a fit, the gravest first."""
     findings = [
+        _other_data(fitted),
         _not_scored(scores),
         _not_converged(fitted),
         *_edge_of_grid(fitted),
@@ -29,6 +30,25 @@ def find_problems(fitted, scores, noise_ceiling, noise_floor):
 
 def _voxels(n):
     return f"{n:,} voxel{'s' * (n != 1)}"
+
+
+def _other_data(fitted):
+    """A fitted intercept makes the mean prediction the mean response, on the data of the fit and hardly on others."""
+    encoder = fitted.encoder
+    if not getattr(encoder, "fit_intercept", False) or not hasattr(encoder, "intercept_"):
+        return None
+    mean, sd, _ = (values[fitted.kept] for values in fitted.responses)
+    predicted = fitted.coef @ np.asarray(fitted.X.mean(axis=0)).ravel() + np.ravel(encoder.intercept_)
+    with np.errstate(invalid="ignore"):
+        n = int(np.sum(np.abs(predicted - mean) > 0.01 * sd))
+    if n == 0:
+        return None
+    return Finding(
+        "Other data than those of the fit.",
+        f"In {_voxels(n)} predictions and responses have different means, which can't be on the texts, features and "
+        "responses that were fitted. Were other ones given, or has the language model or the SAE changed since? Fit "
+        "again before you believe anything below.",
+    )
 
 
 def _not_scored(scores):
