@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._lm.base import LanguageModelTransformer
 from sklearn_sae_encoding._lm.extract import OFFSETS, TOKENS, Wanted
+from sklearn_sae_encoding._lm.loading import release_models
 from sklearn_sae_encoding._lm.sites import SITES, resolve_hooks
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 
-__all__ = ["LMActivationTransformer", "TokenActivations"]
+__all__ = ["LMActivationTransformer", "TokenActivations", "release_models"]
 
 _POOLINGS = {
     "mean": lambda tokens: tokens.mean(axis=0, dtype=np.float64),

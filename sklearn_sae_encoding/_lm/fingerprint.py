@@ -20,7 +20,7 @@ def pass_key(source: ModelSource, settings: dict) -> str:
     parts = {
         "format": _FORMAT,
         "model": _object_key(source.model) if source.is_object else files_key(source),
-        "tokenizer": _tokenizer_key(source.tokenizer),
+        "tokenizer": tokenizer_key(source.tokenizer),
         "dtype": source.dtype,
         "weights": source.weights,
         "seed": source.seed if source.weights == "random" else None,
@@ -55,9 +55,11 @@ def _file_key(path: Path, size: int, time: int) -> tuple:
     return path.name, size, time, ends.hexdigest()
 
 
-def _tokenizer_key(tokenizer) -> str | None:
-    if tokenizer is None or isinstance(tokenizer, str):
-        return tokenizer
+def tokenizer_key(tokenizer) -> str | None:
+    if tokenizer is None:
+        return None
+    if isinstance(tokenizer, str):
+        return files_key(ModelSource(tokenizer)) if Path(tokenizer).expanduser().is_dir() else tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
     return _digest(content + repr(sorted(tokenizer.special_tokens_map.items(), key=str)))

@@ -82,7 +82,7 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
         with contextlib.suppress(_AllCaptured):
             logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
-        captured = {hook: values.reshape(*ids.shape, -1) for hook, values in captured.items()}
+        captured = {hook: values.reshape(*ids.shape, -1).float().cpu() for hook, values in captured.items()}
         scores = [_scores(row, logits[i], word_starts) for i, row in enumerate(batch)] if surprisal else None
         return [
             RowResult(
@@ -155,7 +155,7 @@ def _padded(batch: list[Row], device):
 
 
 def _row_of(captured, i: int, row: Row) -> np.ndarray:
-    return captured[i, row.first : len(row.ids)].float().cpu().numpy().copy()
+    return captured[i, row.first : len(row.ids)].numpy().copy()
 
 
 def _scores(row: Row, logits, word_starts) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from sklearn_sae_encoding._lm.fingerprint import files_key
+from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_key
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, quiet, where
 
@@ -28,7 +28,7 @@ class LoadedModel:
 
 
 # Sources with the state of their files: where a folder's weights were replaced, the old ones are not given out.
-_loaded: OrderedDict[tuple[ModelSource, str], LoadedModel] = OrderedDict()
+_loaded: OrderedDict[tuple, LoadedModel] = OrderedDict()
 _loading: dict[ModelSource, threading.Lock] = {}
 _registry_lock = threading.Lock()
 _object_locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -38,7 +38,7 @@ def load_model(source: ModelSource) -> LoadedModel:
     """The one copy of this model in this process, loaded at the first call."""
     if source.is_object:
         return _wrap(source, source.model, lock=_lock_of(source.model))
-    key = (source, files_key(source))
+    key = (source, files_key(source), tokenizer_key(source.tokenizer))
     with _registry_lock:
         lock = _loading.setdefault(source, threading.Lock())
     with lock:  # threads that want the same weights wait for the first; other models load meanwhile

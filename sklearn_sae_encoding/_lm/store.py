@@ -53,13 +53,23 @@ class DiskStore:
     """Records of texts in a folder: one folder a text, one file for every pass that added something to it.
 
     Files are written under another name and renamed, so that a reader never meets half a file, and two processes may
-    write at once. npz files carry a checksum of every array: a damaged file counts as absent.
+    write at once. npz files carry a checksum of every array: a damaged file counts as absent. What was read or written
+    stays in `front`, the memory of this process, as long as there is room.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, front: MemoryStore | None = None):
         self.folder = Path(folder)
+        self.front = MemoryStore(0) if front is None else front
 
     def get(self, pass_key: str, text_key: str, names) -> Record | None:
+        """The quantities `names` of a text, or None unless all are known."""
+        here = f"{self.folder}:{pass_key}"  # what is only in memory, or in another folder, is not in this one
+        found = self.front.get(here, text_key, names)
+        if found is None and (found := self._read(pass_key, text_key, names)) is not None:
+            self.front.put(here, text_key, found)
+        return found
+
+    def _read(self, pass_key: str, text_key: str, names) -> Record | None:
         found: Record = {}
         for path in sorted(self._folder_of(pass_key, text_key).glob("*.npz")):
             wanted = [name for name in names if name not in found]
@@ -79,6 +89,7 @@ class DiskStore:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        self.front.put(f"{self.folder}:{pass_key}", text_key, record)
 
     def _folder_of(self, pass_key: str, text_key: str) -> Path:
         return self.folder / pass_key / text_key[:2] / text_key
@@ -92,7 +103,7 @@ def open_store(memory):
     location = getattr(memory, "location", memory)
     if location is None:
         return _process_store
-    return DiskStore(Path(location).expanduser() / "sklearn_sae_encoding")
+    return DiskStore(Path(location).expanduser().absolute() / "sklearn_sae_encoding", front=_process_store)
 
 
 def forget_texts() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import NamedTuple
 
 import numpy as np
+
+_word_starts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # looking through a vocabulary takes a while
 
 
 class TokenizedText(NamedTuple):
@@ -31,8 +34,9 @@ def tokenize(tokenizer, texts: list[str], context: str | None = None) -> list[To
         return_offsets_mapping=True,
         verbose=False,  # texts longer than the model's context are expected: they run in windows
     )
+    special = _special_ids(tokenizer)
     return [
-        _one(tokenizer, before + text, len(before), ids, offsets)
+        _one(tokenizer, special, before + text, len(before), ids, offsets)
         for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     ]
 
@@ -56,6 +60,13 @@ def bos_id(tokenizer, prepend_bos: bool, bos_token: str | None, model_name: str)
 
 def word_start_ids(tokenizer) -> np.ndarray:
     """Ids of the tokens that begin a word with white space, empty if the tokenizer does not mark white space so."""
+    known = _word_starts.get(tokenizer)
+    if known is None:
+        known = _word_starts[tokenizer] = _find_word_starts(tokenizer)
+    return known
+
+
+def _find_word_starts(tokenizer) -> np.ndarray:
     space = tokenizer.convert_ids_to_tokens(tokenizer(" ", add_special_tokens=False)["input_ids"])
     mark = space[0][0] if space and space[0] else None
     if mark is None or space[0] in tokenizer.all_special_tokens:
@@ -63,10 +74,10 @@ def word_start_ids(tokenizer) -> np.ndarray:
     return np.array(sorted(i for token, i in tokenizer.get_vocab().items() if token.startswith(mark)), dtype=np.int64)
 
 
-def _one(tokenizer, text: str, start: int, ids, offsets) -> TokenizedText:
+def _one(tokenizer, special: list[int], text: str, start: int, ids, offsets) -> TokenizedText:
     ids = np.asarray(ids, dtype=np.int64).reshape(-1)
     offsets = _trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
-    kept = (offsets[:, 1] > start) & ~np.isin(ids, _special_ids(tokenizer))
+    kept = (offsets[:, 1] > start) & ~np.isin(ids, special)
     tokens = tokenizer.convert_ids_to_tokens(ids[kept].tolist())
     return TokenizedText(ids, kept, tokens, np.maximum(offsets[kept] - start, 0))
 

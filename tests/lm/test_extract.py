@@ -278,11 +278,20 @@ def test_a_damaged_entry_is_computed_again(tiny_lm_dir, texts, tmp_path, how, co
     assert len(entries) == len(texts)
     for path in entries[:3]:
         damage(path, how)
+    store.forget_texts()  # as in another process
     after = transformer.transform(texts)
     np.testing.assert_allclose(after.concatenated(), before.concatenated(), rtol=1e-5, atol=1e-5)
     assert sorted(counter.values()) == [1] * (len(texts) - 3) + [2] * 3
+    store.forget_texts()
     assert transformer.transform(texts) == after  # the new entries stand beside the damaged ones
     assert sorted(counter.values()) == [1] * (len(texts) - 3) + [2] * 3
+
+
+def test_what_is_known_in_memory_alone_is_still_written_to_disk(tiny_lm_dir, texts, tmp_path):
+    LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    for folder in ("one", "two"):
+        LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path / folder).fit_transform(texts)
+        assert len(list((tmp_path / folder).rglob("*.npz"))) == len(texts)
 
 
 def test_entries_of_a_failed_write_do_not_stay(tmp_path, monkeypatch):
