@@ -1,0 +1,162 @@
+"""What one pass of a language model over texts costs, with and without us.
+
+Every competitor puts the same 200 sentences through SmolLM2-135M-Instruct in the same process. The null competitor is
+the bare forward pass: our batches, given to transformers' model as they are. Time is the processor time of one thread,
+which other programs on the machine disturb less than wall time; the ratio is to the bare pass.
+
+    python benchmarks/bench_extraction.py [n_sentences]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+
+import numpy as np
+import torch
+
+from sklearn_sae_encoding._lm import forward
+from sklearn_sae_encoding._lm.loading import load_model
+from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding._lm.store import forget_texts
+from sklearn_sae_encoding._lm.tokenize import tokenize
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.datasets import load_sentences, load_smollm2
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+LAYERS = [5, 15, 25]
+REPEATS = 3
+
+
+def bare_pass(folder, texts):
+    """Null: nothing but the forward passes, logits included, that our batches make."""
+    loaded = load_model(ModelSource(folder))
+    rows = [
+        row
+        for i, text in enumerate(tokenize(loaded.tokenizer, texts))
+        for row in forward.make_rows(i, text.ids, loaded.tokenizer.bos_token_id, 8192, 4096)
+    ]
+    batches = [forward._padded(batch, "cpu") for batch in forward.make_batches(rows, 1024)]
+
+    def run():
+        with torch.inference_mode():
+            for ids, mask in batches:
+                loaded.model(input_ids=ids, attention_mask=mask, use_cache=False)
+
+    return run
+
+
+def ours_three_layers_and_surprisal(folder, texts):
+    activations = LMActivationTransformer(folder, LAYERS).fit(texts)
+    surprisal = SurprisalTransformer(folder).fit(texts)
+
+    def run():
+        forget_texts()
+        return activations.transform(texts), surprisal.transform(texts)
+
+    return run
+
+
+def ours_half_the_layers(folder, texts):
+    activations = LMActivationTransformer(folder, 14).fit(texts)
+
+    def run():
+        forget_texts()
+        return activations.transform(texts)
+
+    return run
+
+
+def ours_known_texts(folder, texts):
+    both = [LMActivationTransformer(folder, LAYERS).fit(texts), SurprisalTransformer(folder).fit(texts)]
+    for transformer in both:
+        transformer.transform(texts)
+    return lambda: [transformer.transform(texts) for transformer in both]
+
+
+def one_text_at_a_time(folder, texts):
+    """The usual loop: a text, all hidden states, log-softmax of the logits."""
+    loaded = load_model(ModelSource(folder))
+
+    def run():
+        for text in texts:
+            ids = loaded.tokenizer(loaded.tokenizer.bos_token + text, return_tensors="pt")["input_ids"]
+            with torch.inference_mode():
+                out = loaded.model(ids, output_hidden_states=True)
+                out.logits[0].log_softmax(-1)[:-1].gather(1, ids[0, 1:, None])
+                np.stack([out.hidden_states[layer + 1][0].numpy() for layer in LAYERS])
+
+    return run
+
+
+def minicons_surprisal(folder, texts):
+    from minicons.scorer import IncrementalLMScorer
+
+    loaded = load_model(ModelSource(folder))
+    scorer = IncrementalLMScorer(loaded.model, "cpu", tokenizer=loaded.tokenizer)
+
+    def run():
+        for start in range(0, len(texts), 64):
+            scorer.token_score(texts[start : start + 64], bos_token=True, surprisal=True)
+
+    return run
+
+
+def sae_lens_cache(folder, texts):
+    """sae-lens' own way: transformer-lens runs the texts and caches three hooks."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    loaded = load_model(ModelSource(folder))
+    with contextlib.redirect_stdout(sys.stderr):
+        bridge = TransformerBridge.boot_transformers(folder, hf_model=loaded.model, tokenizer=loaded.tokenizer)
+    names = [f"blocks.{layer}.hook_out" for layer in LAYERS]
+
+    def run():
+        for start in range(0, len(texts), 64):
+            tokens = bridge.to_tokens(texts[start : start + 64])
+            with torch.inference_mode():
+                bridge.run_with_cache(tokens, names_filter=lambda name: name in names)
+
+    return run
+
+
+COMPETITORS = {
+    "bare forward pass": bare_pass,
+    "ours: 3 layers + surprisal": ours_three_layers_and_surprisal,
+    "ours: layer 14 of 30 alone": ours_half_the_layers,
+    "ours: texts that are known": ours_known_texts,
+    "one text at a time, all states": one_text_at_a_time,
+    "minicons: surprisal": minicons_surprisal,
+    "sae-lens: 3 layers": sae_lens_cache,
+}
+
+
+def seconds(run) -> tuple[float, float]:
+    """Smallest processor time and wall time of a few calls."""
+    times = []
+    for _ in range(REPEATS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        times.append((time.process_time() - cpu, time.perf_counter() - wall))
+    return min(cpu for cpu, _ in times), min(wall for _, wall in times)
+
+
+def main(n_texts: int = 200) -> None:
+    torch.set_num_threads(1)
+    folder, texts = load_smollm2(), load_sentences()[:n_texts]
+    null = None
+    print(f"{'':32}{'cpu s':>8}{'wall s':>8}{'ratio':>8}")
+    for name, make in COMPETITORS.items():
+        forget_texts()
+        try:
+            cpu, wall = seconds(make(folder, texts))
+        except (ImportError, TypeError, ValueError, OSError, RuntimeError) as error:
+            print(f"{name:32}  did not run: {str(error).splitlines()[0][:80]}")
+            continue
+        null = null or cpu
+        print(f"{name:32}{cpu:8.2f}{wall:8.2f}{cpu / null:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
