@@ -22,7 +22,7 @@ class VoxelClusters(NamedTuple):
     silhouette: float  # mean over voxels, those in no cluster counting 0
 
 
-def cluster_voxels(scores, *, cut="silhouette", min_size=2):
+def cluster_voxels(scores, *, cut=0.7, min_size=2):
     """Cluster voxels whose features transfer to each other.
 
     The similarity of two voxels is the smaller score of both directions; their distance is one minus it, clipped to
@@ -34,11 +34,12 @@ def cluster_voxels(scores, *, cut="silhouette", min_size=2):
         Scores of sources (rows) on targets (columns), such as ``TransferScores.normalized_scores``. The diagonal is not
         looked at.
 
-    cut : {"silhouette"} or float, default="silhouette"
+    cut : float or {"silhouette"}, default=0.7
         The distance at which the tree is cut. A float in [0, 1] merges clusters as long as the mean similarity between
-        their voxels is at least one minus it. ``"silhouette"`` takes the cut with the largest mean silhouette, in which
-        voxels in no cluster count 0 (of equal ones the lowest; of more than 200 merges, 200 are tried). It always finds
-        some clusters: look at the silhouette, which is about 0 without any structure.
+        their voxels is at least one minus it: by default 0.3, with normalised scores in units of the noise ceiling.
+        ``"silhouette"`` takes the cut with the largest mean silhouette, in which voxels in no cluster count 0 (of equal
+        ones the lowest; of more than 200 merges, 200 are tried). It always finds some clusters, and rather few: look at
+        the silhouette, which is about 0 without any structure.
 
     min_size : int, default=2
         Smaller clusters are none: their voxels get the label -1.

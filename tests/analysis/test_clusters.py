@@ -50,13 +50,13 @@ def test_a_cut_keeps_the_mean_similarity_of_merged_clusters_above_one_minus_it()
 def test_the_silhouette_tells_structure_from_none():
     structured, _ = _blocks()
     rng = np.random.default_rng(0)
-    assert cluster_voxels(structured).silhouette > 0.3
-    assert cluster_voxels(0.1 + 0.1 * rng.normal(size=(40, 40))).silhouette < 0.1
+    assert cluster_voxels(structured, cut="silhouette").silhouette > 0.3
+    assert cluster_voxels(0.1 + 0.1 * rng.normal(size=(40, 40)), cut="silhouette").silhouette < 0.1
 
 
 def test_the_chosen_cut_has_the_largest_silhouette_of_all():
     scores, _ = _blocks(noise=0.2, seed=3)
-    best = cluster_voxels(scores)
+    best = cluster_voxels(scores, cut="silhouette")
     others = [cluster_voxels(scores, cut=float(height)).silhouette for height in best.linkage[:, 2]]
     assert best.silhouette == pytest.approx(max(others))
 

@@ -241,7 +241,7 @@ def test_transfer_is_high_within_planted_populations_and_low_across(planted):
 
 def test_planted_populations_are_the_clusters_and_private_voxels_are_in_none(planted):
     labels, transfer = planted
-    clusters = cluster_voxels(transfer.normalized_scores, min_size=5)
+    clusters = cluster_voxels(transfer.normalized_scores, cut="silhouette", min_size=5)
     assert adjusted_rand_score(labels, np.where(clusters.labels < 0, 2, clusters.labels)) > 0.95
     assert clusters.silhouette > 0.2
 
