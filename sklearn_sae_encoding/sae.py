@@ -114,6 +114,11 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     pickle is refused. A BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A
     learnt SAE encodes a float64 table in float64.
 
+    Some words at the start of a text are attention sinks: their activations are many times as long as all others, and
+    one would outweigh the rest of its text. A learnt SAE, and the one that the package ships, scale tokens of more than
+    three times the median norm of the training tokens down to that norm, both in training and in encoding; the limit
+    stands in the SAE's metadata as ``max_norm``. Other SAEs encode tokens as they are.
+
     A table ``X`` of shape (n_samples, d_model) counts as one token a sample; of the metadata, only its width can be
     checked.
 

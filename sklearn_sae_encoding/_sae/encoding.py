@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _CHUNK_NUMBERS = 1 << 23
 
 
+# Entry of an SAE's metadata: tokens with a larger norm were scaled down to it in training, and are so in encoding.
+MAX_NORM = "max_norm"
+
+
 class Chunk(NamedTuple):
     """Whole texts that together fill a chunk, or one part of a text that alone is longer."""
 
@@ -42,6 +46,9 @@ class Encoder(NamedTuple):
         """Encode tokens in full, then take the columns."""
         import torch
 
+        max_norm = self.sae.cfg.metadata.get(MAX_NORM)
+        if max_norm is not None:
+            values = clip_norms(values, max_norm)
         with torch.inference_mode():
             x = torch.from_numpy(np.ascontiguousarray(values)).to(self.sae.device, self.sae.dtype)
             features = self.sae.encode(x)
@@ -59,6 +66,15 @@ class Encoder(NamedTuple):
         error = (x - self.sae.decode(features)).square().sum(-1)
         distance = (x - self.sae.b_dec).square().sum(-1)
         return torch.stack([error, distance], dim=1).double().cpu().numpy()
+
+
+def clip_norms(values: np.ndarray, max_norm: float) -> np.ndarray:
+    """Scale rows that are longer than `max_norm` down to it; the result is float32 or float64."""
+    values = np.asarray(values, dtype=np.result_type(values.dtype, np.float32))
+    norms = np.linalg.norm(values, axis=1)
+    if (norms <= max_norm).all():
+        return values
+    return values * np.minimum(1, max_norm / np.maximum(norms, max_norm))[:, None].astype(values.dtype)
 
 
 def default_chunk_size(n_features: int) -> int:
@@ -152,6 +168,8 @@ def _maximum(features: sparse.csr_array, lengths: np.ndarray) -> sparse.csr_arra
 def _stack(rows: list[sparse.csr_array]) -> sparse.csr_array:
     stacked = rows[0] if len(rows) == 1 else sparse.vstack(rows, format="csr")
     stacked.sort_indices()
+    if stacked.nnz <= np.iinfo(np.int32).max:  # the only indices that most of scikit-learn takes
+        stacked.indices, stacked.indptr = stacked.indices.astype(np.int32), stacked.indptr.astype(np.int32)
     return stacked
 
 

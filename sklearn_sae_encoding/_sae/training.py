@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sklearn_sae_encoding._sae.arrays import SAEArrays
+from sklearn_sae_encoding._sae.encoding import MAX_NORM, clip_norms
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,8 @@ def plan_for(
     batch_size = min(2048, n_tokens)
     if n_steps is None:
         n_steps = int(np.clip(10 * n_tokens // batch_size, 100, 3000))
-    return TrainingPlan(tuple(int(w) for w in widths), k, n_steps, batch_size, learning_rate, seed=seed)
+    dead_window = max(10, n_steps // 8)
+    return TrainingPlan(tuple(int(width) for width in widths), k, n_steps, batch_size, learning_rate, dead_window, seed)
 
 
 def measure_scale(values: np.ndarray, n_sampled: int = 100_000, seed: int = 0) -> Scale:
@@ -62,16 +64,9 @@ def measure_scale(values: np.ndarray, n_sampled: int = 100_000, seed: int = 0) -
     norms = np.linalg.norm(sample, axis=1)
     # Where most rows are zero there is nothing to clip by.
     max_norm = MAX_RELATIVE_NORM * float(np.median(norms)) or np.inf
-    clip_norms(sample, max_norm)
+    sample = clip_norms(sample, max_norm)
     mean_norm = float(np.minimum(norms, max_norm).mean())
     return Scale(sample.mean(0), float(np.sqrt(values.shape[1]) / mean_norm) if mean_norm else 1.0, max_norm)
-
-
-def clip_norms(rows: np.ndarray, max_norm: float) -> None:
-    """Scale rows that are longer than `max_norm` down to it, in place."""
-    norms = np.linalg.norm(rows, axis=1)
-    too_long = norms > max_norm
-    rows[too_long] *= (max_norm / norms[too_long])[:, None]
 
 
 def shuffled_batches(values: np.ndarray, batch_size: int, scale: Scale, seed: int = 0) -> Iterator[torch.Tensor]:
@@ -84,8 +79,7 @@ def shuffled_batches(values: np.ndarray, batch_size: int, scale: Scale, seed: in
         while len(order) < batch_size:
             order = np.concatenate([order, rng.permutation(len(values))])
         rows, order = order[:batch_size], order[batch_size:]
-        batch = np.asarray(values[rows], dtype=np.float32)
-        clip_norms(batch, scale.max_norm)
+        batch = clip_norms(np.asarray(values[rows], dtype=np.float32), scale.max_norm)
         yield torch.from_numpy(batch * np.float32(scale.factor))
 
 
@@ -119,6 +113,8 @@ def train_matryoshka(
         _run(trainer, batches, plan.n_steps, report)
         trained = _with_threshold(SAEArrays.of(trainer.sae), batches, plan, device)
     trained.config["metadata"].update(metadata or {})
+    if np.isfinite(scale.max_norm):
+        trained.config["metadata"][MAX_NORM] = scale.max_norm
     return _unscaled(trained, scale.factor)
 
 

@@ -1,0 +1,64 @@
+"""Small random SAEs of every architecture of sae-lens, and activations for them."""
+
+import numpy as np
+
+D_MODEL, N_FEATURES = 8, 24
+ARCHITECTURES = ("standard", "gated", "jumprelu", "topk", "abstopk", "matching_pursuit")
+TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder")
+TRAINED = ("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk")
+
+
+def make_texts(n_texts=7, d_model=D_MODEL, seed=0):
+    """Activations of texts of 1 to 6 tokens, with a mean that is not 0."""
+    rng = np.random.default_rng(seed)
+    lengths = [1, 6, *rng.integers(2, 6, n_texts - 2)]
+    return [(rng.standard_normal((n, d_model)) + 0.3).astype(np.float32) for n in lengths]
+
+
+def make_sae(architecture="jumprelu", seed=0, **metadata):
+    """Random inference SAE."""
+    from sae_lens.registry import get_sae_class
+
+    sae_class, config_class = get_sae_class(architecture)
+    options = {"k": 5} if architecture in ("topk", "abstopk") else {}
+    if architecture in TRANSCODERS:
+        options = {
+            "d_out": D_MODEL + 1 if architecture != "skip_transcoder" else D_MODEL,
+            "apply_b_dec_to_input": False,
+        }
+    sae = sae_class(config_class(d_in=D_MODEL, d_sae=N_FEATURES, **options))
+    _randomize(sae, seed)
+    for key, value in metadata.items():
+        sae.cfg.metadata[key] = value
+    return sae.eval().requires_grad_(False)
+
+
+def make_training_sae(architecture, seed=0):
+    """Random SAE as it is while being trained."""
+    from sae_lens.registry import get_sae_training_class
+
+    sae_class, config_class = get_sae_training_class(architecture)
+    options = {"k": 5} if "topk" in architecture else {}
+    if architecture == "matryoshka_batchtopk":
+        options["matryoshka_widths"] = [4, 12, N_FEATURES]
+    sae = sae_class(config_class(d_in=D_MODEL, d_sae=N_FEATURES, **options))
+    _randomize(sae, seed)
+    if hasattr(sae, "topk_threshold"):
+        sae.topk_threshold.fill_(0.8)
+    return sae
+
+
+def save_sae(sae, folder):
+    """Store as sae-lens does, and give the folder's name."""
+    sae.save_model(folder)
+    return str(folder)
+
+
+def _randomize(sae, seed):
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sae.named_parameters():
+            values = torch.randn(parameter.shape, generator=generator) * 0.5
+            parameter.copy_(values.abs() if "threshold" in name else values)
