@@ -16,6 +16,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.pairs import average_pairs, correlate_predictors, within_and_across
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
@@ -42,12 +43,15 @@ __all__ = [
     "describe_population",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "label_features",
     "matryoshka_models",
     "mean_gain",
     "paired_tests",
     "partition_surprisal",
     "prevalence_entropy",
     "prevalence_references",
+    "promoted_tokens",
+    "read_feature_labels",
     "restrict_encoder",
     "support_stability",
     "surprisal_by_region",

@@ -1,0 +1,176 @@
+"""What do the features mean: labels that others gave, and the tokens that a feature promotes?"""
+
+import csv
+import gzip
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_sae_encoding._lm.loading import load_model
+from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding._sae.loading import load_sae
+
+_INDEX_FIELDS = ("index", "feature", "feature_index", "latent")
+_LABEL_FIELDS = ("description", "label", "explanation", "text")
+_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+_NAME = re.compile(r"sae_(\d+)$")
+
+
+def read_feature_labels(path):
+    """Read labels of an SAE's features from a file.
+
+    Parameters
+    ----------
+    path : path-like
+        A CSV or TSV table with a header; JSON: an object ``{"79": "people", ...}``, a list of objects, or an object
+        that holds such a list as ``"explanations"``; or JSON lines, as Neuronpedia exports them. A file may be gzipped
+        (``.gz``). The SAE's own index stands in a field `index`, `feature`, `feature_index` or `latent`, the label in
+        `description`, `label`, `explanation` or `text`.
+
+    Returns
+    -------
+    labels : pandas.Series of str
+        Labels by index, increasing. Several labels of one feature are joined by "; ".
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such fields, or an index is no whole number.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels.csv"
+    >>> _ = path.write_text("feature,label\\n79,scenery\\n40,people\\n")
+    >>> read_feature_labels(path).to_dict()
+    {40: 'people', 79: 'scenery'}
+    """
+    path = Path(path)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        records = _records(file.read(), Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower(), path)
+    pairs = [_pair(record, path) for record in records]
+    labels = pd.Series([label for _, label in pairs], index=[index for index, _ in pairs], dtype=object, name="label")
+    labels = labels[labels.astype(bool)]
+    return labels.groupby(level=0, sort=True).agg(lambda group: "; ".join(dict.fromkeys(group)))
+
+
+def _records(text, suffix, path):
+    if suffix in (".csv", ".tsv"):
+        return list(csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ","))
+    try:
+        if suffix == ".jsonl":
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no valid JSON: {error}.") from error
+    if isinstance(content, dict):
+        explanations = content.get("explanations")
+        content = explanations or [{"index": index, "label": label} for index, label in content.items()]
+    return content
+
+
+def _pair(record, path):
+    fields = {str(name).strip().lower(): value for name, value in record.items()} if isinstance(record, dict) else {}
+    index, label = (next((fields[n] for n in names if n in fields), None) for names in (_INDEX_FIELDS, _LABEL_FIELDS))
+    if index is None or not (label is None or isinstance(label, str)):
+        raise ValueError(
+            f"{path} holds an entry without an index or with a label that is no text: {record!r}. Expected one of "
+            f"{', '.join(_INDEX_FIELDS)} and one of {', '.join(_LABEL_FIELDS)}."
+        )
+    try:
+        return int(str(index)), (label or "").strip()
+    except ValueError:
+        raise ValueError(f"{path} holds the index {index!r}, which is no whole number.") from None
+
+
+def label_features(feature_names, labels):
+    """Put labels beside the names of columns, joined by the SAE's own index.
+
+    Parameters
+    ----------
+    feature_names : sequence of str
+        Names such as ``sae_00079``, alone or after a prefix (``content__sae_00079``), and others.
+    labels : Series or dict of int to str
+        Labels by the SAE's own index, as :func:`read_feature_labels` gives them.
+
+    Returns
+    -------
+    names : list of str
+        ``sae_00079: scenery`` where there is a label, and the name alone elsewhere.
+
+    Examples
+    --------
+    >>> label_features(["content__sae_00079", "sae_00080", "surprisal"], {79: "scenery"})
+    ['content__sae_00079: scenery', 'sae_00080', 'surprisal']
+    """
+    found = (_NAME.search(name) for name in feature_names)
+    known = [labels.get(int(match[1])) if match else None for match in found]
+    return [f"{name}: {label}" if label else name for name, label in zip(feature_names, known, strict=True)]
+
+
+def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=None, tokenizer=None):
+    """Find the tokens whose prediction each feature promotes most (logit lens).
+
+    The decoder row `d` of a feature goes through the model's final norm and unembedding as if it were the residual
+    stream: logits are ``W_U (norm(d) - norm(0))``, minus their mean over the vocabulary. Later layers are skipped, so
+    that the reading is rough for early ones; features that act on other features rather than on the output show
+    nothing.
+
+    Parameters
+    ----------
+    model, tokenizer
+        The language model, as in :class:`~sklearn_sae_encoding.activations.LMActivationTransformer`.
+    sae, sae_id, revision
+        The SAE of that model, as in :class:`~sklearn_sae_encoding.sae.SAEProjector`.
+    features : sequence of int
+        The SAE's own indices.
+    n_tokens : int, default=10
+        Tokens a feature.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        Columns `feature`, `token` (as it reads in a text) and `logit`, the most promoted token of each feature first.
+
+    Raises
+    ------
+    ValueError
+        If a feature does not exist, or the SAE does not write into the model's residual stream.
+    """
+    import torch
+
+    loaded = load_model(ModelSource(model, tokenizer=tokenizer))
+    encoder = load_sae(sae, sae_id, revision=revision)
+    features = np.atleast_1d(features)
+    if features.min() < 0 or features.max() >= encoder.cfg.d_sae:
+        raise ValueError(f"features holds {features.tolist()}, but the SAE has features 0 to {encoder.cfg.d_sae - 1}.")
+    unembedding = loaded.model.get_output_embeddings().weight
+    if encoder.W_dec.shape[1] != unembedding.shape[1]:
+        raise ValueError(
+            f"The SAE writes into a stream of width {encoder.W_dec.shape[1]}, but the model's has "
+            f"{unembedding.shape[1]}. Give the model that the SAE was trained on."
+        )
+    norm = _final_norm(loaded)
+    with torch.inference_mode():
+        rows = encoder.W_dec[torch.from_numpy(features)].to(unembedding.device, unembedding.dtype)
+        logits = (norm(rows) - norm(torch.zeros_like(rows))) @ unembedding.T
+        best = (logits - logits.mean(dim=1, keepdim=True)).float().topk(n_tokens, dim=1)
+    tokens = [loaded.tokenizer.decode([token]) for token in best.indices.flatten().tolist()]
+    repeated = np.repeat(features, n_tokens)
+    return pd.DataFrame({"feature": repeated, "token": tokens, "logit": best.values.flatten().cpu().numpy()})
+
+
+def _final_norm(loaded):
+    """Find the norm that stands beside the list of blocks."""
+    for module in loaded.model.modules():
+        if any(child is loaded.blocks for child in module.children()):
+            norms = [getattr(module, name) for name in _FINAL_NORMS if callable(getattr(module, name, None))]
+            if norms:
+                return norms[0]
+    raise ValueError(
+        f"Found no final norm in {type(loaded.model).__name__}: expected {', '.join(_FINAL_NORMS)} beside its blocks."
+    )

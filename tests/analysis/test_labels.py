@@ -1,0 +1,103 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
+
+EXPORT = [
+    {"modelId": "gemma-2-2b", "layer": "12-res", "index": "79", "description": " scenery"},
+    {"modelId": "gemma-2-2b", "layer": "12-res", "index": "40", "description": "people"},
+    {"modelId": "gemma-2-2b", "layer": "12-res", "index": "79", "description": "places"},
+    {"modelId": "gemma-2-2b", "layer": "12-res", "index": "5", "description": None},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.csv", 'index,label\n79,"scenery"\n40,people\n79,places\n'),
+        ("labels.tsv", "Feature\tDescription\n79\tscenery\n40\tpeople\n79\tplaces\n"),
+        ("labels.json", json.dumps(EXPORT)),
+        ("old.json", json.dumps({"explanations": EXPORT})),
+        ("mapping.json", json.dumps({"79": "scenery; places", "40": "people"})),
+        ("export.jsonl", "\n".join(map(json.dumps, EXPORT))),
+        ("export.jsonl.gz", gzip.compress("\n".join(map(json.dumps, EXPORT)).encode())),
+    ],
+)
+def test_labels_of_every_format_are_joined_by_the_saes_own_index(name, content, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    labels = read_feature_labels(path)
+    assert labels.to_dict() == {40: "people", 79: "scenery; places"}
+    names = ["content__sae_00040", "sae_00079", "sae_00080", "surprisal", "sae_reconstruction_error"]
+    assert label_features(names, labels) == [
+        "content__sae_00040: people",
+        "sae_00079: scenery; places",
+        "sae_00080",
+        "surprisal",
+        "sae_reconstruction_error",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "number,label\n1,x\n", "entry without an index.*Expected one of index, feature"),
+        ("a.csv", "index,label\nx7,y\n", "holds the index 'x7', which is no whole number"),
+        ("a.json", "{", "is no valid JSON"),
+        ("a.json", '{"3": ["people"]}', "a label that is no text"),
+    ],
+)
+def test_a_file_that_holds_no_labels_is_an_error(name, content, message, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_feature_labels(tmp_path / name)
+
+
+def sae_that_writes(directions):
+    from sae_lens import StandardSAE, StandardSAEConfig
+
+    sae = StandardSAE(StandardSAEConfig(d_in=directions.shape[1], d_sae=len(directions)))
+    sae.W_dec.data.copy_(directions)
+    return sae.requires_grad_(False)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma2", "opt"])
+def test_a_feature_that_adds_to_the_stream_raises_the_tokens_it_is_said_to_promote(family, tmp_path):
+    import torch
+    from tiny_models import save_tiny_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = save_tiny_model(tmp_path / family, family)
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    width = model.get_output_embeddings().weight.shape[1]
+    directions = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
+    sae = sae_that_writes(directions)
+    table = promoted_tokens(folder, sae, [2, 0], n_tokens=4)
+    assert table.feature.tolist() == [2] * 4 + [0] * 4
+
+    # The witness: what the model predicts when its last block's output is nearly all that direction.
+    final = ("model.norm", "ln_f", "decoder.final_layer_norm", "gpt_neox.final_layer_norm")
+    norm = next(module for name, module in model.named_modules() if name.endswith(final))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    handle = norm.register_forward_pre_hook(lambda module, args: (1e6 * directions[2].expand_as(args[0]),))
+    with torch.inference_mode():
+        logits = model(torch.tensor([[1, 5]])).logits[0, -1]
+    handle.remove()
+    bias = norm.bias if getattr(norm, "bias", None) is not None else torch.zeros(width)
+    logits = logits - model.get_output_embeddings().weight @ bias
+    expected = [tokenizer.decode([token]) for token in logits.topk(4).indices.tolist()]
+    assert table.token[:4].tolist() == expected
+    assert np.all(np.diff(table.logit[:4]) <= 0)
+
+
+def test_features_and_models_that_do_not_fit_are_errors(tiny_lm_dir):
+    import torch
+
+    sae = sae_that_writes(torch.randn(3, 32))
+    with pytest.raises(ValueError, match=r"features holds \[3\], but the SAE has features 0 to 2"):
+        promoted_tokens(tiny_lm_dir, sae, [3])
+    with pytest.raises(ValueError, match="stream of width 16, but the model's has 32"):
+        promoted_tokens(tiny_lm_dir, sae_that_writes(torch.randn(3, 16)), [0])
