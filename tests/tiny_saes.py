@@ -1,6 +1,7 @@
 """Small random SAEs of every architecture of sae-lens, and activations for them."""
 
 import numpy as np
+import pytest
 
 D_MODEL, N_FEATURES = 8, 24
 ARCHITECTURES = ("standard", "gated", "jumprelu", "topk", "abstopk", "matching_pursuit")
@@ -17,8 +18,10 @@ def make_texts(n_texts=7, d_model=D_MODEL, seed=0):
 
 def make_sae(architecture="jumprelu", seed=0, **metadata):
     """Random inference SAE."""
-    from sae_lens.registry import get_sae_class
+    from sae_lens.registry import SAE_CLASS_REGISTRY, get_sae_class
 
+    if architecture not in SAE_CLASS_REGISTRY:
+        pytest.skip(f"this version of sae-lens has no {architecture} SAEs")
     sae_class, config_class = get_sae_class(architecture)
     options = {"k": 5} if architecture in ("topk", "abstopk") else {}
     if architecture in TRANSCODERS:

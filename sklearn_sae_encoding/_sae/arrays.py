@@ -44,6 +44,9 @@ class SAEArrays:
         else:
             sae.process_state_dict_for_saving(state)
             config = sae.cfg.to_dict()
+        if hasattr(sae.cfg, "matryoshka_widths"):  # older versions of sae-lens drop them
+            metadata = {**config["metadata"], "matryoshka_widths": list(sae.cfg.matryoshka_widths)}
+            config = {**config, "metadata": metadata}
         weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in state.items()}
         return cls({**copy.deepcopy(config), "dtype": "float32", "device": "cpu"}, weights)
 

@@ -138,6 +138,15 @@ def _trainer(d_model: int, plan: TrainingPlan, scale: Scale, device: str):
         lr_end=plan.learning_rate,  # where the decay to 0 starts from
         lr_warm_up_steps=plan.n_steps // 20,
         lr_decay_steps=3 * plan.n_steps // 10,
+        lr_scheduler_name="constant",
+        n_restart_cycles=1,
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        autocast=False,
+        feature_sampling_window=plan.n_steps + 1,
+        n_checkpoints=0,
+        checkpoint_path=None,
+        save_final_checkpoint=False,
         # The auxiliary loss shares out d_model // 2 features and divides by that number.
         dead_feature_window=plan.dead_window if d_model > 1 else plan.n_steps,
         device=device,
