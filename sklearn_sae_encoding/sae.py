@@ -21,6 +21,7 @@ from sklearn_sae_encoding._sae.encoding import (
     Encoder,
     decode,
     default_chunk_size,
+    normalises_tokens,
     pooled_features,
     token_features,
 )
@@ -274,6 +275,11 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         if X.shape[1] != len(names):
             raise ValueError(f"X has {X.shape[1]} columns, but the fitted SAEProjector gives {len(names)}.")
         encoder, chunk_size = self._encoder(self._load(X.dtype))
+        if normalises_tokens(encoder.sae):
+            raise ValueError(
+                "This SAE rescales every token before it encodes it, so that features alone do not tell the "
+                "activations: there is no inverse_transform."
+            )
         return decode(encoder, X[:, : len(self.feature_indices_)], chunk_size)
 
     def get_feature_names_out(self, input_features=None):

@@ -238,6 +238,29 @@ def test_reconstruction_is_measured_by_text(chunk_size, texts, folder):
         np.testing.assert_allclose(explained, 1 - squares.sum() / total, rtol=1e-4, atol=1e-5)
 
 
+def test_an_sae_that_normalises_tokens_is_exact_in_threads_and_does_not_decode(texts):
+    import torch
+
+    sae = make_sae("standard")
+    sae.cfg.normalize_activations = "layer_norm"
+    sae._setup_activation_normalization()
+    projector = SAEProjector(sae, reconstruction=["error"], chunk_size=2).fit(texts)
+    with torch.inference_mode():
+        residuals = [text - sae(torch.from_numpy(text)).numpy() for text in texts]
+    expected = [np.sqrt((residual**2).sum(1).mean()) for residual in residuals]
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(projector.transform(texts * 20))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for result in results:
+        np.testing.assert_allclose(result[:, [-1]].toarray().ravel(), np.tile(expected, 20), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"rescales every token .* there is no inverse_transform"):
+        projector.inverse_transform(projector.transform(texts))
+
+
 def test_reconstruction_needs_an_sae_that_reconstructs_its_input(texts, folder):
     with pytest.raises(ValueError, match="A transcoder does not reconstruct its input"):
         SAEProjector(make_sae("transcoder"), reconstruction=["error"]).fit(texts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 # A dense (tokens, features) chunk takes so many numbers. The SAE makes about five such arrays while it encodes.
 _CHUNK_NUMBERS = 1 << 23
+
+_normalising = threading.Lock()
 
 
 # Entry of an SAE's metadata: tokens with a larger norm were scaled down to it in training, and are so in encoding.
@@ -49,7 +53,7 @@ class Encoder(NamedTuple):
         max_norm = self.sae.cfg.metadata.get(MAX_NORM)
         if max_norm is not None:
             values = clip_norms(values, max_norm)
-        with torch.inference_mode():
+        with torch.inference_mode(), _alone(self.sae):
             x = torch.from_numpy(np.ascontiguousarray(values)).to(self.sae.device, self.sae.dtype)
             features = self.sae.encode(x)
             squares = self._squares(x, features) if self.measure_error else np.zeros((len(values), 0))
@@ -75,6 +79,20 @@ def clip_norms(values: np.ndarray, max_norm: float) -> np.ndarray:
     if (norms <= max_norm).all():
         return values
     return values * np.minimum(1, max_norm / np.maximum(norms, max_norm))[:, None].astype(values.dtype)
+
+
+def _alone(sae: SAE):
+    """
+    Keep other threads out where the SAE normalises each token.
+
+    It keeps the tokens' scales from `encode` to `decode` in itself, and SAEs are shared between threads.
+    """
+    return _normalising if normalises_tokens(sae) else nullcontext()
+
+
+def normalises_tokens(sae: SAE) -> bool:
+    """Tell whether features alone do not determine the reconstruction, because each token was rescaled."""
+    return sae.cfg.normalize_activations in ("layer_norm", "constant_norm_rescale")
 
 
 def default_chunk_size(n_features: int) -> int:
