@@ -10,7 +10,6 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
@@ -21,6 +20,7 @@ from sklearn_sae_encoding._lm import extract, store
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 
@@ -32,26 +32,37 @@ def many_texts():
     return [" ".join(rng.choice(words, size=6).tolist()) + f" {i}" for i in range(200)]
 
 
-def searched(model, n_jobs=None, **params):
-    """A search over layers, prefixes and alphas of a model with surprisal as its last feature."""
-    content = make_pipeline(LMActivationTransformer(model, 0, pooling="mean", **params), SelectKBest(f_regression))
-    surprisal = make_pipeline(SurprisalTransformer(model, **params), StandardScaler())
-    pipeline = Pipeline([("features", FeatureUnion([("c", content), ("s", surprisal)])), ("ridge", Ridge())])
+def with_surprisal(content, model):
+    """A pipeline whose last feature is surprisal."""
+    surprisal = make_pipeline(SurprisalTransformer(model), StandardScaler())
+    return Pipeline([("features", FeatureUnion([("c", content), ("s", surprisal)])), ("ridge", Ridge())])
+
+
+def test_a_grid_search_over_layers_prefixes_and_alphas_passes_every_text_once(tiny_lm_dir, many_texts, count_passes):
+    from sae_lens import StandardSAE, StandardSAEConfig
+
+    counter = count_passes(tiny_lm_dir)
+    sae = StandardSAE(StandardSAEConfig(d_in=D_MODEL, d_sae=24))
+    content = make_pipeline(LMActivationTransformer(tiny_lm_dir, 0), SAEProjector(sae, check_match=False))
     grid = {
         "features__c__lmactivationtransformer__layer": [1, 3],
-        "features__c__selectkbest__k": [4, 8, 16],
+        "features__c__saeprojector__features": [4, 8, 16],
         "ridge__alpha": [0.1, 1.0, 10.0],
     }
-    return GridSearchCV(pipeline, grid, cv=5, n_jobs=n_jobs, error_score="raise")
-
-
-@pytest.mark.parametrize("n_jobs", [None, 4])
-def test_a_grid_search_with_surprisal_passes_every_text_once(tiny_lm_dir, many_texts, count_passes, n_jobs):
-    counter = count_passes(tiny_lm_dir)
-    y = np.random.default_rng(1).normal(size=len(many_texts))
-    with joblib.parallel_backend("threading"):
-        search = searched(tiny_lm_dir, n_jobs).fit(many_texts, y)
+    search = GridSearchCV(with_surprisal(content, tiny_lm_dir), grid, cv=5, error_score="raise")
+    search.fit(many_texts, np.random.default_rng(1).normal(size=len(many_texts)))
     assert len(search.cv_results_["params"]) == 18
+    assert set(counter.values()) == {1}
+    assert len(counter) == len(many_texts)
+
+
+def test_threads_that_want_the_same_texts_pass_them_once(tiny_lm_dir, many_texts, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    content = LMActivationTransformer(tiny_lm_dir, 0, pooling="mean")
+    grid = {"features__c__layer": [1, 3]}
+    with joblib.parallel_backend("threading"):
+        search = GridSearchCV(with_surprisal(content, tiny_lm_dir), grid, cv=5, n_jobs=4, error_score="raise")
+        search.fit(many_texts, np.random.default_rng(1).normal(size=len(many_texts)))
     assert set(counter.values()) == {1}
     assert len(counter) == len(many_texts)
 
