@@ -40,18 +40,17 @@ def surprisal_content_models(encoder=None):
     }
 
 
-def partition_surprisal(results, Y, *, noise_ceiling=None):
+def partition_surprisal(results, Y, *, noise_ceiling=None, measure="squared_r"):
     """Split what a voxel's model explains into surprisal's own part, content's own part and what they share.
 
-    With R² the cross-validated coefficient of determination on identical folds::
+    With V the variance that a model explains in held-out texts, on identical folds::
 
-        unique_surprisal = R²(both) - R²(content)
-        unique_content   = R²(both) - R²(surprisal)
-        shared           = R²(surprisal) + R²(content) - R²(both)
+        unique_surprisal = V(both) - V(content)
+        unique_content   = V(both) - V(surprisal)
+        shared           = V(surprisal) + V(content) - V(both)
 
-    They add up to R²(both). Each can be negative: a model of noise is worse than the mean on held-out texts, and to
-    either predictor alone what the other does is noise, which costs it a little and lowers the shared part. Nothing is
-    clipped, which would bias the means over voxels.
+    They add up to V(both). Each can be negative: to either predictor alone, what the other does is noise, which costs
+    it a little and lowers the shared part. Nothing is clipped, which would bias the means over voxels.
 
     Parameters
     ----------
@@ -63,18 +62,24 @@ def partition_surprisal(results, Y, *, noise_ceiling=None):
         The responses that were predicted.
 
     noise_ceiling : array-like of shape (n_voxels,) or float, default=None
-        Ceilings in units of r. Correlations are divided by them and R² by their squares.
+        Ceilings in units of r. Correlations are divided by them, and variances by their squares.
+
+    measure : {"squared_r", "r2"}, default="squared_r"
+        What V is. ``"squared_r"`` is the square of the score, the Fisher mean of r, with its sign: the variance that is
+        explained once the predictions are scaled rightly. It is 0 on average for a model of nothing. ``"r2"`` is the
+        mean over folds of the coefficient of determination, which also asks for the right scale and mean; selection on
+        few texts makes predictions too large, so that it is often negative where r is not.
 
     Returns
     -------
     table : pandas.DataFrame
-        A row a voxel: `r_surprisal`, `r_content`, `r_both` (Fisher means over folds), `r2_surprisal`, `r2_content`,
-        `r2_both` (means over folds), `unique_surprisal`, `unique_content` and `shared`.
+        A row a voxel: `r_surprisal`, `r_content`, `r_both` (Fisher means over folds), `variance_surprisal`,
+        `variance_content`, `variance_both`, `unique_surprisal`, `unique_content` and `shared`.
 
     Raises
     ------
     ValueError
-        If a model is missing, was scored on other folds or without predictions.
+        If a model is missing, was scored on other folds or without predictions, or the measure is unknown.
 
     Examples
     --------
@@ -82,7 +87,7 @@ def partition_surprisal(results, Y, *, noise_ceiling=None):
     >>> from sklearn.linear_model import Ridge
     >>> from sklearn_sae_encoding.analysis import partition_surprisal, surprisal_content_models
     >>> from sklearn_sae_encoding.metrics import cross_val_voxel_scores
-    >>> X = np.random.default_rng(0).normal(size=(300, 4))
+    >>> X = np.random.default_rng(0).normal(size=(3000, 4))
     >>> Y = X[:, [0]] + X[:, [3]]  # as much content as surprisal, the last column
     >>> models = surprisal_content_models(Ridge())
     >>> results = cross_val_voxel_scores(models, X, Y, return_predictions=True)
@@ -93,17 +98,18 @@ def partition_surprisal(results, Y, *, noise_ceiling=None):
     Y = np.asarray(Y)
     Y = Y[:, None] if Y.ndim == 1 else Y
     _check_results(results, Y)
+    if measure not in ("squared_r", "r2"):
+        raise ValueError(f"measure must be 'squared_r' or 'r2', got {measure!r}.")
     ceiling = 1.0 if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64)
     table = pd.DataFrame(index=pd.RangeIndex(Y.shape[1]))
     for part in PARTS:
         r = fisher_mean(_score_folds(voxelwise_pearson, results[part], Y))
         table[f"r_{part}"] = normalize_scores(r, ceiling)
     for part in PARTS:
-        r2 = np.mean(_score_folds(voxelwise_r2, results[part], Y), axis=0)
-        table[f"r2_{part}"] = normalize_scores(r2, ceiling**2)
-    table["unique_surprisal"] = table["r2_both"] - table["r2_content"]
-    table["unique_content"] = table["r2_both"] - table["r2_surprisal"]
-    table["shared"] = table["r2_surprisal"] + table["r2_content"] - table["r2_both"]
+        table[f"variance_{part}"] = _variance(table[f"r_{part}"], results[part], Y, ceiling, measure)
+    table["unique_surprisal"] = table["variance_both"] - table["variance_content"]
+    table["unique_content"] = table["variance_both"] - table["variance_surprisal"]
+    table["shared"] = table["variance_surprisal"] + table["variance_content"] - table["variance_both"]
     return table
 
 
@@ -151,6 +157,12 @@ def surprisal_by_region(partition, participants, regions, weights=None):
         positive = pd.Series(_labels(weights.ravel(), n_voxels) > 0)
         table["positive_weight"] = positive.groupby(labels["region"], sort=False).mean()
     return table
+
+
+def _variance(r, result, Y, ceiling, measure):
+    if measure == "squared_r":
+        return np.sign(r) * r**2
+    return normalize_scores(np.mean(_score_folds(voxelwise_r2, result, Y), axis=0), ceiling**2)
 
 
 def _score_folds(metric, result, Y):

@@ -32,15 +32,16 @@ def X():
     return sparse.csr_array(np.hstack([features, rng.normal(5.0, 2.0, (300, 1))]))
 
 
-def test_parts_equal_a_plain_reimplementation_and_add_up(X):
+@pytest.mark.parametrize("measure", ["squared_r", "r2"])
+def test_parts_equal_a_plain_reimplementation_and_add_up(X, measure):
     Y = np.random.default_rng(1).normal(size=(300, 4)) + X[:, [0, 1, 2, 60]].toarray()
     ceiling = np.array([0.5, 0.6, 0.7, 0.8])
     results = cross_val_voxel_scores(
         surprisal_content_models(Ridge()), X.toarray(), Y, cv=FOLDS, return_predictions=True
     )
-    table = partition_surprisal(results, Y, noise_ceiling=ceiling)
+    table = partition_surprisal(results, Y, noise_ceiling=ceiling, measure=measure)
     for v in range(4):
-        r, r2 = {}, {}
+        explained = {}
         for part, columns in (("surprisal", [60]), ("content", range(60)), ("both", range(61))):
             fold_r, fold_r2 = [], []
             for train, test in FOLDS.split(Y):
@@ -50,13 +51,14 @@ def test_parts_equal_a_plain_reimplementation_and_add_up(X):
                 predicted = fitted.predict(seen[np.ix_(test, columns)])
                 fold_r.append(np.corrcoef(predicted, Y[test, v])[0, 1])
                 fold_r2.append(fitted.score(seen[np.ix_(test, columns)], Y[test, v]))
-            r[part], r2[part] = fisher_mean(fold_r) / ceiling[v], np.mean(fold_r2) / ceiling[v] ** 2
-            assert table.loc[v, f"r_{part}"] == pytest.approx(r[part])
-            assert table.loc[v, f"r2_{part}"] == pytest.approx(r2[part])
-        assert table.loc[v, "unique_surprisal"] == pytest.approx(r2["both"] - r2["content"])
-        assert table.loc[v, "unique_content"] == pytest.approx(r2["both"] - r2["surprisal"])
+            r = fisher_mean(fold_r) / ceiling[v]
+            explained[part] = np.sign(r) * r**2 if measure == "squared_r" else np.mean(fold_r2) / ceiling[v] ** 2
+            assert table.loc[v, f"r_{part}"] == pytest.approx(r)
+            assert table.loc[v, f"variance_{part}"] == pytest.approx(explained[part])
+        assert table.loc[v, "unique_surprisal"] == pytest.approx(explained["both"] - explained["content"])
+        assert table.loc[v, "unique_content"] == pytest.approx(explained["both"] - explained["surprisal"])
     total = table["unique_surprisal"] + table["unique_content"] + table["shared"]
-    np.testing.assert_allclose(total, table["r2_both"])
+    np.testing.assert_allclose(total, table["variance_both"])
 
 
 def test_planted_shares_and_signs_are_recovered_region_by_region(X):
@@ -117,7 +119,7 @@ def test_nothing_planted_is_nothing_found():
     summary = surprisal_by_region(table, np.repeat(["p1", "p2"], 500), ["all"] * 1000, weights).iloc[0]
     means = table.mean()
     print(means.round(4).to_dict(), summary["positive_weight"])
-    assert means[["unique_surprisal", "unique_content", "shared"]].max() < 0.005
+    assert means[["unique_surprisal", "unique_content", "shared"]].abs().max() < 0.005
     assert means[["r_surprisal", "r_content", "r_both"]].abs().max() < 0.02
     assert summary["positive_weight"] == pytest.approx(0.5, abs=0.06)
 
@@ -144,5 +146,7 @@ def test_other_folds_missing_models_and_missing_predictions_are_errors(X):
     other = cross_val_voxel_scores(models["both"], X.toarray(), Y, cv=5, return_predictions=True)
     with pytest.raises(ValueError, match="'both' and 'surprisal' were scored on other folds"):
         partition_surprisal(results | {"both": other}, Y)
+    with pytest.raises(ValueError, match="'squared_r' or 'r2', got 'r'"):
+        partition_surprisal(results, Y, measure="r")
     with pytest.raises(ValueError, match=r"one label or weight a voxel, \(2,\)"):
         surprisal_by_region(partition_surprisal(results, Y), ["p1"], ["MFG"])

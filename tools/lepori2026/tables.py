@@ -1,0 +1,191 @@
+"""Scores and weights to the tables of the paper, the published numbers beside ours."""
+
+import numpy as np
+import pandas as pd
+
+from lepori2026 import published
+from sklearn_sae_encoding.analysis import (
+    average_pairs,
+    average_participants,
+    bin_occupancy,
+    compare_models,
+    correlate_predictors,
+    count_feature_use,
+    mean_gain,
+    paired_tests,
+    partition_surprisal,
+    prevalence_entropy,
+    support_stability,
+    surprisal_by_region,
+    top_texts,
+    within_and_across,
+)
+from sklearn_sae_encoding.metrics import voxel_score_table
+
+PLACES = ["first", "second", "third", "fourth", "fifth"]
+
+
+class Report:
+    """Tables in the order in which they are added: printed, written to one text file, and each to a CSV."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.file = (folder / "report.txt").open("w", encoding="utf-8")
+
+    def say(self, text):
+        print(text)
+        self.file.write(f"{text}\n")
+
+    def add(self, name, title, table, note="", digits=3):
+        self.say(f"\n{title}\n{'-' * len(title)}")
+        self.say(table.to_string(float_format=lambda value: f"{value:.{digits}f}"))
+        if note:
+            self.say(note)
+        table.to_csv(self.folder / f"{name}.csv")
+
+
+def beside(ours, paper):
+    """Put published columns beside ours."""
+    return pd.concat({"here": ours, "paper": paper}, axis=1).swaplevel(axis=1).loc[:, _interleaved(ours, paper)]
+
+
+def _interleaved(ours, paper):
+    names = dict.fromkeys([*paper.columns, *ours.columns])
+    return [(n, side) for n in names for side, t in (("here", ours), ("paper", paper)) if n in t.columns]
+
+
+def table_of(results, voxels, names):
+    return voxel_score_table({name: results[name] for name in names}, voxels)
+
+
+def region_scores(results, voxels, models, paper):
+    """Means over participants, the gain over surprisal, and adjusted p-values against it."""
+    table = table_of(results, voxels, models)
+    means = average_participants(table).groupby(level="region").mean()
+    means = means.loc[[region for region in paper.index if region in means.index]]
+    tests = compare_models(table, "Surprisal", models=["Matryoshka", "Dense"], random_state=0)
+    means["gain"] = mean_gain(tests)
+    p = tests.pivot(index="region", columns="model", values="adjusted_p_value")
+    means["p Matryoshka"], means["p Dense"] = p["Matryoshka"], p["Dense"]
+    return beside(means, paper.loc[means.index]), tests
+
+
+def raw_gains(results, voxels):
+    table = table_of(results, voxels, ["Surprisal", "Matryoshka", "Dense"])
+    gain = mean_gain(compare_models(table, "Surprisal", value="score", random_state=0))
+    return pd.DataFrame({"here": gain, "paper": published.RAW_GAIN[gain.index]})
+
+
+def supports(result, coef, voxels):
+    """Sizes as published, with surprisal; agreement of folds without it."""
+    with_surprisal = support_stability(result.estimators)
+    stability = support_stability(result.estimators, full_coef=coef, exclude=[-1])
+    table = with_surprisal[["mean_size", "n_intersection", "n_union"]].join(
+        stability[["jaccard", "stability", "full_in_folds"]]
+    )
+    return table.groupby(voxels["region"].to_numpy(), sort=False).mean()
+
+
+def signed_features(coef, names, voxels, X, texts, n_features=8, n_texts=2):
+    """The features that most voxels of each set use, with the sentences that drive them most."""
+    rows = []
+    for group in dict.fromkeys(voxels["set"]):
+        use = count_feature_use(coef[(voxels["set"] == group).to_numpy()], names)
+        for row in use[use["feature"].str.startswith("sae_")].head(n_features).itertuples():
+            driving = " | ".join(top_texts(X, texts, row.index, n_texts)["text"])
+            rows.append((group, f"{row.sign * row.index:+d}", row.n_voxels, f"{row.share:.2f}", driving))
+    return pd.DataFrame(rows, columns=["set", "feature", "voxels", "share", "sentences"]).set_index(["set", "feature"])
+
+
+def partition(results, Y, voxels, coef):
+    """Surprisal against content by region; and is the ratio of the frontal regions larger than that of the temporal?"""
+    named = {"surprisal": results["Surprisal"], "content": results["Content"], "both": results["Matryoshka"]}
+    parts = partition_surprisal(named, Y, noise_ceiling=voxels["noise_ceiling"].to_numpy())
+    table = surprisal_by_region(parts, voxels["participant"], voxels["region"], coef[:, [-1]])
+    means = parts[["r_surprisal", "r_both"]].groupby([voxels["participant"], voxels["region"]]).mean()
+    ratios = (means["r_surprisal"] / means["r_both"]).unstack()
+    return table, ratios
+
+
+def frontal_against_temporal(ratios):
+    groups = {"frontal": ["IFGorb", "IFG", "MFG"], "temporal": ["AntTemp", "PostTemp"]}
+    return paired_tests(
+        pd.DataFrame({g: ratios[r].mean(axis=1) for g, r in groups.items()}), "temporal", random_state=0
+    )
+
+
+def bin_scores(results, voxels, widths, paper):
+    """Mean over participants of each bin, prefix and rest, by its place, with the published bin in that place."""
+    names = place_names(widths)
+    table = table_of(results, voxels, [name for name in names if name in results])
+    means = average_participants(table, region=None)
+    ours = pd.DataFrame({"mean": means.mean(), "sem": means.sem()})
+    ours.insert(0, "place", [names[name] for name in ours.index])
+    ours["paper"] = [paper.get(place, np.nan) for place in ours["place"]]
+    return ours
+
+
+def bin_tests(results, voxels, widths):
+    """The first bin against all the rest, and against all of the features."""
+    first, rest = f"0-{widths[0]}", f"{widths[0]}+"
+    table = table_of(results, voxels, [first, rest, "Matryoshka"])
+    tests = [
+        compare_models(table, reference, models=[first], region=None, random_state=0).assign(reference=reference)
+        for reference in (rest, "Matryoshka")
+    ]
+    columns = ["model", "reference", "mean", "reference_mean", "difference", "low", "high", "t", "p_value", "hedges_g"]
+    return pd.concat(tests, ignore_index=True)[columns]
+
+
+def place_names(widths):
+    edges = [0, *widths]
+    names = {f"{lo}-{hi}": place for lo, hi, place in zip(edges, edges[1:], PLACES, strict=False)}
+    names |= {f"0-{widths[1]}": "first two", f"{widths[0]}+": "rest", f"{widths[1]}+": "rest after two"}
+    return names | {"Matryoshka": "all"}
+
+
+def occupancy(coef, widths, X):
+    table = bin_occupancy(coef, widths, X=X, random_state=0).set_index("bin")
+    paper = published.LANGUAGE_OCCUPANCY.reindex(PLACES[: len(table)])
+    return table.drop(columns=["lo", "hi"]).assign(
+        paper_mean_count=paper["mean_count"].to_numpy(), paper_share=paper["share"].to_numpy()
+    )
+
+
+def prevalence(coef, names, voxels):
+    """Entropy over participants, and over regions, of the most prevalent features."""
+    by_participant = prevalence_entropy(coef, names, voxels["participant"])
+    by_region = prevalence_entropy(coef, names, voxels["region"]).set_index("index")["entropy"]
+    table = by_participant.assign(entropy_over_regions=by_region.reindex(by_participant["index"]).to_numpy())
+    return table[table["feature"].str.startswith("sae_")].reset_index(drop=True)
+
+
+def transfer(scores, Y, voxels, keep):
+    """Transfer between voxels of the same and of other participants and regions, with direct correlation beside it."""
+    voxels = voxels[keep]
+    direct = correlate_predictors(Y[:, keep], Y[:, keep], noise_ceiling=voxels["noise_ceiling"].to_numpy())
+    pairs = average_pairs(
+        voxels["participant"].to_numpy(),
+        voxels["region"].to_numpy(),
+        transfer=scores.normalized_scores,
+        correlation=direct,
+    )
+    means = within_and_across(pairs)
+    table = means.groupby(["same_participant", "same_region"])[["transfer", "correlation"]].mean()
+    paper = [
+        published.TRANSFER.loc[f"{'same' if p else 'other'} participant", f"{'same' if r else 'other'} region"]
+        for p, r in table.index
+    ]
+    wide = means.pivot_table(index=["target_participant", "same_participant"], columns="same_region", values="transfer")
+    across = wide.xs(False, level="same_participant").rename(columns={True: "same region", False: "other region"})
+    return table.assign(paper_transfer=paper), paired_tests(across, "other region", random_state=0)
+
+
+def best_half(result, voxels, whole=("p4", "p7")):
+    """The better half (rounded down) of each participant's region, as published; these participants are kept whole."""
+    score = pd.Series(result.normalized_scores)
+    keep = np.zeros(len(score), dtype=bool)
+    for (participant, _), rows in voxels.groupby(["participant", "region"], sort=False).groups.items():
+        n = len(rows) if participant in whole else len(rows) // 2
+        keep[score.loc[rows].sort_values(ascending=False, kind="stable").index[:n]] = True
+    return keep

@@ -1,0 +1,325 @@
+"""Reproduce the tables and figures of Lepori, Kay and Tuckute (2026), every number beside the published one.
+
+    python tools/reproduce_lepori2026.py [--output FOLDER] [--jobs N] [--thin N] [--configuration gemma]
+
+writes ``report.txt`` (also printed), a CSV a table and a PNG a figure. Features and scores are kept in the folder, so
+that an interrupted run resumes; delete ``scores`` there to compute them again. The language model is named in
+``CONFIGURATIONS``: SmolLM2 and the SAE that ships with this library by default; ``gemma`` is the paper's own, where its
+weights can be downloaded.
+"""
+
+import argparse
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import joblib
+import numpy as np
+from lepori2026 import figures, published, tables
+from scipy import sparse
+from sklearn.model_selection import KFold
+
+from sklearn_sae_encoding import __version__
+from sklearn_sae_encoding.analysis import (
+    cluster_voxels,
+    describe_population,
+    matryoshka_models,
+    restrict_encoder,
+    transfer_scores,
+)
+from sklearn_sae_encoding.datasets import fetch_lepori2026, load_demo_sae, load_smollm2
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
+from sklearn_sae_encoding.pipeline import make_augmented_encoder
+
+CONFIGURATIONS = {
+    "smollm2": {
+        "title": "SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)",
+        "model": load_smollm2,
+        "layer": 15,
+        "sae": load_demo_sae,
+        "sae_id": None,
+        "widths": (64, 256, 1024, 2048),
+        "participants": ["p1", "p2", "p3", "p4"],
+    },
+    "gemma": {
+        "title": "Gemma-2-2b, layer 12 of 26, gemma-2-2b-res-matryoshka-dc (32,768 features)",
+        "model": "google/gemma-2-2b",
+        "layer": 12,
+        "sae": "gemma-2-2b-res-matryoshka-dc",
+        "sae_id": "blocks.12.hook_resid_post",
+        "widths": (128, 512, 2048, 8192, 32768),
+        "participants": None,  # all eight
+    },
+}
+SETS = ["hard_to_process", "easy_to_process", "abstract", "concrete", "ghost"]
+LANGUAGE = "langfroi12345"
+FOLDS = KFold(5, shuffle=True, random_state=19)
+
+
+class Store:
+    """Results by name and data, in a folder: what was computed once is read again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, name, data, function):
+        path = self.folder / f"{name}-{joblib.hash([__version__, *map(_arrays, data)])[:12]}.joblib"
+        if path.exists():
+            return joblib.load(path)
+        start = time.perf_counter()
+        result = function()
+        joblib.dump(result, path, compress=3)
+        print(f"  {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+        return result
+
+
+def _arrays(X):
+    return [X.shape, X.data, X.indices, X.indptr] if sparse.issparse(X) else X
+
+
+def score(model, X, Y, noise_ceiling):
+    """Cross-validate a model; of its fitted encoders, keep the weights."""
+    result = cross_val_voxel_scores(
+        model, X, Y, cv=FOLDS, noise_ceiling=noise_ceiling, return_predictions=True, return_estimators=True
+    )
+    return result._replace(estimators=[fitted["encoder"].coef_ for fitted in result.estimators])
+
+
+def fit_all(X, Y):
+    """Fit the augmented model to all texts, to read its weights."""
+    encoder = restrict_encoder().fit(X, Y)["encoder"]
+    return encoder.coef_, encoder.refit_alpha_
+
+
+def score_models(group, features, Y, voxels, models, store):
+    """Score models, given as (encoder, features' name, shuffled), on identical folds."""
+    ceiling = voxels["noise_ceiling"].to_numpy()
+    shuffled = shuffle_responses(Y, random_state=19)  # the paper's control: a fresh permutation for every voxel
+    results = {}
+    for name, (model, content, permuted) in models.items():
+        X, Y_ = features[content], shuffled if permuted else Y
+        results[name] = store(f"{group}-{name}", [X, Y_], lambda m=model, X=X, Y_=Y_: score(m, X, Y_, ceiling))
+    return results
+
+
+def models_of(widths):
+    """All models of the paper, by name: (encoder, features, whether the responses are shuffled)."""
+    models = {
+        "Surprisal": (restrict_encoder([]), "sae", False),
+        "Matryoshka": (restrict_encoder(), "sae", False),
+        "Dense": (restrict_encoder(), "activations", False),
+        "Content": (restrict_encoder(surprisal=False), "sae", False),
+        "Shuffled": (restrict_encoder(), "activations", True),
+    }
+    bins = matryoshka_models(widths)
+    return models | {name: (model, "sae", False) for name, model in bins.items() if name != "all"}
+
+
+def for_language(models, widths):
+    """The models that the paper scores in the language regions: no control, of prefixes and rests the first only."""
+    edges = [0, *widths]
+    bins = [f"{lo}-{hi}" for lo, hi in pairwise(edges)]
+    return {name: models[name] for name in ("Surprisal", "Matryoshka", "Dense", "Content", *bins, f"{widths[0]}+")}
+
+
+def load_features(configuration, texts, folder, store):
+    """Features of all texts, surprisal last: of the SAE, and of the dense activations."""
+    model, sae = (value() if callable(value) else value for value in (configuration["model"], configuration["sae"]))
+
+    def compute(content):
+        pipeline = make_augmented_encoder(
+            model,
+            configuration["layer"],
+            sae if content == "sae" else None,
+            sae_id=configuration["sae_id"] if content == "sae" else None,
+            content=content,
+            memory=folder / "cache",
+            verbose=1,
+        )
+        return pipeline["features"].fit_transform(texts), pipeline["features"].get_feature_names_out()
+
+    key = [texts, str(model), str(sae), configuration["layer"], configuration["sae_id"]]
+    return {
+        content: store(f"features-{content}", key, lambda c=content: compute(c)) for content in ("sae", "activations")
+    }
+
+
+def load_voxels(configuration, name, thin=1):
+    """Responses and what is known of the voxels; of each region, every so many-th voxel."""
+    data = fetch_lepori2026(configuration["participants"], name)
+    chosen = np.sort(
+        np.concatenate([rows[::thin] for rows in data.voxels.groupby(["participant", "region"]).indices.values()])
+    )
+    return data.texts, np.ascontiguousarray(data.betas[:, chosen]), data.voxels.iloc[chosen].reset_index(drop=True)
+
+
+class Study:
+    """Scores and weights of all models on one group of voxels."""
+
+    def __init__(self, name, features, Y, voxels, models, store):
+        self.name, self.features, self.Y, self.voxels, self.store = name, features, Y, voxels, store
+        self.results = score_models(name, features, Y, voxels, models, store)
+        self.X = features["sae"]
+        self.coef, self.alpha = store(f"{name}-weights", [self.X, Y], lambda: fit_all(self.X, Y))
+
+    def transfer(self, keep):
+        X, Y, ceiling = self.X, self.Y[:, keep], self.voxels["noise_ceiling"].to_numpy()[keep]
+        coef, alpha = self.coef[keep], self.alpha[keep]
+
+        def compute():
+            options = {"cv": FOLDS, "scaled_features": [-1], "noise_ceiling": ceiling}  # surprisal, the last column
+            return transfer_scores(X, Y, coef, alpha, **options)
+
+        return self.store(f"{self.name}-transfer", [X, Y, coef], compute)
+
+
+def report_sets(report, study, names, texts, widths):
+    """Study 1 and 2: the five sets of voxels."""
+    voxels, results = study.voxels, study.results
+    models = ["Shuffled", "Surprisal", "Matryoshka", "Dense"]
+    table, tests = tables.region_scores(results, voxels, models, published.SETS)
+    report.add("sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table)
+    report.add("sets_tests", "The same: paired tests against surprisal", tests)
+    report.add("sets_raw_gain", "Gain over surprisal in plain r", tables.raw_gains(results, voxels))
+    supports = tables.supports(results["Matryoshka"], study.coef, voxels)
+    supports["paper_size"] = published.SUPPORT_SIZE
+    note = "mean_size, n_intersection and n_union count surprisal, as published; the rest leaves it out."
+    report.add("sets_supports", "Features selected in the folds (Matryoshka)", supports, note, digits=2)
+    bins = tables.bin_scores(results, voxels, widths, published.SET_BINS)
+    report.add("sets_bins", "Matryoshka bins, all five sets; the paper's bin in the same place", bins)
+    signed = tables.signed_features(study.coef, names, voxels, study.X, texts)
+    note = "Published, in the SAE of Gemma (other features!): " + "; ".join(
+        f"{name}: {counts}" for name, counts in published.SIGNED_FEATURES.items()
+    )
+    report.add("sets_features", "Signed features that most voxels of a set use (of 20 a participant)", signed, note)
+    figures.region_bars(report.folder, "sets", results, voxels, models, published.SETS.index)
+    figures.feature_heatmap(report.folder, "sets_features", study.coef, names, voxels["set"])
+
+
+def report_ghosts(report, study, names, texts):
+    """Study 2: which of the unexplained voxels share features?"""
+    ghosts = (study.voxels["set"] == "ghost").to_numpy()
+    scores = study.transfer(ghosts)
+    clusters = cluster_voxels(scores.normalized_scores, min_size=5)
+    voxels = study.voxels[ghosts].reset_index(drop=True)
+    sizes = voxels.groupby(clusters.labels)["participant"].agg(["size", "nunique"])
+    sizes = sizes.rename(columns={"size": "voxels", "nunique": "participants"}).rename_axis("cluster (-1: none)")
+    note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.GHOST_CLUSTER}."
+    report.add("ghost_clusters", "Ghost voxels, clustered by the transfer of their features", sizes, note)
+    if (clusters.labels == 0).any():
+        population = describe_population(
+            study.coef[ghosts], clusters.labels == 0, names, X=study.X, texts=texts, n_texts=2
+        )
+        columns = ["feature", "sign", "n_voxels", "share", "share_elsewhere", "top_texts"]
+        report.add(
+            "ghost_features", "Features of the largest cluster", population[columns].head(10).set_index("feature")
+        )
+    figures.transfer_matrix(report.folder, "ghost_transfer", clusters, voxels["participant"])
+
+
+def report_language(report, study, names, widths):
+    """Study 3: the language regions."""
+    voxels, results = study.voxels, study.results
+    models = ["Surprisal", "Matryoshka", "Dense"]
+    table, tests = tables.region_scores(results, voxels, models, published.REGIONS)
+    report.add("regions", "Score / noise ceiling by language region; gain over surprisal; adjusted p", table)
+    report.add("regions_tests", "The same: paired tests against surprisal", tests)
+    size = tables.supports(results["Matryoshka"], study.coef, voxels)
+    report.add("regions_supports", "Features selected in the folds", size, digits=2)
+
+    by_region, ratios = tables.partition(results, study.Y, voxels, study.coef)
+    by_region = by_region.loc[[region for region in published.REGIONS.index if region in by_region.index]]
+    by_region["paper_ratio"] = published.SURPRISAL_OVER_MATRYOSHKA
+    positive = (study.coef[:, [-1]].toarray() > 0).mean()
+    paper = published.POSITIVE_SURPRISAL_WEIGHT
+    note = f"Responses grow with surprisal in {positive:.1%} of voxels (published {paper:.1%})."
+    report.add("regions_surprisal", "Surprisal against content, means over participants", by_region.T, note)
+    report.add("regions_ratio", "Ratio by participant", ratios)
+    test = tables.frontal_against_temporal(ratios)
+    report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test)
+    figures.region_bars(report.folder, "regions", results, voxels, models, published.REGIONS.index)
+    figures.surprisal_and_content(report.folder, "regions_surprisal", by_region)
+    report_bins(report, study, widths)
+    report_prevalence(report, study, names)
+    report_transfer(report, study)
+
+
+def report_bins(report, study, widths):
+    results, voxels = study.results, study.voxels
+    bins = tables.bin_scores(results, voxels, widths, published.LANGUAGE_BINS)
+    report.add("regions_bins", "Matryoshka bins, language voxels; the paper's bin in the same place", bins)
+    paper = published.FIRST_AGAINST_REST
+    note = f"Published, first bin against the rest: t(7) = {paper['t']}, p = {paper['p_value']}; against all: p = .76."
+    report.add("regions_bin_tests", "First bin against the rest", tables.bin_tests(results, voxels, widths), note)
+    occupancy = tables.occupancy(study.coef, widths, study.X)
+    report.add("regions_occupancy", "Where the selected features lie, against chance given firing rates", occupancy)
+    figures.bin_bars(report.folder, "regions_bins", results, voxels, [n for n in bins.index if n != "Matryoshka"])
+    figures.occupancy_bars(report.folder, "regions_occupancy", occupancy)
+
+
+def report_prevalence(report, study, names):
+    table = tables.prevalence(study.coef, names, study.voxels)
+    note = (
+        f"{len(table)} features are used at all (published {published.N_FEATURES_EVER_USED}), of {study.coef.shape[0]} "
+        f"voxels. Published: {published.TOP_ENTROPY}."
+    )
+    report.add(
+        "regions_prevalence", "Most prevalent features, entropy over participants and regions", table.head(10), note
+    )
+    figures.prevalence(report.folder, "regions_prevalence", table, study.voxels["participant"])
+
+
+def report_transfer(report, study):
+    keep = tables.best_half(study.results["Matryoshka"], study.voxels)
+    scores = study.transfer(keep)
+    table, test = tables.transfer(scores, study.Y, study.voxels, keep)
+    note = (
+        f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
+        f"(published {published.SELF_TRANSFER}). Published direct correlation {published.TRANSFER_DIRECT_CORRELATION}."
+    )
+    report.add("regions_transfer", "Transfer of features between language voxels", table, note)
+    report.add("regions_transfer_test", "Across participants: same region better than another?", test)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configuration", choices=CONFIGURATIONS, default="smollm2")
+    parser.add_argument("--output", type=Path, default=Path("reproduction_output"))
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--thin", type=int, default=1, metavar="N", help="take every N-th voxel of the language regions"
+    )
+    parser.add_argument("--sets-only", action="store_true", help="leave out the language regions")
+    options = parser.parse_args()
+    configuration = CONFIGURATIONS[options.configuration]
+    widths = configuration["widths"]
+    store = Store(options.output / "scores")
+    report = tables.Report(options.output)
+
+    texts, Y, voxels = load_voxels(configuration, SETS)
+    loaded = load_features(configuration, texts, options.output, store)
+    features, names = {name: X for name, (X, _) in loaded.items()}, loaded["sae"][1]
+    models = models_of(widths)
+    participants = voxels["participant"].unique()
+    report.say(f"{configuration['title']}; participants {', '.join(participants)}, {len(texts)} sentences.")
+    report.say("Published: Gemma-2-2b, layer 12, 32,768 features, eight participants.")
+    start = time.perf_counter()
+    with joblib.parallel_config(n_jobs=options.jobs):
+        study = Study("sets", features, Y, voxels, models, store)
+        report_sets(report, study, names, texts, widths)
+        report_ghosts(report, study, names, texts)
+        if not options.sets_only:
+            _, Y, voxels = load_voxels(configuration, LANGUAGE, options.thin)
+            if options.thin > 1:
+                report.say(f"\nOf the language regions, every {options.thin}-th voxel: {len(voxels)}.")
+            report_language(
+                report, Study("language", features, Y, voxels, for_language(models, widths), store), names, widths
+            )
+    report.say("\nNot reproduced: the 3T replication (no data), JumpReLU features and layer 14 (no SAE configured).")
+    print(f"{time.perf_counter() - start:.0f} s from features", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
