@@ -15,12 +15,12 @@ from nilearn.datasets import load_mni152_brain_mask
 from nilearn.glm.first_level import FirstLevelModel, make_first_level_design_matrix
 from nilearn.maskers import NiftiMasker
 from nilearn.plotting import plot_stat_map
-from scipy import sparse
 
 from sklearn_sae_encoding.betas import average_repeats, events_by_trial, trial_betas
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.report import encoder_report
 
 # %%
 # Features
@@ -31,7 +31,8 @@ from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 rng = np.random.default_rng(0)
 sentences = [f"sentence {i}" for i in range(60)]
 content = rng.gamma(2.0, 0.5, size=(60, 40)) * (rng.random((60, 40)) < 0.25)
-X = sparse.csr_array(np.column_stack([content, rng.standard_normal(60)]))
+X = pd.DataFrame(content, columns=[f"sae_{i:05d}" for i in range(40)])
+X["surprisal_mean"] = rng.standard_normal(60)
 
 # %%
 # Runs of scans
@@ -49,7 +50,7 @@ planted = {"feature 3": ((-52, -40, 4), 3), "feature 8": ((-48, 26, 4), 8), "sur
 balls = {name: np.linalg.norm(positions - centre, axis=1) < 12 for name, (centre, _) in planted.items()}
 weights = np.zeros((41, len(positions)))
 for name, (_, feature) in planted.items():
-    weights[feature, balls[name]] = 2 / X[:, [feature]].toarray().std()
+    weights[feature, balls[name]] = 2 / X.iloc[:, feature].std()
 
 scans, events = [], []
 for _ in range(4):
@@ -58,7 +59,7 @@ for _ in range(4):
     events.append(pd.DataFrame({"onset": onsets, "duration": 2.0, "sentence": [sentences[i] for i in order]}))
     trials = events_by_trial(events[-1], stimulus="sentence")
     design = make_first_level_design_matrix(np.arange(0, 320, 2.0), trials, hrf_model="spm", drift_model=None)
-    signal = design[trials["trial_type"]].to_numpy() @ (X[order] @ weights)
+    signal = design[trials["trial_type"]].to_numpy() @ (X.to_numpy()[order] @ weights)
     series = 100 + signal + rng.standard_normal(signal.shape)
     volume = np.zeros((*inside.shape, len(series)), dtype=np.float32)
     volume[inside] = series.T
@@ -83,14 +84,14 @@ responses = average_repeats(single.betas, single.trials["stimulus"], order=sente
 
 encoder = SparseVoxelEncoder(alphas=5, eps=0.2, cv=3, forced_features=[-1])
 model = MaskedTargetRegressor(encoder, masker)
-scores = cross_val_voxel_scores(model, X, responses.betas, cv=4).scores
+scores = cross_val_voxel_scores(model, X, responses.betas, cv=4)
 model.fit(X, responses.betas)
 
 figure, axes = plt.subplots(4, 1, figsize=(7, 7.6), gridspec_kw={"hspace": 0.35, "top": 0.95, "bottom": 0.03})
 maps = {
-    "cross-validated r": (model.to_img(scores), 0.4),
-    "weight of feature 3": (model.coef_img(3), 1.0),
-    "weight of feature 8": (model.coef_img(8), 1.0),
+    "cross-validated r": (model.to_img(scores.scores), 0.4),
+    "weight of feature 3": (model.coef_img("sae_00003"), 1.0),
+    "weight of feature 8": (model.coef_img("sae_00008"), 1.0),
     "due to surprisal (sd, %)": (model.surprisal_img(X), 1.0),
 }
 for ax, (title, (img, threshold)) in zip(axes, maps.items(), strict=True):
@@ -101,7 +102,8 @@ plt.show()
 
 # %%
 # Scores stand out in all three regions; each weight map shows one of them; surprisal moves the right temporal region
-# alone; single voxels elsewhere pass the threshold by chance. In numbers: medians inside each region, and over the voxels outside all three.
+# alone; single voxels elsewhere pass the threshold by chance. In numbers: medians inside each region, and over the
+# voxels outside all three.
 
 outside = ~np.any(list(balls.values()), axis=0)
 columns = {title: model.masker_.transform(img) for title, (img, _) in maps.items()}
@@ -110,6 +112,15 @@ table = pd.DataFrame({
     for region, voxels in {**balls, "elsewhere": outside}.items()
 })  # fmt: skip
 print(table.round(2).to_string())
+
+# %%
+# A page for co-authors
+# ---------------------
+# What was done, how well it predicts and by which features, on one page that needs no network:
+# ``report.save_as_html("report.html")``.
+
+report = encoder_report(model, sentences, responses.betas, scores=scores, features=X, n_features=5, n_texts=2)
+report
 
 # %%
 # What can go wrong
