@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+from statsmodels.stats.multitest import multipletests
 
 from sklearn_sae_encoding.analysis import adjust_family, average_participants, compare_models, mean_gain, paired_tests
 
@@ -40,7 +41,6 @@ def test_means_are_over_voxels_then_participants_who_have_the_region(table):
 
 @pytest.mark.parametrize("adjust", ["bonferroni", "holm"])
 def test_paired_tests_equal_scipy_and_adjustments_equal_statsmodels(table, adjust):
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
     means = average_participants(table)
     comparison = compare_models(table, "surprisal", adjust=adjust, random_state=0)
     for region, group in comparison.groupby("region"):
@@ -49,16 +49,15 @@ def test_paired_tests_equal_scipy_and_adjustments_equal_statsmodels(table, adjus
         np.testing.assert_allclose(group["t"], [test.statistic for test in expected])
         p = [test.pvalue for test in expected]
         np.testing.assert_allclose(group["p_value"], p)
-        np.testing.assert_allclose(group["adjusted_p_value"], multitest.multipletests(p, method=adjust)[1])
+        np.testing.assert_allclose(group["adjusted_p_value"], multipletests(p, method=adjust)[1])
 
 
 def test_adjustment_equals_statsmodels_on_many_families_and_skips_missing_tests():
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
     rng = np.random.default_rng(1)
     for method in ("bonferroni", "holm"):
         for n in (1, 2, 7):
             p = rng.random(n) ** 3
-            expected = multitest.multipletests(p, method=method)[1]
+            expected = multipletests(p, method=method)[1]
             np.testing.assert_allclose(adjust_family(p, method), expected)
             np.testing.assert_allclose(adjust_family([*p, np.nan], method), [*expected, np.nan])
     np.testing.assert_array_equal(adjust_family([0.2, 0.3], None), [0.2, 0.3])

@@ -35,6 +35,7 @@ class Report:
     def say(self, text):
         print(text)
         self.file.write(f"{text}\n")
+        self.file.flush()
 
     def add(self, name, title, table, note="", digits=3):
         self.say(f"\n{title}\n{'-' * len(title)}")
@@ -110,7 +111,7 @@ def partition(results, Y, voxels, coef):
 def frontal_against_temporal(ratios):
     groups = {"frontal": ["IFGorb", "IFG", "MFG"], "temporal": ["AntTemp", "PostTemp"]}
     return paired_tests(
-        pd.DataFrame({g: ratios[r].mean(axis=1) for g, r in groups.items()}), "temporal", random_state=0
+        pd.DataFrame({g: ratios.reindex(columns=r).mean(axis=1) for g, r in groups.items()}), "temporal", random_state=0
     )
 
 

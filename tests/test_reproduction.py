@@ -1,0 +1,99 @@
+"""The reproduction of the paper, from simulated voxels to tables and figures."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.utils import Bunch
+
+from sklearn_sae_encoding.datasets import make_voxel_responses
+
+TOOLS = Path(__file__).parents[1] / "tools"
+WIDTHS = (8, 24, 60)
+PARTICIPANTS = ["p1", "p2", "p3"]
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    pytest.importorskip("matplotlib")
+    if not (TOOLS / "reproduce_lepori2026.py").exists():
+        pytest.skip("the tools are not beside the tests")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import reproduce_lepori2026
+
+    yield reproduce_lepori2026
+    for name in [name for name in sys.modules if name.split(".")[0] in ("reproduce_lepori2026", "lepori2026")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    rates = np.linspace(0.6, 0.1, WIDTHS[-1])
+    features = rng.exponential(size=(200, WIDTHS[-1])) * (rng.random((200, WIDTHS[-1])) < rates)
+    return sparse.csr_array(np.hstack([features, rng.normal(9.0, 1.0, (200, 1))]))
+
+
+def _voxels(X, regions, language, n_each=3):
+    """Voxels of each participant and region; they respond to coarse features (True) or to surprisal (False)."""
+    labels = [(p, r) for p in PARTICIPANTS for r in regions for _ in range(n_each)]
+    voxels = pd.DataFrame(labels, columns=["participant", "region"])
+    content = voxels["region"].map(regions).to_numpy()
+    options = {"noise_ceiling": 0.9, "random_state": 0, "n_voxels": len(voxels)}
+    coarse = make_voxel_responses(X[:, : WIDTHS[0]], n_informative=3, **options)
+    surprisal = make_voxel_responses(X[:, [-1]], n_informative=0, forced_features=[0], **options)
+    betas = np.where(content, coarse.betas, surprisal.betas)
+    voxels["set"] = "langfroi12345" if language else voxels["region"]
+    voxels["noise_ceiling"] = 0.9
+    return Bunch(texts=[f"Sentence {i}." for i in range(200)], betas=betas, voxels=voxels)
+
+
+def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, monkeypatch, capsys):
+    sets = _voxels(X, {"hard_to_process": False, "abstract": True, "ghost": True}, language=False)
+    language = _voxels(X, {"IFG": False, "MFG": False, "AntTemp": True, "PostTemp": True}, language=True)
+    names = np.array([*(f"sae_{j:05d}" for j in range(WIDTHS[-1])), "surprisal_mean"], dtype=object)
+    features = {"sae": (X, names), "activations": (X.toarray(), names)}
+    monkeypatch.setattr(tool, "fetch_lepori2026", lambda _participants, sets_: sets if sets_ == tool.SETS else language)
+    monkeypatch.setattr(tool, "load_features", lambda *_args: features)
+    monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--output", str(tmp_path), "--jobs", "1"])
+    tool.main()
+
+    table = pd.read_csv(tmp_path / "sets.csv", header=[0, 1], index_col=0)
+    assert table.loc["hard_to_process", ("Surprisal", "here")] > 0.8
+    assert abs(table.loc["abstract", ("Surprisal", "here")]) < 0.25
+    assert table.loc["abstract", ("Matryoshka", "here")] > 0.8
+    assert table.loc["abstract", ("Shuffled", "here")] < 0.25
+    assert table.loc["abstract", ("Matryoshka", "paper")] == 0.682
+
+    bins = pd.read_csv(tmp_path / "regions_bins.csv", index_col=0)
+    assert bins.loc["0-8", "mean"] > bins.loc["8+", "mean"] + 0.2
+    occupancy = pd.read_csv(tmp_path / "regions_occupancy.csv", index_col=0)
+    assert occupancy["share"].idxmax() == "0-8"
+    surprisal = pd.read_csv(tmp_path / "regions_surprisal.csv", index_col=0)
+    assert float(surprisal.loc["ratio", "IFG"]) > 0.9
+    assert abs(float(surprisal.loc["ratio", "AntTemp"])) < 0.3
+
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"sets.png", "ghost_transfer.png", "regions_occupancy.png", "regions_prevalence.png"} <= written
+    assert capsys.readouterr().out == (tmp_path / "report.txt").read_text()
+
+
+def test_a_second_run_reads_what_the_first_computed_and_other_data_do_not_share_it(tool, tmp_path):
+    store = tool.Store(tmp_path)
+    X = np.arange(6.0).reshape(3, 2)
+    assert store("scores", [X], lambda: "computed") == "computed"
+    assert store("scores", [X.copy()], lambda: "again") == "computed"
+    assert store("scores", [X + 1], lambda: "other") == "other"
+    assert store("scores", [sparse.csr_array(X)], lambda: "sparse") == "sparse"
+
+
+def test_the_better_half_of_each_region_is_kept_and_small_participants_whole(tool):
+    from lepori2026 import tables
+
+    voxels = pd.DataFrame({"participant": ["p1"] * 5 + ["p4"] * 3, "region": ["IFG"] * 3 + ["MFG"] * 2 + ["IFG"] * 3})
+    result = Bunch(normalized_scores=np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.0, 0.1, 0.2]))
+    assert np.flatnonzero(tables.best_half(result, voxels)).tolist() == [1, 3, 5, 6, 7]
