@@ -8,7 +8,7 @@ import json
 import weakref
 from pathlib import Path
 
-from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder
+from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder, where
 
 _FORMAT = 1  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
@@ -39,8 +39,14 @@ def _digest(text: str) -> str:
 
 
 def files_key(source: ModelSource) -> str:
-    """Names, sizes, times and both ends of the model's files: other files under the same name are another model."""
+    """The commit of a model on the hub; else names, sizes, times and both ends of the model's files.
+
+    Other files under the same name are another model.
+    """
     folder, only = resolve_folder(source)
+    if "revision" in where(source) and folder.parent.name == "snapshots":
+        # Before the weights are loaded the folder may hold config.json alone, which several commits share.
+        return _digest(f"{source.model}@{folder.name}")
     patterns = [only] if only else ["config.json", "*.safetensors*", "token*", "vocab*", "merges*"]
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _digest(repr([_file_key(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]))

@@ -12,6 +12,7 @@ import torch
 from tiny_models import save_tiny_model, tiny_model, tiny_tokenizer
 
 from sklearn_sae_encoding._lm import loading
+from sklearn_sae_encoding._lm.fingerprint import pass_key
 from sklearn_sae_encoding._lm.loading import load_model, release_models
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource
@@ -76,6 +77,25 @@ def test_a_hub_name_is_found_in_the_cache_and_its_revision_pinned(hub_model, tex
         np.testing.assert_array_equal(acts[0], run(home / "snapshots" / commit)[0])
     with pytest.raises(ValueError, match=rf"{name}' \(revision cccc.*hub was switched off"):
         run(name, revision="c" * 40)
+
+
+def test_commits_of_a_hub_model_never_share_what_is_kept_even_before_their_weights_are_there(tiny_lm_dir):
+    home = Path(os.environ["HF_HOME"]) / "hub" / "models--tiny--configs-only"
+    commits = ["a" * 40, "b" * 40]
+    (home / "blobs").mkdir(parents=True)
+    shutil.copy(Path(tiny_lm_dir) / "config.json", home / "blobs" / "shared")
+    for commit in commits:
+        (home / "snapshots" / commit).mkdir(parents=True)
+        (home / "snapshots" / commit / "config.json").symlink_to(home / "blobs" / "shared")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commits[1])
+
+    def key(revision):
+        return pass_key(ModelSource("tiny/configs-only", revision=revision), {})
+
+    assert key(commits[0]) != key(commits[1])
+    assert key(None) == key(commits[1])
+    shutil.rmtree(home)
 
 
 def test_an_unknown_model_is_refused_with_where_it_was_looked_for(texts, tmp_path, monkeypatch):
