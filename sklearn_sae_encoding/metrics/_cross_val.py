@@ -118,7 +118,8 @@ def cross_val_voxel_scores(
     Raises
     ------
     ValueError
-        If ``X`` and ``Y`` differ in length, ``Y`` is not finite, or a fold has fewer than two test samples.
+        If ``X`` and ``Y`` differ in length, ``Y`` is not finite, a fold has fewer than two test samples, or test
+        samples of folds overlap (ShuffleSplit, RepeatedKFold) and predictions are to be kept.
 
     References
     ----------
@@ -147,6 +148,8 @@ def cross_val_voxel_scores(
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
+    if return_predictions:
+        _check_no_overlap(splits, len(Y))
 
     score, average, power = _METRICS[metric]
     ceiling = None if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64) ** power
@@ -227,6 +230,19 @@ def _splits(cv, X, Y, routed):
                 "Use fewer or larger folds."
             )
     return splits
+
+
+def _check_no_overlap(splits, n_samples):
+    n_left_out = np.zeros(n_samples, dtype=int)
+    for _, test in splits:
+        n_left_out[np.unique(np.arange(n_samples)[test])] += 1
+    repeated = np.flatnonzero(n_left_out > 1)
+    if len(repeated):
+        raise ValueError(
+            f"return_predictions=True needs folds whose test samples don't overlap, but {len(repeated)} sample(s) are "
+            f"left out more than once, such as sample {repeated[0]} ({n_left_out[repeated[0]]} times). Use a splitter "
+            "such as KFold, or keep the fold's estimators instead (return_estimators=True)."
+        )
 
 
 def masked(Y, models):

@@ -17,6 +17,7 @@ from sklearn.model_selection import (
     KFold,
     LeaveOneGroupOut,
     LeaveOneOut,
+    RepeatedKFold,
     ShuffleSplit,
     cross_val_predict,
 )
@@ -84,6 +85,14 @@ def test_rows_that_no_fold_leaves_out_have_no_prediction(data):
     cv = ShuffleSplit(1, test_size=10, random_state=0)
     result = cross_val_voxel_scores(Ridge(), X, Y, cv=cv, return_predictions=True)
     assert np.isnan(result.predictions).all(axis=1).sum() == 50
+
+
+@pytest.mark.parametrize("cv", [ShuffleSplit(4, test_size=0.5, random_state=0), RepeatedKFold(n_splits=3, n_repeats=2)])
+def test_a_row_that_several_folds_leave_out_has_no_single_prediction(data, cv):
+    X, Y = data
+    with pytest.raises(ValueError, match=r"don't overlap, but \d+ sample\(s\) are left out more than once"):
+        cross_val_voxel_scores(Ridge(), X, Y, cv=cv, return_predictions=True)
+    assert np.isfinite(cross_val_voxel_scores(Ridge(), X, Y, cv=cv).scores).all()
 
 
 def test_models_in_a_dictionary_are_scored_on_identical_folds(data):
