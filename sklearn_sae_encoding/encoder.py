@@ -26,11 +26,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._solvers.blocks import solve_in_blocks
 from ._solvers.columns import as_columns
 from ._solvers.cross_validation import Task, make_folds
-from ._solvers.ftest import Screen, centred_norms
+from ._solvers.ftest import Screen, column_norms
 from ._solvers.path import make_penalty
 from ._solvers.ridge import Refit
+from ._solvers.screening import make_screened
 from ._solvers.targets import make_targets
 from .metrics import voxelwise_pearson, voxelwise_r2
+
+__all__ = ["SparseVoxelEncoder"]
 
 # A weight below this (for standardised targets) does not count as selected; scikit-learn's SelectFromModel uses the
 # same.
@@ -376,25 +379,29 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         forced = self._feature_indices(self.forced_features)
         factors = self._factors(forced)
         columns = as_columns(X)
-        norms = centred_norms(columns, X.shape[0], self.fit_intercept)
+        norms = column_norms(columns, self.fit_intercept)
         screen = None
         if self.screening is not None:
-            screen = Screen(norms, self.screening, np.flatnonzero(factors == 0), self.fit_intercept)
+            screen = Screen(norms.centred, self.screening, np.flatnonzero(factors == 0), self.fit_intercept)
         refit = None
         if self.refit is not None:
             refit = Refit(_penalties(self.refit_alphas, "refit_alphas"), forced, SELECTED)
         one_alpha = not isinstance(alphas, int) and len(alphas) == 1
+        penalty = make_penalty(
+            factors,
+            usable=norms.centred > 0,
+            l1_ratio=self.l1_ratio,
+            positive=self.positive,
+            fit_intercept=self.fit_intercept,
+            max_knots=self.max_iter,
+        )
+        # The elastic net spreads weight over multiples of a feature, and an F-test may leave out any of them.
+        prune = self.l1_ratio == 1.0 and self.screening is None
         return Task(
             columns=columns,
+            screened=make_screened(columns, penalty.inverse_factors, norms, prune),
             folds=make_folds([] if one_alpha else self._splits(X, Y, params), X.shape[0]),
-            penalty=make_penalty(
-                factors,
-                usable=norms > 0,
-                l1_ratio=self.l1_ratio,
-                positive=self.positive,
-                fit_intercept=self.fit_intercept,
-                max_knots=self.max_iter,
-            ),
+            penalty=penalty,
             alphas=alphas,
             eps=self.eps,
             selection=self.selection,

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .columns import DenseColumns, SparseColumns, frozen
+from .columns import Columns, frozen, is_dense
 from .ftest import EVERY_FEATURE, Screen, best_features
 from .path import Paths, Penalty, Problems, alpha_max, solve_paths
 from .ridge import Refit, refit_ridge
+from .screening import Screened
 from .threads import threaded_map
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache.
@@ -27,7 +28,8 @@ class Folds(NamedTuple):
 class Task(NamedTuple):
     """What is the same for all voxels of a fit."""
 
-    columns: DenseColumns | SparseColumns
+    columns: Columns
+    screened: Screened  # the features that can enter a path
     folds: Folds  # none, if there is but one alpha
     penalty: Penalty
     alphas: np.ndarray | int  # descending, or how many steps from each voxel's own largest one
@@ -67,8 +69,8 @@ def all_rows(n_samples: int) -> Folds:
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
     """Solve a block of voxels; `targets` is (n_voxels, n_samples)."""
-    task = task._replace(columns=frozen(task.columns), folds=frozen(task.folds), penalty=frozen(task.penalty))
-    size = CHUNK_SPARSE if isinstance(task.columns, SparseColumns) else CHUNK_DENSE
+    task = frozen(task)
+    size = CHUNK_DENSE if is_dense(task.columns) else CHUNK_SPARSE
     per_chunk = max(1, size // max(1, len(task.folds.train)))
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
     return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk), chunks, n_threads))
@@ -84,11 +86,11 @@ def _solve_chunk(task: Task, targets: np.ndarray) -> BlockSolution:
     chosen = np.zeros(n_voxels, dtype=np.int64)
     worst = np.zeros(n_voxels)
     if n_folds:
-        paths = solve_paths(task.columns, _problems(targets, task.folds, grid, allowed), task.penalty)
+        paths = solve_paths(task.columns, task.screened, _problems(targets, task.folds, grid, allowed), task.penalty)
         errors[:] = paths.errors.reshape(n_voxels, n_folds, n_alphas).transpose(0, 2, 1)
         worst = np.nanmax(paths.gaps.reshape(n_voxels, -1), axis=1)
         chosen = choose(errors, task.selection)
-    final = solve_paths(task.columns, whole._replace(grid=grid, n_alphas=chosen + 1), task.penalty)
+    final = solve_paths(task.columns, task.screened, whole._replace(grid=grid, n_alphas=chosen + 1), task.penalty)
     gaps = np.take_along_axis(final.gaps, chosen[:, None], axis=1)[:, 0]
     solution = BlockSolution(
         weights=_weights(final, len(task.penalty.factors)),
@@ -123,7 +125,7 @@ def _problems(targets, folds, grid, allowed) -> Problems:
 def _grid(task, whole) -> np.ndarray:
     if not isinstance(task.alphas, int):
         return np.tile(task.alphas, (len(whole.targets), 1))
-    top = alpha_max(task.columns, whole, task.penalty)
+    top = alpha_max(task.columns, task.screened, whole, task.penalty)
     return np.geomspace(top, top * task.eps, num=task.alphas, axis=1)
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
-from .columns import DenseColumns, SparseColumns
+from .columns import Columns, as_csc, is_dense
 
 EVERY_FEATURE = np.zeros((0, 0), dtype=np.uint8)
+
+
+class Norms(NamedTuple):
+    raw: np.ndarray  # (n_features,)
+    centred: np.ndarray  # (n_features,), exactly 0 for a constant feature; the raw norms without an intercept
+    means: np.ndarray  # (n_features,), 0 without an intercept
 
 
 class Screen(NamedTuple):
@@ -19,21 +24,23 @@ class Screen(NamedTuple):
     fit_intercept: bool
 
 
-def centred_norms(columns: DenseColumns | SparseColumns, n_samples: int, fit_intercept: bool) -> np.ndarray:
-    """Return the norm of each feature, centred if there is an intercept; exactly 0 for a constant one."""
-    if isinstance(columns, SparseColumns):
-        X = _csc(columns, n_samples)
-        sums, squares = np.asarray(X.sum(axis=0)).ravel(), np.asarray(X.multiply(X).sum(axis=0)).ravel()
+def column_norms(columns: Columns, fit_intercept: bool) -> Norms:
+    """Measure every feature, centred if there is an intercept."""
+    n_samples = columns.dense.shape[1]
+    if is_dense(columns):
+        sums, squares = columns.dense.sum(axis=1), np.einsum("ij,ij->i", columns.dense, columns.dense)
     else:
-        sums, squares = columns.values.sum(axis=1), np.einsum("ij,ij->i", columns.values, columns.values)
-    sums, squares = sums.astype(np.float64), squares.astype(np.float64)
-    centred = squares - sums**2 / n_samples if fit_intercept else squares
+        X = as_csc(columns)
+        sums, squares = np.asarray(X.sum(axis=0)).ravel(), np.asarray(X.multiply(X).sum(axis=0)).ravel()
+    squares = squares.astype(np.float64)
+    means = sums.astype(np.float64) / n_samples if fit_intercept else np.zeros(len(squares))
+    centred = squares - n_samples * means**2
     # What the subtraction leaves of a constant column is rounding.
-    rounding = 64 * np.finfo(columns[0].dtype).eps
-    return np.sqrt(np.where(centred > rounding * squares, centred, 0.0))
+    rounding = 64 * np.finfo(columns.dense.dtype).eps
+    return Norms(np.sqrt(squares), np.sqrt(np.where(centred > rounding * squares, centred, 0.0)), means)
 
 
-def best_features(columns: DenseColumns | SparseColumns, targets: np.ndarray, screen: Screen) -> np.ndarray:
+def best_features(columns: Columns, targets: np.ndarray, screen: Screen) -> np.ndarray:
     """Mark the `n_best` features of each voxel, (n_voxels, n_features) uint8.
 
     The F statistic grows with the squared correlation, so features are ranked by that. A constant feature has none and
@@ -44,10 +51,7 @@ def best_features(columns: DenseColumns | SparseColumns, targets: np.ndarray, sc
         return EVERY_FEATURE
     if screen.fit_intercept:
         targets = targets - targets.mean(axis=1, keepdims=True)
-    if isinstance(columns, SparseColumns):
-        products = _csc(columns, targets.shape[1]).T @ targets.T
-    else:
-        products = columns.values @ targets.T.astype(columns.values.dtype, copy=False)
+    products = (columns.dense if is_dense(columns) else as_csc(columns).T) @ targets.T
     allowed = np.zeros((len(targets), n_features), dtype=np.uint8)
     for mask, product in zip(allowed, np.asarray(products).T, strict=True):
         ranked = np.divide(product, screen.norms, out=np.full(n_features, -1.0), where=screen.norms > 0) ** 2
@@ -62,8 +66,3 @@ def _mark_largest(values, count, mask):
     mask[values > bound] = 1
     ties = np.flatnonzero(values == bound)
     mask[ties[len(ties) - (count - np.count_nonzero(mask)) :]] = 1
-
-
-def _csc(columns: SparseColumns, n_samples: int) -> sparse.csc_array:
-    shape = (n_samples, len(columns.indptr) - 1)
-    return sparse.csc_array((columns.data, columns.indices, columns.indptr), shape=shape)

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT, DenseColumns, SparseColumns, centre, column_dot
-from .homotopy import ActiveSets, grown, move, new_active_sets, rebuild
-from .screening import largest, scan
+from .active_sets import ActiveSets, Fit, grown, new_active_sets, rebuild
+from .columns import JIT, centre, column_dots
+from .homotopy import NO_ROOM, TOO_LONG, gather, move
+from .screening import Screened, largest, scan
 
 # A path goes down in such steps (the longest only where it ends on the grid), so that the strong rule keeps the
 # candidates few.
@@ -86,31 +87,22 @@ def make_penalty(
     )
 
 
-def alpha_max(columns: DenseColumns | SparseColumns, problems: Problems, penalty: Penalty) -> np.ndarray:
+def alpha_max(columns, screened: Screened, problems: Problems, penalty: Penalty) -> np.ndarray:
     """Return the smallest alpha at which every penalised weight of a problem is zero, (n_problems,)."""
     state, _ = _start(columns, problems, penalty)
-    bound = largest(
-        columns,
-        _by_sample(state.residuals),
-        problems.allowed,
-        problems.voxels,
-        penalty.inverse_factors,
-        penalty.positive,
-    )
-    return np.maximum(bound / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
+    return _own_alpha_max(columns, screened, problems, penalty, state)
 
 
-def solve_paths(columns: DenseColumns | SparseColumns, problems: Problems, penalty: Penalty) -> Paths:
+def solve_paths(columns, screened: Screened, problems: Problems, penalty: Penalty) -> Paths:
     """Solve each problem at each alpha of its grid, from its own alpha_max down."""
     state, where = _start(columns, problems, penalty)
-    residuals = _by_sample(state.residuals)
-    top = largest(columns, residuals, problems.allowed, problems.voxels, penalty.inverse_factors, penalty.positive)
     n_problems, n_alphas = problems.grid.shape
+    alphas = _own_alpha_max(columns, screened, problems, penalty, state)
     scale = problems.n_train[problems.folds] * penalty.l1_ratio
     progress = Progress(
-        alphas=np.maximum(top / scale, TINY),
+        alphas=alphas,
         reached=np.zeros(n_problems, dtype=np.int64),
-        bounds=top * (2 * LONGEST - 1),
+        bounds=alphas * scale * (2 * LONGEST - 1),
         repairs=np.zeros(n_problems, dtype=np.int64),
         status=np.zeros(n_problems, dtype=np.int64),
         alive=np.ones(n_problems, dtype=np.bool_),
@@ -122,26 +114,40 @@ def solve_paths(columns: DenseColumns | SparseColumns, problems: Problems, penal
     alive = np.arange(n_problems)
     while alive.size:
         lists, lengths = scan(
-            columns,
-            _by_sample(state.residuals[alive]),
+            screened,
+            state.residuals[alive],
             progress.bounds[alive],
             problems.allowed,
             problems.voxels[alive],
-            penalty.inverse_factors,
             penalty.positive,
             capacity,
         )
         capacity = max(capacity, lists.shape[1])
         _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where)
-        if np.any(progress.status[alive] == 1):
+        if np.any(progress.status[alive] == NO_ROOM):
             room = state.features.shape[1]
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         alive = alive[progress.alive[alive]]
     return Paths(state, progress.errors, progress.gaps, progress.intercepts)
 
 
-def _by_sample(residuals):
-    return np.ascontiguousarray(residuals.T)
+def _own_alpha_max(columns, screened, problems, penalty, state):
+    args = (problems.allowed, problems.voxels, penalty.positive)
+    nearly = largest(screened, state.residuals, *args)
+    lists, lengths = scan(screened, state.residuals, nearly, *args, 64)
+    top = np.zeros(len(nearly))
+    _largest_listed(columns, penalty, state, lists, lengths, top)
+    return np.maximum(top / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
+
+
+@njit(**JIT)
+def _largest_listed(columns, penalty, state, lists, lengths, out):
+    for i in range(out.shape[0]):
+        sizes = np.empty(lengths[i])
+        column_dots(columns, lists[i], lengths[i], state.residuals[i], sizes)
+        for c in range(lengths[i]):
+            size = sizes[c] * penalty.inverse_factors[lists[i, c]]
+            out[i] = max(out[i], size if penalty.positive else abs(size))
 
 
 def _start(columns, problems, penalty):
@@ -171,58 +177,57 @@ def _centre_targets(problems, fit_intercept, residuals):
 
 
 @njit(**JIT)
+def _fit(columns, problems, penalty, i, ridge):
+    fold = problems.folds[i]
+    return Fit(
+        columns,
+        problems.train[fold],
+        problems.n_train[fold],
+        penalty.fit_intercept,
+        penalty.factors,
+        penalty.positive,
+        ridge,
+    )
+
+
+@njit(**JIT)
 def _fit_free(columns, problems, penalty, state, where):
     for i in range(state.residuals.shape[0]):
-        fold = problems.folds[i]
-        move(
-            columns,
-            problems.train[fold],
-            problems.n_train[fold],
-            penalty.fit_intercept,
-            penalty.factors,
-            penalty.positive,
-            state,
-            i,
-            penalty.free,
-            HUGE,
-            HUGE,
-            0.0,
-            penalty.max_knots,
-            where,
-        )
+        fit = _fit(columns, problems, penalty, i, 0.0)
+        local = gather(fit, state, i, penalty.free, where)
+        move(fit, state, i, local, HUGE, HUGE, penalty.max_knots)
 
 
 @njit(**JIT)
 def _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where):
     for a in range(alive.shape[0]):
         i = alive[a]
-        listed = lists[a, : lengths[a]]
+        alpha = progress.alphas[i]
         n_train = problems.n_train[problems.folds[i]]
-        l1_unit = n_train * penalty.l1_ratio
-        worst = _worst(columns, penalty, state, i, listed, where)
-        unfinished = progress.status[i] == 1
-        broken = worst > l1_unit * progress.alphas[i] * (1.0 + SLACK)
-        gave_up = progress.status[i] == 2 or progress.repairs[i] == MAX_REPAIRS
-        if (unfinished or broken) and not gave_up:
+        l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
+        fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
+        local = gather(fit, state, i, lists[a, : lengths[a]], where)
+        worst = _worst(penalty, local)
+        optimal = progress.status[i] != NO_ROOM and worst <= l1_unit * alpha * (1.0 + SLACK)
+        if not optimal and progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
             progress.repairs[i] += 1
-            _move_to(columns, problems, penalty, state, progress, i, listed, progress.alphas[i], where)
+            progress.status[i] = move(fit, state, i, local, l1_unit * alpha, l1_unit * alpha, penalty.max_knots)
             continue
-        worst = max(worst, l1_unit * progress.alphas[i])
-        _record(problems, penalty, state, progress, i, worst)
+        _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
         if not progress.alive[i]:
             continue
-        target = _next_alpha(problems, progress.reached[i], i, progress.alphas[i])
-        if penalty.l1_ratio < 1.0 and state.sizes[i] > 0:
-            ridge = n_train * target * (1.0 - penalty.l1_ratio)
-            fold = problems.folds[i]
-            rebuild(columns, problems.train[fold], n_train, penalty.fit_intercept, ridge, penalty.factors, state, i)
+        target = _next_alpha(problems, progress.reached[i], i, alpha)
+        if penalty.l1_ratio < 1.0:
+            fit = _fit(columns, problems, penalty, i, target * ridge_unit)
+            rebuild(fit, state, i)
+            local = gather(fit, state, i, lists[a, : lengths[a]], where)
         progress.repairs[i] = 0
-        _move_to(columns, problems, penalty, state, progress, i, listed, target, where)
-        last = problems.grid[i, problems.n_alphas[i] - 1]
+        progress.status[i] = move(fit, state, i, local, l1_unit * alpha, l1_unit * target, penalty.max_knots)
+        progress.alphas[i] = target
         after = target
-        if target > last:
+        if target > problems.grid[i, problems.n_alphas[i] - 1]:
             after = _next_alpha(problems, progress.reached[i], i, target)
-        progress.bounds[i] = l1_unit * max(2.0 * after - target, 0.0)
+        progress.bounds[i] = l1_unit * (2.0 * after - target)
 
 
 @njit(**JIT)
@@ -238,47 +243,20 @@ def _next_alpha(problems, reached, i, alpha):
 
 
 @njit(**JIT)
-def _move_to(columns, problems, penalty, state, progress, i, listed, alpha, where):
-    fold = problems.folds[i]
-    n_train = problems.n_train[fold]
-    progress.status[i] = move(
-        columns,
-        problems.train[fold],
-        n_train,
-        penalty.fit_intercept,
-        penalty.factors,
-        penalty.positive,
-        state,
-        i,
-        listed,
-        n_train * progress.alphas[i] * penalty.l1_ratio,
-        n_train * alpha * penalty.l1_ratio,
-        n_train * alpha * (1.0 - penalty.l1_ratio),
-        penalty.max_knots,
-        where,
-    )
-    progress.alphas[i] = alpha
-
-
-@njit(**JIT)
-def _worst(columns, penalty, state, i, listed, where):
-    """Return max |x_j'r| / f_j over the listed features that are not active."""
+def _worst(penalty, local):
+    """Return max |x_j'r| / f_j over the features that are not active."""
     worst = 0.0
-    for k in range(state.sizes[i]):
-        where[state.features[i, k]] = k
-    for c in range(listed.shape[0]):
-        if where[listed[c]] < 0:
-            size = column_dot(columns, listed[c], state.residuals[i]) * penalty.inverse_factors[listed[c]]
+    for a in range(local.features.shape[0]):
+        if local.slot[a] < 0:
+            size = local.corr[a] * penalty.inverse_factors[local.features[a]]
             worst = max(worst, size if penalty.positive else abs(size))
-    for k in range(state.sizes[i]):
-        where[state.features[i, k]] = -1
     return worst
 
 
 @njit(**JIT)
 def _record(problems, penalty, state, progress, i, worst):
     """Note what is asked at every grid point that the present solution solves."""
-    gave_up = progress.status[i] == 2
+    gave_up = progress.status[i] == TOO_LONG
     error = _held_out_error(problems, penalty.fit_intercept, state, progress, i)
     while progress.reached[i] < problems.n_alphas[i]:
         k = progress.reached[i]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .columns import DenseColumns, SparseColumns
+from .columns import Columns, is_dense
 
 
 class Refit(NamedTuple):
@@ -23,7 +23,7 @@ class RidgeSolution(NamedTuple):
 
 
 def refit_ridge(
-    columns: DenseColumns | SparseColumns,
+    columns: Columns,
     targets: np.ndarray,
     weights: sparse.csr_array,
     refit: Refit,
@@ -69,8 +69,8 @@ def ridge_loo(X: np.ndarray, y: np.ndarray, alphas: np.ndarray, fit_intercept: b
 
 
 def _gather(columns, support, n_samples):
-    if isinstance(columns, DenseColumns):
-        return columns.values[support].T.astype(np.float64)
+    if is_dense(columns):
+        return columns.dense[support].T.astype(np.float64)
     X = np.zeros((n_samples, len(support)))
     for place, j in enumerate(support):
         part = slice(columns.indptr[j], columns.indptr[j + 1])

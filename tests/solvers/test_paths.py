@@ -9,8 +9,9 @@ from sklearn.linear_model import Lasso
 
 from sklearn_sae_encoding._solvers.columns import as_columns
 from sklearn_sae_encoding._solvers.cross_validation import all_rows
-from sklearn_sae_encoding._solvers.ftest import EVERY_FEATURE, centred_norms
+from sklearn_sae_encoding._solvers.ftest import EVERY_FEATURE, column_norms
 from sklearn_sae_encoding._solvers.path import Problems, alpha_max, make_penalty, solve_paths
+from sklearn_sae_encoding._solvers.screening import make_screened
 
 LAYOUTS = {"dense": np.asarray, "sparse": sparse.csc_array}
 CASES = {
@@ -44,9 +45,15 @@ def whole_data(y, alphas):
     )
 
 
+def prepared(X, penalty):
+    columns = as_columns(X)
+    norms = column_norms(columns, penalty.fit_intercept)
+    return columns, make_screened(columns, penalty.inverse_factors, norms, prune=penalty.l1_ratio == 1)
+
+
 def solutions(X, y, penalty, alphas):
     """Weights (n_alphas, n_features), intercepts and duality gaps at each alpha."""
-    paths = solve_paths(as_columns(X), whole_data(y, alphas), penalty)
+    paths = solve_paths(*prepared(X, penalty), whole_data(y, alphas), penalty)
     weights = np.zeros((len(alphas), X.shape[1]))
     for row, features, values, size in zip(
         weights, paths.state.features, paths.state.weights, paths.state.sizes, strict=True
@@ -57,7 +64,7 @@ def solutions(X, y, penalty, alphas):
 
 
 def own_grid(X, y, penalty, n_alphas=12, eps=1e-2):
-    top = alpha_max(as_columns(X), whole_data(y, np.ones(1)), penalty)[0]
+    top = alpha_max(*prepared(X, penalty), whole_data(y, np.ones(1)), penalty)[0]
     return np.geomspace(top, top * eps, n_alphas)
 
 
@@ -118,7 +125,7 @@ def example(n_samples=50, n_features=120, seed=0):
 
 def penalty_of(case, X, seed=0):
     options = dict(case)
-    options["usable"] = centred_norms(as_columns(X), len(X), options.get("fit_intercept", True)) > 0
+    options["usable"] = column_norms(as_columns(X), options.get("fit_intercept", True)).centred > 0
     factors = np.ones(X.shape[1])
     if options.pop("factors", False):
         factors = np.random.default_rng(seed).uniform(0.5, 2.0, X.shape[1])
@@ -219,7 +226,7 @@ def test_a_path_that_may_not_go_on_reports_its_gap():
     X, y = example()
     penalty = make_penalty(np.ones(X.shape[1]), max_knots=5)
     alphas = own_grid(X, y, make_penalty(np.ones(X.shape[1])))
-    gaps = solve_paths(as_columns(X), whole_data(y, alphas), penalty).gaps
+    gaps = solve_paths(*prepared(X, penalty), whole_data(y, alphas), penalty).gaps
     assert gaps[-1, 0] < 1e-12
     assert gaps[-1, -1] > 1e-2 * np.var(y)
 
@@ -256,7 +263,7 @@ def test_every_solution_is_an_optimum(problem, layout, l1_ratio, positive, fit_i
     X, y = problem
     case = {"factors": with_factors, "l1_ratio": l1_ratio, "positive": positive, "fit_intercept": fit_intercept}
     penalty = penalty_of(case, X)
-    alphas = own_grid(X, y, penalty, n_alphas=6)
+    alphas = own_grid(X, y, penalty, n_alphas=8, eps=0.2)
     weights, intercepts, gaps = solutions(LAYOUTS[layout](X), y, penalty, alphas)
     assert np.all(np.abs(gaps) < 1e-9 * np.mean(y**2))
     for w, b, alpha in zip(weights, intercepts, alphas, strict=True):

@@ -1,0 +1,189 @@
+"""Active sets of a chunk of problems, with the inverse of each one's normal matrix kept up to date."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .columns import JIT, Columns, add_columns, centre, column_dots
+
+# A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
+COLLINEAR = 1e-11
+
+
+class Fit(NamedTuple):
+    """What one problem is fitted to, and with how much of a ridge term."""
+
+    columns: Columns
+    train: np.ndarray  # (n_samples,), 1 on training rows and 0 elsewhere
+    n_train: float
+    fit_intercept: bool
+    factors: np.ndarray  # (n_features,)
+    positive: bool
+    ridge: float  # D, in units of n
+
+
+class ActiveSets(NamedTuple):
+    """The state of a chunk of problems between two penalties."""
+
+    features: np.ndarray  # (n_problems, capacity) int32, active features
+    signs: np.ndarray  # (n_problems, capacity)
+    weights: np.ndarray  # (n_problems, capacity)
+    inverses: np.ndarray  # (n_problems, capacity, capacity), of X'X + D F on the active set
+    sizes: np.ndarray  # (n_problems,)
+    fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
+    residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
+    knots: np.ndarray  # (n_problems,), breakpoints passed so far
+
+
+class Scratch(NamedTuple):
+    column: np.ndarray  # (n_samples,), the feature that enters, centred
+    raw: np.ndarray  # (n_samples,)
+    one: np.ndarray  # (1,) int32, its number
+    cross: np.ndarray  # (capacity,), its products with the active features
+    solved: np.ndarray  # (capacity,), the inverse times those
+
+
+def new_active_sets(residuals: np.ndarray, capacity: int) -> ActiveSets:
+    n_problems = len(residuals)
+    return ActiveSets(
+        features=np.zeros((n_problems, capacity), dtype=np.int32),
+        signs=np.zeros((n_problems, capacity)),
+        weights=np.zeros((n_problems, capacity)),
+        inverses=np.zeros((n_problems, capacity, capacity)),
+        sizes=np.zeros(n_problems, dtype=np.int64),
+        fitted=np.zeros_like(residuals),
+        residuals=residuals,
+        knots=np.zeros(n_problems, dtype=np.int64),
+    )
+
+
+def grown(state: ActiveSets, capacity: int) -> ActiveSets:
+    """Copy `state` into arrays that hold `capacity` active features."""
+    old = state.features.shape[1]
+    wide = ((0, 0), (0, capacity - old))
+    return state._replace(
+        features=np.pad(state.features, wide),
+        signs=np.pad(state.signs, wide),
+        weights=np.pad(state.weights, wide),
+        inverses=np.pad(state.inverses, (*wide, (0, capacity - old))),
+    )
+
+
+@njit(**JIT)
+def new_scratch(n_samples, capacity):
+    return Scratch(
+        np.empty(n_samples), np.empty(n_samples), np.empty(1, dtype=np.int32), np.empty(capacity), np.empty(capacity)
+    )
+
+
+@njit(**JIT)
+def border(inverse, size, cross, diagonal, least, solved):
+    """Grow an inverse by one row and column; return the pivot, or 0 and change nothing if it is not above `least`."""
+    for i in range(size):
+        total = 0.0
+        for k in range(size):
+            total += inverse[i, k] * cross[k]
+        solved[i] = total
+    pivot = diagonal
+    for i in range(size):
+        pivot -= cross[i] * solved[i]
+    if not pivot > least:
+        return 0.0
+    for i in range(size):
+        scaled = solved[i] / pivot
+        for k in range(size):
+            inverse[i, k] += scaled * solved[k]
+        inverse[i, size] = -scaled
+        inverse[size, i] = -scaled
+    inverse[size, size] = 1.0 / pivot
+    return pivot
+
+
+@njit(**JIT)
+def unborder(inverse, size, gone):
+    """Shrink an inverse by row and column `gone`; the last one takes its place."""
+    last = size - 1
+    if gone != last:
+        for k in range(size):
+            inverse[gone, k], inverse[last, k] = inverse[last, k], inverse[gone, k]
+        for k in range(size):
+            inverse[k, gone], inverse[k, last] = inverse[k, last], inverse[k, gone]
+    pivot = inverse[last, last]
+    for i in range(last):
+        scaled = inverse[i, last] / pivot
+        for k in range(last):
+            inverse[i, k] -= scaled * inverse[last, k]
+
+
+@njit(**JIT)
+def enter(fit, state, i, feature, sign, scratch):
+    """Append a feature with weight zero; return its pivot, or 0 if it lies in the span of the others and is refused."""
+    size = state.sizes[i]
+    scratch.raw[:] = 0.0
+    scratch.one[0] = feature
+    scratch.cross[0] = 1.0
+    add_columns(fit.columns, scratch.one, 1, scratch.cross, scratch.raw)
+    centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
+    column_dots(fit.columns, scratch.one, 1, scratch.column, scratch.cross)
+    diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
+    column_dots(fit.columns, state.features[i], size, scratch.column, scratch.cross)
+    square = 0.0
+    for k in range(fit.train.shape[0]):
+        square += fit.train[k] * scratch.raw[k] * scratch.raw[k]
+    pivot = border(state.inverses[i], size, scratch.cross, diagonal, COLLINEAR * square, scratch.solved)
+    if pivot > 0.0:
+        state.features[i, size] = feature
+        state.signs[i, size] = sign
+        state.weights[i, size] = 0.0
+        state.sizes[i] = size + 1
+    return pivot
+
+
+@njit(**JIT)
+def leave(state, i, gone):
+    """Drop the feature in place `gone`; the last one takes its place."""
+    last = state.sizes[i] - 1
+    unborder(state.inverses[i], state.sizes[i], gone)
+    state.features[i, gone] = state.features[i, last]
+    state.signs[i, gone] = state.signs[i, last]
+    state.weights[i, gone] = state.weights[i, last]
+    state.sizes[i] = last
+
+
+@njit(**JIT)
+def exchange(fit, state, i, sign, solved):
+    """Give weight to a feature that lies in the span of the active ones, at no cost, until one of those reaches zero.
+
+    With the new feature equal to ``X_A v``, moving its weight by ``d`` and the active weights by ``-d v`` changes
+    neither the fit nor, at the bound, the penalty. Returns the place of the feature to leave, with the weight of the
+    new one left in its stead, or -1 if there is none.
+    """
+    gone, reach = -1, np.inf
+    for k in range(state.sizes[i]):
+        if fit.factors[state.features[i, k]] > 0.0 and state.signs[i, k] * sign * solved[k] > 0.0:
+            length = state.weights[i, k] / (sign * solved[k])
+            if length < reach:
+                gone, reach = k, length
+    if gone >= 0:
+        for k in range(state.sizes[i]):
+            state.weights[i, k] -= reach * sign * solved[k]
+        state.weights[i, gone] = reach * sign
+    return gone
+
+
+@njit(**JIT)
+def rebuild(fit, state, i):
+    """Build the inverse anew, for another ridge term; features found collinear leave with their weight."""
+    old = state.sizes[i]
+    features = state.features[i, :old].copy()
+    signs = state.signs[i, :old].copy()
+    weights = state.weights[i, :old].copy()
+    scratch = new_scratch(fit.train.shape[0], old + 1)
+    state.sizes[i] = 0
+    for k in range(old):
+        size = state.sizes[i]
+        if enter(fit, state, i, features[k], signs[k], scratch) > 0.0:
+            state.weights[i, size] = weights[k]
