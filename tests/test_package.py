@@ -1,0 +1,36 @@
+"""What holds for the package as a whole."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklearn_sae_encoding
+
+HEAVY = ("torch", "transformers", "sae_lens", "transformer_lens", "nilearn", "datasets", "matplotlib")
+
+
+MODULES = [found.name for found in pkgutil.iter_modules(sklearn_sae_encoding.__path__)]
+PUBLIC = [f"sklearn_sae_encoding.{name}" for name in MODULES if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("module", ["sklearn_sae_encoding", *PUBLIC])
+def test_importing_a_module_loads_no_heavy_package(module):
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_function_and_class_says_what_it_takes_and_is_on_the_api_page(module):
+    module = importlib.import_module(module)
+    api = (Path(__file__).parent.parent / "doc" / "api.rst").read_text(encoding="utf-8")
+    for name in module.__all__:
+        documented = inspect.getdoc(getattr(module, name))
+        assert documented, f"{module.__name__}.{name} has no docstring"
+        assert f"   {module.__name__}.{name}\n" in api, f"{module.__name__}.{name} is not in doc/api.rst"
