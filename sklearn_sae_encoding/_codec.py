@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 from pathlib import Path
@@ -15,6 +16,11 @@ from sklearn.utils import Bunch
 _OWN, _MASKERS = "sklearn_sae_encoding.", "nilearn.maskers."
 _SPARSE = {kind.__name__: kind for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix)}
 _SPLITTERS = (BaseCrossValidator, BaseShuffleSplit)
+# Classes of this package that are saved and are no estimators.
+_OWN_CLASSES = (_OWN + "_sae.arrays.SAEArrays",)
+
+# Parameters that name a joblib cache, which unpickles what lies in its folder. They are neither saved nor loaded.
+_CACHES = ("memory", "memory_")
 
 # What a nilearn masker finds out in ``fit`` and takes as a parameter, too. With it, ``fit()`` restores the masker by
 # nilearn's own public ways, whatever its version keeps inside.
@@ -80,17 +86,18 @@ class _Encoder:
             return {"$volume": [self._put(np.asarray(value.dataobj), where), self._put(value.affine, where)]}
         if hasattr(value, "mesh") and hasattr(value, "data"):
             return {"$surface": [self._mesh(value.mesh, where), self._items(value.data.parts, where)]}
-        if name.startswith(_MASKERS):
+        if _is_masker(kind, name):
             return self._masker(value, name, where)
         if name.startswith("pandas.") and kind.__name__ == "DataFrame":
             return {"$frame": self._items({column: value[column].to_numpy() for column in value}, where)}
         if name.startswith("joblib.") and hasattr(value, "location"):
-            return {"$memory": None if value.location is None else str(value.location)}
+            return None
         if hasattr(value, "best_estimator_"):
             raise TypeError(f"Cannot save {where}: it is a {kind.__name__}. Save what it found, its best_estimator_.")
         if _is_allowed(kind, name):
             state = value.__getstate__() if hasattr(value, "__getstate__") else vars(value)
-            return {"$object": name, "state": self._items(state or {}, f"{where} ({kind.__name__})")}
+            state = _without_caches(state or {})
+            return {"$object": name, "state": self._items(state, f"{where} ({kind.__name__})")}
         raise TypeError(
             f"Cannot save {where}: it is a {name}, which is no plain value, array, image, scikit-learn estimator or "
             "splitter. A language model is saved by its name or folder: give model= that, instead of the object."
@@ -138,7 +145,8 @@ class _Encoder:
         for image in _MASKER_IMAGES:
             if fitted and image in params and getattr(masker, f"{image}_", None) is not None:
                 params[image] = getattr(masker, f"{image}_")
-        return {"$masker": name, "params": self._items(params, f"{where} ({type(masker).__name__})"), "fitted": fitted}
+        params = self._items(_without_masker_caches(params), f"{where} ({type(masker).__name__})")
+        return {"$masker": name, "params": params, "fitted": fitted}
 
     def _put(self, array, where):
         if array.dtype.kind not in "biufc":
@@ -201,11 +209,6 @@ class _Decoder:
     def _dtype(self, tree):
         return np.dtype(tree["$dtype"])
 
-    def _memory(self, tree):
-        from joblib import Memory
-
-        return Memory(tree["$memory"], verbose=0)
-
     def _frame(self, tree):
         import pandas as pd
 
@@ -226,13 +229,14 @@ class _Decoder:
         return SurfaceImage(mesh=PolyMesh(**parts), data=self._mapping(data))
 
     def _masker(self, tree):
-        kind = _find_class(tree["$masker"])
-        masker = kind(**self._mapping(tree["params"]))
+        kind = _find_class(tree["$masker"], _is_masker)
+        # Whatever the file says: fit would unpickle what it finds in the cache.
+        masker = kind(**_without_masker_caches(self._mapping(tree["params"])))
         return masker.fit() if tree["fitted"] else masker
 
     def _object(self, tree):
-        kind = _find_class(tree["$object"])
-        made, state = kind.__new__(kind), self._mapping(tree["state"])
+        kind = _find_class(tree["$object"], _is_allowed)
+        made, state = kind.__new__(kind), _without_caches(self._mapping(tree["state"]))
         if hasattr(made, "__setstate__"):
             made.__setstate__(state)
         else:
@@ -240,19 +244,33 @@ class _Decoder:
         return made
 
 
+def _without_caches(mapping):
+    return {key: None if key in _CACHES else value for key, value in mapping.items()}
+
+
+def _without_masker_caches(params):
+    # mask_args and the like are handed on to functions of nilearn that take a memory, too.
+    return _without_caches({k: _without_caches(v) if isinstance(v, dict) else v for k, v in params.items()})
+
+
+def _is_masker(kind, name) -> bool:
+    return name.startswith(_MASKERS) and issubclass(kind, BaseEstimator)
+
+
 def _is_allowed(kind, name) -> bool:
-    if not isinstance(kind, type):
-        return False
     if name.startswith("sklearn."):
         return issubclass(kind, (BaseEstimator, *_SPLITTERS))
-    return name.startswith((_OWN, _MASKERS))
+    return name in _OWN_CLASSES or (name.startswith(_OWN) and issubclass(kind, BaseEstimator))
 
 
-def _find_class(name):
+def _find_class(name, is_allowed):
     module, _, attribute = name.rpartition(".")
     kind = None
     if name.startswith((_OWN, _MASKERS, "sklearn.")):
-        kind = getattr(importlib.import_module(module), attribute, None)
-    if kind is None or not _is_allowed(kind, name):
+        with contextlib.suppress(ImportError):
+            kind = getattr(importlib.import_module(module), attribute, None)
+    # By the name under which it was defined: modules hold much else that they import.
+    defined = isinstance(kind, type) and f"{kind.__module__}.{kind.__qualname__}" == name
+    if not defined or not is_allowed(kind, name):
         raise ValueError(f"The saved encoder names the class {name}, which is not made from a file.")
     return kind

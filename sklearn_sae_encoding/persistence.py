@@ -10,12 +10,10 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-from scipy import sparse
-
 import sklearn_sae_encoding
 from sklearn_sae_encoding import _codec
-from sklearn_sae_encoding._images.rows import ImageRows, data_parts, is_images
+from sklearn_sae_encoding._data_hash import hash_data
+from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._provenance import check_models_again, describe_models, hash_file
 
 __all__ = ["load_encoder", "read_manifest", "save_encoder"]
@@ -34,6 +32,7 @@ def save_encoder(estimator, folder, *, X=None, Y=None, notes=None, overwrite=Fal
     and other fitted values, the versions of all packages involved, and SHA-256 hashes of the arrays, of the data, of
     the language model's files and of the SAE's. The weights of a language model, or of an SAE that is known by name,
     are not copied: a loaded encoder finds them again by name. An SAE that was learnt, or given as an object, is saved.
+    Caches are not: every `memory` is saved as None, to be set again after loading.
 
     Parameters
     ----------
@@ -112,8 +111,9 @@ def save_encoder(estimator, folder, *, X=None, Y=None, notes=None, overwrite=Fal
 def load_encoder(folder, *, fingerprint=None, X=None, Y=None, check_models=True):
     """Load what :func:`save_encoder` saved, after checking that nothing was changed.
 
-    Nothing in the folder can run: it holds numbers and names, and only estimators and splitters of scikit-learn,
-    nilearn's maskers and this package's classes are made from it.
+    Nothing in the folder runs: it holds numbers and names, and only estimators and splitters of scikit-learn,
+    nilearn's maskers and this package's estimators are made from it. Their `memory` is None whatever the folder says,
+    because a cache holds pickles, and a folder that holds more than the two files is refused.
 
     Parameters
     ----------
@@ -141,8 +141,9 @@ def load_encoder(folder, *, fingerprint=None, X=None, Y=None, check_models=True)
     Raises
     ------
     ValueError
-        If a file was changed or is damaged, was written in a newer format, or data, language model or SAE are others
-        than those of then; the message says which.
+        If a file was changed or is damaged, was written in a newer format, names a class that is not made from a file,
+        lies beside other files in the folder, or data, language model or SAE are others than those of then; the message
+        says which.
 
     Warns
     -----
@@ -152,6 +153,7 @@ def load_encoder(folder, *, fingerprint=None, X=None, Y=None, check_models=True)
     """
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder, fingerprint=fingerprint)
+    _check_nothing_else(folder)
     _warn_of_versions(manifest["versions"])
     for name, data in (("X", X), ("Y", Y)):
         if data is not None:
@@ -211,32 +213,7 @@ def _describe_data(name, data):
     # A list of strings is texts among the features, and paths among the responses.
     data = ImageRows(data) if name == "Y" and is_images(data) else data
     n_samples = data.shape[0] if hasattr(data, "shape") else len(data)
-    return {"sha256": _hash_data(data), "n_samples": int(n_samples)}
-
-
-def _hash_data(data) -> str:
-    """Hash texts, numbers or images by their content, however they are stored."""
-    digest = hashlib.sha256()
-    if isinstance(data, ImageRows):
-        for _, img in data.chunks():
-            for part in data_parts(img):
-                for column in part.reshape(-1, part.shape[-1]).T:  # an image: the hash does not depend on the chunks
-                    digest.update(np.ascontiguousarray(column, dtype=np.float32).data)
-        return digest.hexdigest()
-    if sparse.issparse(data):
-        data = sparse.csr_array(data)
-        parts = [np.asarray(data.shape), data.indptr, data.indices, data.data]
-    else:
-        parts = [np.asarray(data)]
-    for part in parts:
-        digest.update(f"{part.dtype.kind}{part.shape}".encode())
-        if part.dtype.kind in "OUT":
-            for text in part.ravel():
-                encoded = str(text).encode("utf-8", "surrogatepass")
-                digest.update(len(encoded).to_bytes(8, "little") + encoded)
-        else:
-            digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+    return {"sha256": hash_data(data), "n_samples": int(n_samples)}
 
 
 def _check_data(name, data, recorded):
@@ -279,6 +256,15 @@ def _check_free(folder, overwrite):
     if not (overwrite and ours):
         advice = "Set overwrite=True to replace it." if ours else "It holds something else; choose another folder."
         raise FileExistsError(f"{str(folder)!r} is there already. {advice}")
+
+
+def _check_nothing_else(folder):
+    others = sorted({path.name for path in folder.iterdir()} - {_MANIFEST, _ARRAYS})
+    if others:
+        raise ValueError(
+            f"{str(folder)!r} holds more than a saved encoder: {', '.join(others[:5])}. Expected {_MANIFEST} and "
+            f"{_ARRAYS} alone. Move the rest elsewhere if you know where it comes from."
+        )
 
 
 def _write(folder, manifest, arrays) -> str:

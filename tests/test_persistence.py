@@ -1,6 +1,7 @@
 """Saved encoders: the same after loading, and no silence about what was changed."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -277,15 +278,199 @@ def test_a_newer_format_is_refused_and_other_versions_are_warned_of(saved, monke
 
 
 @pytest.mark.parametrize(
-    "name", ["subprocess.Popen", "sklearn.utils.Bunch", "sklearn_sae_encoding.no_such", "os.system"]
+    "name",
+    [
+        "subprocess.Popen",
+        "os.system",
+        "sklearn.utils.Bunch",
+        "sklearn_sae_encoding.no_such",
+        "sklearn_sae_encoding.no_such.Thing",
+        "sklearn_sae_encoding.persistence.Path",  # only imported there
+        "sklearn_sae_encoding.encoder.BaseEstimator",
+        "sklearn_sae_encoding._images.rows.Volume",  # ours, but no estimator
+        "nilearn.maskers.nifti_masker.NiftiMasker",  # a masker is made by its own way
+    ],
 )
-def test_other_classes_are_not_made_from_a_file(name, saved):
+def test_other_classes_are_not_made_from_a_file(name):
     from sklearn_sae_encoding import _codec
 
-    with pytest.raises((ValueError, ModuleNotFoundError), match=r"is not made from a file"):
+    with pytest.raises(ValueError, match=r"is not made from a file"):
         _codec.decode({"$object": name, "state": []}, {})
+
+
+def test_only_nilearns_maskers_are_fitted_while_loading():
+    from sklearn_sae_encoding import _codec
+
+    for name in ("sklearn.linear_model._ridge.Ridge", "nilearn.maskers.nifti_masker.Path"):
+        with pytest.raises(ValueError, match=r"is not made from a file"):
+            _codec.decode({"$masker": name, "params": [], "fitted": True}, {})
+
+
+def test_something_of_an_unknown_kind_is_refused():
+    from sklearn_sae_encoding import _codec
+
     with pytest.raises(ValueError, match=r"of an unknown kind, '\$eval'"):
         _codec.decode({"$eval": "1"}, {})
+
+
+class Payload:
+    """What a pickle of it does when it is read: make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def forge(folder, change):
+    """Change a manifest, and its fingerprint with it."""
+    from sklearn_sae_encoding import persistence
+
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest.pop("fingerprint")
+    change(manifest)
+    manifest["fingerprint"] = persistence._fingerprint(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def set_memories(tree, location):
+    """Write a cache into every estimator and masker of a manifest; give how many there are."""
+    if isinstance(tree, list):
+        return sum(set_memories(item, location) for item in tree)
+    if not isinstance(tree, dict):
+        return 0
+    found = sum(set_memories(item, location) for item in tree.values())
+    for key in ("params", "state"):
+        if key in tree:
+            tree[key] = [pair for pair in tree[key] if pair[0] != "memory"] + [["memory", location]]
+            found += 1
+    return found
+
+
+@pytest.fixture
+def masked(X):
+    inside = np.zeros((4, 5, 6), dtype=np.int8)
+    inside[1:3, 1:4, 1:4] = 1
+    masker = NiftiMasker(Nifti1Image(inside, np.diag([4.0, 4, 4, 1])))
+    return MaskedTargetRegressor(SparseVoxelEncoder(alphas=[0.01]), masker).fit(X, volume())
+
+
+def test_a_forged_cache_beside_the_encoder_is_never_read(masked, X, tmp_path):
+    cache, mark = tmp_path / "cache", tmp_path / "mark"
+    folder = tmp_path / "m"
+    save_encoder(masked, folder)
+    n_forged = []
+    forge(folder, lambda manifest: n_forged.append(set_memories(manifest["estimator"], str(cache))))
+    assert n_forged[0] >= 4  # the regressor, the encoder, the masker, its fitted copy
+
+    # The same masker fills the cache, whose entries then become pickles that make a file.
+    params = masked.masker_.get_params()
+    NiftiMasker(**{**params, "mask_img": masked.masker_.mask_img_, "memory": str(cache)}).fit().transform(volume())
+    entries = list(cache.rglob("output.pkl"))
+    assert entries
+    for path in entries:
+        path.write_bytes(pickle.dumps(Payload(mark)))
+    files = sorted(cache.rglob("*"))
+
+    loaded = load_encoder(folder)
+    assert loaded.masker.memory is None
+    assert loaded.masker_.memory is None
+    assert loaded.regressor_.memory is None
+    assert_array_equal(loaded.voxel_scores(X, volume()), masked.voxel_scores(X, volume()))
+    assert not mark.exists()
+    assert sorted(cache.rglob("*")) == files, "the cache must not be written either"
+
+
+def test_no_cache_is_opened_while_a_forged_encoder_loads(masked, tmp_path, monkeypatch):
+    import joblib
+
+    save_encoder(masked, tmp_path / "m")
+    forge(tmp_path / "m", lambda manifest: set_memories(manifest["estimator"], str(tmp_path / "cache")))
+    locations, make = [], joblib.Memory.__init__
+
+    def spy(self, location=None, *args, **kwargs):
+        locations.append(location)
+        make(self, location, *args, **kwargs)
+
+    monkeypatch.setattr(joblib.Memory, "__init__", spy)
+    load_encoder(tmp_path / "m")
+    assert set(locations) == {None}  # nilearn makes one without a folder
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_forged_joblib_memory_is_refused():
+    from sklearn_sae_encoding import _codec
+
+    with pytest.raises(ValueError, match=r"of an unknown kind, '\$memory'"):
+        _codec.decode({"$memory": "cache"}, {})
+
+
+@pytest.mark.parametrize("kind", ["path", "joblib"])
+def test_caches_are_not_saved(kind, X, Y, tmp_path):
+    import joblib
+
+    place = tmp_path / "cache" if kind == "path" else joblib.Memory(tmp_path / "cache", verbose=0)
+    masker = NiftiMasker(memory=place, mask_args={"memory": str(tmp_path / "cache"), "opening": 0})
+    encoder = SparseVoxelEncoder(alphas=[0.1], memory=place)
+    save_encoder(MaskedTargetRegressor(encoder, masker), tmp_path / "m")
+    assert "cache" not in (tmp_path / "m" / "manifest.json").read_text()
+    loaded = load_encoder(tmp_path / "m")
+    assert (loaded.regressor.memory, loaded.masker.memory) == (None, None)
+    assert loaded.masker.mask_args == {"memory": None, "opening": 0}
+
+
+def test_a_folder_with_other_entries_is_refused(saved):
+    (saved / "joblib").mkdir()
+    with pytest.raises(ValueError, match="holds more than a saved encoder: joblib"):
+        load_encoder(saved)
+
+
+def test_equal_numbers_are_the_same_data_however_they_are_stored(encoder, tmp_path):
+    X = np.random.default_rng(0).integers(-2, 3, (N, 6)).astype(np.float64)
+    X[2, 3] = np.nan
+    unsorted = sparse.csr_array(X)
+    for start, stop in zip(unsorted.indptr, unsorted.indptr[1:], strict=False):
+        unsorted.indices[start:stop] = unsorted.indices[start:stop][::-1].copy()
+        unsorted.data[start:stop] = unsorted.data[start:stop][::-1].copy()
+    unsorted.has_sorted_indices = False
+    explicit_zeros = sparse.coo_array((X.ravel(), np.indices(X.shape).reshape(2, -1)), shape=X.shape)
+    same = [X.astype(np.float32), np.asfortranarray(X), np.where(X == 0, -0.0, X), X.tolist(), unsorted]
+    same += [sparse.csc_matrix(X.astype(np.float32)), explicit_zeros, explicit_zeros.tocsr()]
+    save_encoder(encoder, tmp_path / "m", X=X)
+    for stored in same:
+        load_encoder(tmp_path / "m", X=stored)
+    assert_array_equal(unsorted.indices[: unsorted.indptr[1]], np.flatnonzero(X[0])[::-1])  # left as it came
+    moved = X.copy()
+    moved[0] = np.roll(X[0], 1)
+    for other in (X.T.reshape(N, 6), moved, X.reshape(N, 3, 2), sparse.csr_array(moved)):
+        with pytest.raises(ValueError, match="This X is not"):
+            load_encoder(tmp_path / "m", X=other)
+
+
+def test_images_elsewhere_in_space_are_other_data(encoder, tmp_path):
+    imgs = volume()
+    numbers = imgs.get_fdata(dtype=np.float32)
+    save_encoder(encoder, tmp_path / "m", Y=imgs)
+    imgs.to_filename(tmp_path / "imgs.nii.gz")
+    for same in (str(tmp_path / "imgs.nii.gz"), Nifti1Image(numbers.astype(np.float64), imgs.affine)):
+        load_encoder(tmp_path / "m", Y=same)
+    shifted = imgs.affine.copy()
+    shifted[0, 3] += 4
+    for other in (Nifti1Image(numbers, shifted), Nifti1Image(numbers.reshape(5, 4, 6, N), imgs.affine)):
+        with pytest.raises(ValueError, match="This Y is not"):
+            load_encoder(tmp_path / "m", Y=other)
+
+
+def test_surface_images_on_another_mesh_are_other_data(encoder, tmp_path, monkeypatch):
+    imgs, _ = surface_parts()
+    save_encoder(encoder, tmp_path / "m", Y=imgs)
+    monkeypatch.setattr("sklearn_sae_encoding._images.rows.CHUNK_BYTES", 4 * 2 * 10242 * 3)
+    load_encoder(tmp_path / "m", Y=imgs)
+    other = SurfaceImage(load_fsaverage("fsaverage5")["white_matter"], imgs.data.parts)
+    with pytest.raises(ValueError, match="This Y is not"):
+        load_encoder(tmp_path / "m", Y=other)
 
 
 def test_other_data_are_told_from_those_of_the_fit(encoder, X, Y, texts, tmp_path):
