@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from numbers import Integral
 from typing import ClassVar
@@ -17,6 +18,7 @@ from sklearn_sae_encoding._lm.texts import check_texts
 
 # Transformers of this process that may come to ask for the same texts. What one runs, it runs for all of them.
 _living: weakref.WeakSet = weakref.WeakSet()
+_living_lock = threading.Lock()  # a set must not grow in one thread while another goes through it
 
 _SHARED_BY_CLONES = ("model", "tokenizer")  # heavy, and never changed by an estimator
 
@@ -45,7 +47,8 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)  # also on the way of copies and pickles, which skip __init__
-        _living.add(self)
+        with _living_lock:
+            _living.add(self)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -110,7 +113,9 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
     def _wanted_by_others(self, how: Pass) -> Wanted:
         """What the other living transformers of the same model will ask of these texts, as far as one can tell."""
         wanted = Wanted()
-        for other in list(_living):
+        with _living_lock:
+            living = list(_living)
+        for other in living:
             try:
                 if other is not self and how.same_as(other._pass()):
                     wanted = wanted | other._wanted(self.n_layers_)

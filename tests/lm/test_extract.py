@@ -4,6 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -16,7 +20,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tiny_models import D_MODEL, N_LAYERS, SENTENCES
 
-from sklearn_sae_encoding._lm import extract, store
+from sklearn_sae_encoding._lm import base, extract, store
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -65,6 +69,26 @@ def test_threads_that_want_the_same_texts_pass_them_once(tiny_lm_dir, many_texts
         search.fit(many_texts, np.random.default_rng(1).normal(size=len(many_texts)))
     assert set(counter.values()) == {1}
     assert len(counter) == len(many_texts)
+
+
+def test_transformers_may_be_made_in_one_thread_while_another_one_asks_who_lives(tiny_lm_dir, texts, monkeypatch):
+    began = threading.Event()
+
+    class SlowSet(weakref.WeakSet):
+        def __iter__(self):
+            for item in super().__iter__():
+                began.set()
+                time.sleep(0.05)
+                yield item
+
+    monkeypatch.setattr(base, "_living", SlowSet())
+    asking = LMActivationTransformer(tiny_lm_dir, 1).fit(texts)
+    others = [LMActivationTransformer("another", 1) for _ in range(3)]
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(asking._wanted_by_others, asking._pass())
+        assert began.wait(60)
+        others.append(LMActivationTransformer("another", 1))
+        assert answer.result().hooks == ()
 
 
 def test_a_text_that_stands_twice_in_a_list_runs_once(tiny_lm_dir, texts, count_passes):
