@@ -62,8 +62,9 @@ def _write(parts: Iterable, folder: Path, dtype: np.dtype) -> None:
                 file.write(_narrowed(value, dtype, seen).tobytes())
                 seen += 1
             lengths += part.n_tokens.tolist()
-            tokens += part.tokens or []
-            offsets += part.offsets or []
+            # What one part lacks is missing for all, as where lists are added up.
+            tokens = None if tokens is None or part.tokens is None else tokens + part.tokens
+            offsets = None if offsets is None or part.offsets is None else offsets + part.offsets
     if not lengths:
         raise ValueError("There are no activations to write.")
     if offsets:

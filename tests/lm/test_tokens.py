@@ -145,6 +145,15 @@ def test_a_saved_corpus_stays_on_disk_in_half_precision_and_loses_nothing_else(a
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
+def test_tokens_and_offsets_that_one_part_lacks_are_missing_for_the_whole_corpus(acts, tmp_path):
+    bare = TokenActivations(acts.values[2:], **acts._origin())
+    for name, parts in {"first": [bare, acts[:2]], "last": [acts[:2], bare]}.items():
+        TokenActivations.save_parts(parts, tmp_path / name, dtype="float32")
+        loaded = TokenActivations.load(tmp_path / name)
+        assert (loaded.tokens, loaded.offsets) == (None, None)
+        assert loaded == parts[0] + parts[1]
+
+
 def test_what_half_precision_cannot_hold_is_refused_and_single_precision_is_exact(acts, tmp_path):
     acts.values[2][0, 0] = 1e6
     with pytest.raises(ValueError, match=r"Text 2 has activations up to 1e\+06, which float16 cannot hold"):
