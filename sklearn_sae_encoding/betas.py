@@ -74,7 +74,9 @@ def events_by_trial(events, stimulus):
     2    9.0       2.0  a dog @trial1
     """
     if isinstance(events, (str, os.PathLike)):
-        events = pd.read_csv(events, sep="\t", na_values="n/a")
+        # pandas would also take words such as "null", "None" and "NA" for missing, and "007" for a number.
+        text = {stimulus: str, "trial_type": str}
+        events = pd.read_csv(events, sep="\t", na_values=["n/a", ""], keep_default_na=False, dtype=text)
     missing = [column for column in ("onset", "duration", stimulus) if column not in events]
     if missing:
         raise ValueError(f"The events have no column {missing[0]!r}; they have {', '.join(map(str, events.columns))}.")

@@ -164,6 +164,14 @@ def test_events_may_be_a_file_of_bids(tmp_path):
     assert sorted(read["trial_type"]) == ["a @trial0", "a @trial2", "b @trial1", "button", "button"]
 
 
+def test_words_of_a_file_that_look_like_missing_values_or_numbers_are_stimuli(tmp_path):
+    words = ["null", "None", "NA", "nan", "NULL", "N/A", "007", "1.50"]
+    rows = [f"{6 * i}\t2\t{word}" for i, word in enumerate([*words, "n/a", ""])]
+    (tmp_path / "events.tsv").write_text("\n".join(["onset\tduration\tword", *rows]) + "\n")
+    read = events_by_trial(tmp_path / "events.tsv", "word")
+    assert read["trial_type"].tolist() == [f"{word} @trial{i}" for i, word in enumerate(words)] + ["other", "other"]
+
+
 def test_surface_runs_give_betas_of_their_vertices():
     mesh = load_fsaverage("fsaverage5")["pial"]
     events = make_events(["a", "b", "c"])
