@@ -123,11 +123,29 @@ def test_false_discoveries_stay_at_the_nominal_share():
 def test_shuffling_stays_within_runs_and_folds_may_be_grouped():
     X, Y = _data(2, n_samples=40)
     runs = np.repeat(np.arange(4), 10)
-    Y += 100 * runs[:, None]  # runs differ: shuffled across runs, the responses would not be exchangeable
-    test = permutation_test_voxel_scores(
-        Ridge(), X, Y, cv=GroupKFold(4), groups=runs, shuffle_within=runs, n_permutations=19, random_state=0
+    Y = np.round(Y, 3) % 50 + 100 * runs[:, None]  # a response tells its run
+    seen = []
+
+    class Recorder(Ridge):
+        def __sklearn_clone__(self):
+            return self
+
+        def fit(self, X, Y):
+            seen.append((X, Y))
+            return super().fit(X, Y)
+
+    permutation_test_voxel_scores(
+        Recorder(), X, Y, cv=GroupKFold(4), groups=runs, shuffle_within=runs, n_permutations=19, random_state=0
     )
-    assert np.abs(test.null_scores).max() < 0.9
+    run_of_row = {tuple(row): run for row, run in zip(X, runs, strict=True)}
+    assert len(seen) == 4 * 20
+    for rows, responses in seen:
+        own = np.array([run_of_row[tuple(row)] for row in rows])
+        np.testing.assert_array_equal(responses // 100, np.column_stack([own, own]))
+        assert len(set(own)) == 3
+    original = {tuple(row): response for row, response in zip(X, Y, strict=True)}
+    moved = [np.any(responses != [original[tuple(row)] for row in rows]) for rows, responses in seen]
+    assert moved == [False] * 4 + [True] * 76
 
 
 def test_images_are_masked_once_and_tested_as_their_voxels():
