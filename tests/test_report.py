@@ -230,6 +230,17 @@ def test_r2_is_told_from_correlations(case):
     assert "Cross-validated R²" in page
 
 
+def test_r2_of_one_fold_between_0_and_1_is_not_taken_for_a_correlation(case):
+    # Here no number tells: one fold's average is the fold, whatever the metric.
+    X, Y, encoder, _ = case
+    split = [(np.arange(40), np.arange(40, 60))]
+    scores = cross_val_voxel_scores(encoder, X, Y, cv=split, metric="r2")
+    assert scores.metric == "r2"
+    assert np.abs(scores.scores).max() < 1
+    page = _text(encoder_report(encoder, _texts(), Y, scores=scores, features=X, n_features=1))
+    assert "Cross-validated R²" in page
+
+
 def test_features_are_counted_and_their_effect_is_in_sd_of_the_response(case):
     X, Y, encoder, _ = case
     page = _Page(encoder_report(encoder, _texts(), Y, features=X, n_features=3).html)

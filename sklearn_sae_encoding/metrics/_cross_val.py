@@ -24,6 +24,7 @@ class VoxelScores(NamedTuple):
     splits: list  # of (train, test), the rows of each fold
     predictions: np.ndarray | None  # (n_samples, n_voxels), of the fold that left the row out, NaN if none did
     estimators: list | None  # the fitted estimator of each fold
+    metric: str  # "pearson" or "r2", what the scores are
 
 
 def _mean_over_folds(fold_scores):
@@ -111,7 +112,8 @@ def cross_val_voxel_scores(
         - ``normalized_scores``, of shape `(n_voxels,)`, or None;
         - ``splits``, a list of (train, test);
         - ``predictions``, of shape `(n_samples, n_voxels)`, or None: each row from the fold that left it out;
-        - ``estimators``, a list, or None.
+        - ``estimators``, a list, or None;
+        - ``metric``, as given.
 
         A voxel that is constant in a fold's test samples has no correlation there: its score is NaN.
 
@@ -151,7 +153,7 @@ def cross_val_voxel_scores(
     if return_predictions:
         _check_no_overlap(splits, len(Y))
 
-    score, average, power = _METRICS[metric]
+    score, _, power = _METRICS[metric]
     ceiling = None if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64) ** power
     _check_ceiling(ceiling, Y)
     jobs = [(name, split) for name in models for split in splits]
@@ -163,7 +165,8 @@ def cross_val_voxel_scores(
     )
     results = {}
     for i, name in enumerate(models):
-        results[name] = _collect(folds[i * len(splits) : (i + 1) * len(splits)], splits, Y.shape, average, ceiling)
+        own = folds[i * len(splits) : (i + 1) * len(splits)]
+        results[name] = _collect(own, splits, Y.shape, metric, ceiling)
     return results if isinstance(estimator, Mapping) else results[""]
 
 
@@ -184,7 +187,8 @@ def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_
     return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None)
 
 
-def _collect(folds, splits, shape, average, ceiling):
+def _collect(folds, splits, shape, metric, ceiling):
+    _, average, _ = _METRICS[metric]
     fold_scores = np.array([fold.scores for fold in folds])
     scores = average(fold_scores)
     predictions = None
@@ -199,6 +203,7 @@ def _collect(folds, splits, shape, average, ceiling):
         splits=splits,
         predictions=predictions,
         estimators=None if folds[0].estimator is None else [fold.estimator for fold in folds],
+        metric=metric,
     )
 
 

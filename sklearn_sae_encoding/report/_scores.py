@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_sae_encoding.metrics import VoxelScores, fisher_mean, normalize_scores
+from sklearn_sae_encoding.metrics import VoxelScores, normalize_scores
+
+_SYMBOLS = {"pearson": "r", "r2": "R²"}
 
 
 class Scores(NamedTuple):
@@ -48,19 +50,11 @@ def _prepare(name, result, noise_ceiling, noise_floor, n_voxels):
     raw = np.asarray(result.scores, dtype=np.float64)
     if raw.shape != (n_voxels,):
         raise ValueError(f"Expected a score a voxel, {n_voxels}, but {name!r} has {raw.shape[-1]}.")
-    metric, shown = _metric(result), raw
+    metric, shown = _SYMBOLS[result.metric], raw
     if noise_ceiling is not None:
         shown = normalize_scores(raw, noise_ceiling if metric == "r" else noise_ceiling**2)
         shown = np.where(noise_ceiling >= noise_floor, shown, np.nan)
     return Scores(shown, raw, metric, result.splits)
-
-
-def _metric(result):
-    """Correlations are averaged by Fisher's z, R² as they are: the average tells which they were."""
-    folds = np.asarray(result.fold_scores)
-    if np.nanmax(np.abs(folds), initial=0.0) > 1 + 1e-6:
-        return "R²"
-    return "r" if np.allclose(fisher_mean(folds), result.scores, equal_nan=True) else "R²"
 
 
 def summary(values):
