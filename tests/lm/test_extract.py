@@ -1,6 +1,7 @@
 """Every text passes the model once, and what a pass gave outlives the process that made it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -298,13 +299,17 @@ def damage(path, how):
         content = content[: len(content) // 2]
     elif how == "flipped":  # in the middle of an array
         content[len(content) // 2] ^= 0xFF
+    elif how == "shrunk":  # headers that tell of one token less
+        content = re.sub(rb"(?<='shape': \()\d+", lambda n: b"%*d" % (len(n[0]), int(n[0]) - 1), content)
+    elif how == "unknown compression":
+        content = re.sub(rb"(PK\x01\x02.{6}).", rb"\1c", content, flags=re.DOTALL)
     elif how == "pickled":
         np.savez(path, **{"blocks.1.hook_resid_post": np.array([{"a": 1}], dtype=object)})
         return
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("how", ["emptied", "cut short", "flipped", "pickled"])
+@pytest.mark.parametrize("how", ["emptied", "cut short", "flipped", "shrunk", "unknown compression", "pickled"])
 def test_a_damaged_entry_is_computed_again(tiny_lm_dir, texts, tmp_path, how, count_passes):
     counter = count_passes(tiny_lm_dir)
     transformer = LMActivationTransformer(tiny_lm_dir, [0, 1, 2, 3], memory=tmp_path).fit(texts)
