@@ -13,9 +13,10 @@ from sklearn_sae_encoding._lm.base import LanguageModelTransformer
 from sklearn_sae_encoding._lm.extract import OFFSETS, TOKENS, Wanted
 from sklearn_sae_encoding._lm.loading import release_models
 from sklearn_sae_encoding._lm.sites import SITES, resolve_hooks
+from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 
-__all__ = ["LMActivationTransformer", "TokenActivations", "release_models"]
+__all__ = ["LMActivationTransformer", "TokenActivations", "forget_texts", "release_models"]
 
 _POOLINGS = {
     "mean": lambda tokens: tokens.mean(axis=0, dtype=np.float64),
