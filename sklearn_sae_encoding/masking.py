@@ -49,11 +49,11 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     n_elements_ : int
         Number of voxels, vertices or regions of the masker: of values in a map.
 
-    missing_ : ndarray of bool of shape (n_elements_,)
+    missing_ : ndarray of bool of shape (n_elements,)
         Voxels with a value that is not finite in some sample of ``fit``. They are left out of the fit; predictions
         and maps are NaN there.
 
-    constant_ : ndarray of bool of shape (n_elements_,)
+    constant_ : ndarray of bool of shape (n_elements,)
         Voxels that are the same in all samples of ``fit``. There is nothing to explain in them.
 
     n_features_in_ : int
