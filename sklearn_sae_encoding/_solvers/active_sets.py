@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT, Columns, add_columns, centre, column_dots
+from .columns import EVERY, JIT, Columns, add_columns, centre, column_dots
 
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
@@ -127,9 +127,9 @@ def enter(fit, state, i, feature, sign, scratch):
     scratch.cross[0] = 1.0
     add_columns(fit.columns, scratch.one, 1, scratch.cross, scratch.raw)
     centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
-    column_dots(fit.columns, scratch.one, 1, scratch.column, scratch.cross)
+    column_dots(fit.columns, scratch.one, 1, EVERY, scratch.column, scratch.cross)
     diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
-    column_dots(fit.columns, state.features[i], size, scratch.column, scratch.cross)
+    column_dots(fit.columns, state.features[i], size, EVERY, scratch.column, scratch.cross)
     square = 0.0
     for k in range(fit.train.shape[0]):
         square += fit.train[k] * scratch.raw[k] * scratch.raw[k]

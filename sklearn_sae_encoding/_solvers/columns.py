@@ -77,25 +77,39 @@ def _read_only(part):
     return view
 
 
-# The kernels below take many columns in a call and unpack the tuple once: doing so for each column would cost more, in
-# reference counts, than a product.
+# The kernels below take many columns in a call, unpack the tuple once and call nothing: counting references for each
+# column would take longer than a product.
+
+EVERY = np.zeros(0, dtype=np.int64)
 
 
 @njit(**JIT)
-def column_dots(columns, features, count, vector, out):
-    """Products of the first `count` of the `features` with `vector` (n_samples,)."""
-    data, indices, indptr, dense, row_of = columns
-    for a in range(count):
-        out[a] = _dot(data, indices, indptr, dense, row_of, features[a], vector)
+def column_dots(columns, features, count, slot, vector, out):
+    """Products of the first `count` of the `features` with `vector` (n_samples,).
 
-
-@njit(**JIT)
-def column_dots_outside(columns, features, slot, vector, out):
-    """The same for those features whose `slot` is negative."""
+    Features whose `slot` is not negative are left out; pass EVERY to leave out none.
+    """
     data, indices, indptr, dense, row_of = columns
-    for a in range(features.shape[0]):
-        if slot[a] < 0:
-            out[a] = _dot(data, indices, indptr, dense, row_of, features[a], vector)
+    for place in range(count):
+        if slot.shape[0] > 0 and slot[place] >= 0:
+            continue
+        row = row_of[features[place]]
+        # Four sums, so that an addition needn't wait for the one before.
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        if row >= 0:
+            for i in range(vector.shape[0]):
+                a += dense[row, i] * vector[i]
+        else:
+            start, end = indptr[features[place]], indptr[features[place] + 1]
+            for _ in range((end - start) // 4):
+                a += data[start] * vector[indices[start]]
+                b += data[start + 1] * vector[indices[start + 1]]
+                c += data[start + 2] * vector[indices[start + 2]]
+                d += data[start + 3] * vector[indices[start + 3]]
+                start += 4
+            for k in range(start, end):
+                a += data[k] * vector[indices[k]]
+        out[place] = (a + b) + (c + d)
 
 
 @njit(**JIT)
@@ -110,28 +124,6 @@ def add_columns(columns, features, count, factors, out):
         else:
             for k in range(indptr[features[a]], indptr[features[a] + 1]):
                 out[indices[k]] += factor * data[k]
-
-
-@njit(**JIT)
-def _dot(data, indices, indptr, dense, row_of, feature, vector):
-    row = row_of[feature]
-    if row >= 0:
-        total = 0.0
-        for i in range(vector.shape[0]):
-            total += dense[row, i] * vector[i]
-        return total
-    start, end = indptr[feature], indptr[feature + 1]
-    # Four sums, so that an addition needn't wait for the one before.
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    for _ in range((end - start) // 4):
-        a += data[start] * vector[indices[start]]
-        b += data[start + 1] * vector[indices[start + 1]]
-        c += data[start + 2] * vector[indices[start + 2]]
-        d += data[start + 3] * vector[indices[start + 3]]
-        start += 4
-    for k in range(start, end):
-        a += data[k] * vector[indices[k]]
-    return (a + b) + (c + d)
 
 
 @njit(**JIT)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .columns import Columns, frozen, is_dense
+from .columns import Columns, frozen
 from .ftest import EVERY_FEATURE, Screen, best_features
 from .path import Paths, Penalty, Problems, alpha_max, solve_paths
 from .ridge import Refit, refit_ridge
@@ -15,8 +15,7 @@ from .screening import Screened
 from .threads import threaded_map
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache.
-CHUNK_SPARSE = 32
-CHUNK_DENSE = 64
+CHUNK = 64
 
 
 class Folds(NamedTuple):
@@ -70,8 +69,7 @@ def all_rows(n_samples: int) -> Folds:
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
     """Solve a block of voxels; `targets` is (n_voxels, n_samples)."""
     task = frozen(task)
-    size = CHUNK_DENSE if is_dense(task.columns) else CHUNK_SPARSE
-    per_chunk = max(1, size // max(1, len(task.folds.train)))
+    per_chunk = max(1, CHUNK // max(1, len(task.folds.train)))
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
     return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk), chunks, n_threads))
 

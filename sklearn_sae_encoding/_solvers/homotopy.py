@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import Scratch, enter, exchange, leave, new_scratch
-from .columns import JIT, add_columns, centre, column_dots, column_dots_outside
+from .columns import EVERY, JIT, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -69,7 +69,7 @@ def gather(fit, state, i, candidates, where):
     corr = np.empty(n_local)
     for a in range(n_local):
         where[features[a]] = -1
-    column_dots(fit.columns, features, n_local, state.residuals[i], corr)
+    column_dots(fit.columns, features, n_local, EVERY, state.residuals[i], corr)
     return Local(
         features[:n_local],
         slot,
@@ -150,7 +150,7 @@ def _rates(fit, state, i, local):
     local.raw[:] = 0.0
     add_columns(fit.columns, state.features[i], state.sizes[i], local.step, local.raw)
     centre(local.raw, fit.train, fit.n_train, fit.fit_intercept, local.centred)
-    column_dots_outside(fit.columns, local.features, local.slot, local.centred, local.rate)
+    column_dots(fit.columns, local.features, local.features.shape[0], local.slot, local.centred, local.rate)
     for a in range(local.features.shape[0]):
         local.rate[a] = local.rho[a] - local.rate[a]
 
@@ -159,22 +159,25 @@ def _rates(fit, state, i, local):
 def _next_event(fit, state, i, local, fall, l1, length, resting):
     """How far to go, which local feature then changes sides (-1 at the end), and with which sign it enters."""
     event, sign = -1, 0.0
+    factors, features, slot, blocked = fit.factors, local.features, local.slot, local.blocked
+    corr, rate, step, positive = local.corr, local.rate, local.step, fit.positive
+    weights, signs, active = state.weights[i], state.signs[i], state.features[i]
     for k in range(state.sizes[i]):
-        pace = -state.signs[i, k] * local.step[k]
-        if pace * length > abs(state.weights[i, k]) and fit.factors[state.features[i, k]] > 0.0:
+        pace = -signs[k] * step[k]
+        if pace * length > abs(weights[k]) and factors[active[k]] > 0.0:
             # A weight that has just entered is 0, and rounding may give it the other sign.
-            length = max(state.weights[i, k] * state.signs[i, k] / pace, 0.0)
+            length = max(weights[k] * signs[k] / pace, 0.0)
             event = local.at[k]
-    for a in range(local.features.shape[0]):
-        if local.slot[a] >= 0 or local.blocked[a] or a == resting:
+    for a in range(features.shape[0]):
+        if slot[a] >= 0 or blocked[a] or a == resting:
             continue
-        f = fit.factors[local.features[a]]
-        parallel = PARALLEL * (abs(local.rate[a]) + fall * f)
-        closing, room = local.rate[a] + fall * f, l1 * f - local.corr[a]
+        f = factors[features[a]]
+        parallel = PARALLEL * (abs(rate[a]) + fall * f)
+        closing, room = rate[a] + fall * f, l1 * f - corr[a]
         if closing > parallel and room < length * closing:
             length, event, sign = max(room / closing, 0.0), a, 1.0
-        closing, room = fall * f - local.rate[a], l1 * f + local.corr[a]
-        if closing > parallel and room < length * closing and not (fit.positive and f > 0.0):
+        closing, room = fall * f - rate[a], l1 * f + corr[a]
+        if closing > parallel and room < length * closing and not (positive and f > 0.0):
             length, event, sign = max(room / closing, 0.0), a, -1.0
     return length, event, sign
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import ActiveSets, Fit, grown, new_active_sets, rebuild
-from .columns import JIT, centre, column_dots
+from .columns import EVERY, JIT, centre, column_dots
 from .homotopy import NO_ROOM, TOO_LONG, gather, move
 from .screening import Screened, largest, scan
 
@@ -144,7 +144,7 @@ def _own_alpha_max(columns, screened, problems, penalty, state):
 def _largest_listed(columns, penalty, state, lists, lengths, out):
     for i in range(out.shape[0]):
         sizes = np.empty(lengths[i])
-        column_dots(columns, lists[i], lengths[i], state.residuals[i], sizes)
+        column_dots(columns, lists[i], lengths[i], EVERY, state.residuals[i], sizes)
         for c in range(lengths[i]):
             size = sizes[c] * penalty.inverse_factors[lists[i, c]]
             out[i] = max(out[i], size if penalty.positive else abs(size))
