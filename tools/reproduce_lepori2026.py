@@ -29,7 +29,7 @@ from sklearn_sae_encoding.analysis import (
     transfer_scores,
 )
 from sklearn_sae_encoding.datasets import fetch_lepori2026, load_demo_sae, load_smollm2
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
+from sklearn_sae_encoding.metrics import VoxelScores, cross_val_voxel_scores, shuffle_responses
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
 
 CONFIGURATIONS = {
@@ -65,7 +65,9 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, name, data, function):
-        path = self.folder / f"{name}-{joblib.hash([__version__, *map(_arrays, data)])[:12]}.joblib"
+        path = (
+            self.folder / f"{name}-{joblib.hash([__version__, VoxelScores._fields, *map(_arrays, data)])[:12]}.joblib"
+        )
         if path.exists():
             return joblib.load(path)
         start = time.perf_counter()
