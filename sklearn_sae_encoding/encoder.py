@@ -92,7 +92,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Fit an unpenalised intercept. Without it, targets are not centred either.
     early_stopping : bool, default=False
-        Stop a voxel's cross-validated path when its held-out error has clearly turned up. Not exact.
+        End a voxel's cross-validated path four penalties past the least mean held-out error, if the error is by then
+        more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
     max_iter : int, default=10_000
@@ -104,9 +105,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_jobs : int, default=None
         Blocks solved at a time, through joblib.
     memory : str or joblib.Memory, default=None
-        Keep finished blocks here, so that an interrupted fit resumes.
+        Keep finished blocks here, so that an interrupted fit resumes where it was. Set `block_size` if `n_jobs` may
+        differ then.
     verbose : int, default=0
-        Report finished voxels.
+        Above 0, print after each block how many voxels are done and how much time is left.
 
     Attributes
     ----------
@@ -405,6 +407,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             alphas=alphas,
             eps=self.eps,
             selection=self.selection,
+            stop_early=self.early_stopping,
             screen=screen,
             refit=refit,
         )

@@ -3,14 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_regression
 from sklearn.linear_model import ElasticNetCV, LassoCV, Ridge, RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
+from sklearn_sae_encoding._solvers import blocks
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 EXACT = {"tol": 1e-10, "max_iter": 200_000}
@@ -272,3 +276,77 @@ def test_a_fit_leaves_nothing_behind_in_parameters_or_targets():
     np.testing.assert_array_equal(Y, before)
     for name, value in encoder.get_params().items():
         np.testing.assert_array_equal(value, parameters[name])
+
+
+def test_worker_processes_give_the_same_results():
+    X, Y = problem()
+    alone = SparseVoxelEncoder(block_size=2).fit(sparse.csr_array(X), Y)
+    with parallel_config(backend="loky"):
+        two, three = (SparseVoxelEncoder(block_size=2, n_jobs=n).fit(sparse.csr_array(X), Y) for n in (2, 3))
+    np.testing.assert_array_equal(two.coef_.toarray(), three.coef_.toarray())
+    np.testing.assert_array_equal(two.cv_mse_path_, three.cv_mse_path_)
+    # A kernel compiled in this very process may round differently from the copy of it that workers find on disk.
+    np.testing.assert_allclose(two.coef_.toarray(), alone.coef_.toarray(), atol=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [1, 5, "auto"])
+def test_the_size_of_a_block_does_not_matter(block_size):
+    X, Y = problem()
+    expected = SparseVoxelEncoder(block_size=2).fit(X, Y)
+    found = SparseVoxelEncoder(block_size=block_size).fit(X, Y)
+    np.testing.assert_allclose(found.coef_.toarray(), expected.coef_.toarray(), atol=1e-12)
+
+
+def test_a_fit_resumes_from_the_blocks_that_were_finished(tmp_path, monkeypatch):
+    X, Y = problem()
+    expected = SparseVoxelEncoder(refit="ridge").fit(X, Y)
+    encoder = SparseVoxelEncoder(refit="ridge", block_size=2, memory=str(tmp_path))
+    solved, solve_block = [], blocks.solve_block
+
+    def interrupted(task, targets, n_threads):
+        if len(solved) == 2:
+            raise KeyboardInterrupt
+        solved.append(len(targets))
+        return solve_block(task, targets, n_threads)
+
+    monkeypatch.setattr(blocks, "solve_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.fit(X, Y)
+    solved[:] = [0]  # one more block may be solved, and one is all that is left
+    encoder.fit(X, Y)
+    assert solved == [0, 2]
+    np.testing.assert_allclose(encoder.coef_.toarray(), expected.coef_.toarray(), atol=1e-12)
+
+
+def test_progress_counts_voxels(capsys):
+    X, Y = problem()
+    SparseVoxelEncoder(0.1, block_size=4, verbose=1).fit(X, Y)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("4 of 6 voxels in ")
+    assert first.endswith(" s left")
+    assert last.startswith("6 of 6 voxels in ")
+
+
+def test_early_stopping_leaves_out_the_end_of_the_path_alone():
+    X, Y = problem(noise=3.0)
+    whole = SparseVoxelEncoder().fit(X, Y)
+    short = SparseVoxelEncoder(early_stopping=True).fit(X, Y)
+    reached = ~np.isnan(short.cv_mse_path_)
+    assert 0.2 < reached.mean() < 0.9
+    np.testing.assert_allclose(short.cv_mse_path_[reached], whole.cv_mse_path_[reached])
+    np.testing.assert_array_equal(short.alpha_[:5], whole.alpha_[:5])
+
+
+def test_a_path_that_was_cut_off_warns_and_counts():
+    X, Y = problem()
+    with pytest.warns(
+        ConvergenceWarning, match=r"6 of 6 voxels did not converge: the largest duality gap is .* \(voxel"
+    ):
+        SparseVoxelEncoder(max_iter=3).fit(X, Y)
+
+
+def test_a_fit_changes_no_thread_setting():
+    X, Y = problem()
+    before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+    SparseVoxelEncoder().fit(X, Y)
+    assert [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()] == before

@@ -34,6 +34,7 @@ class Task(NamedTuple):
     alphas: np.ndarray | int  # descending, or how many steps from each voxel's own largest one
     eps: float  # smallest over largest alpha, for a number of steps
     selection: str  # "min" or "1se"
+    stop_early: bool  # end a voxel's paths once its held-out error has clearly turned up
     screen: Screen | None  # a voxel may use only the features that an F-test on all rows ranks first
     refit: Refit | None  # replace the weights by those of ridge on the selected features
 
@@ -84,7 +85,9 @@ def _solve_chunk(task: Task, targets: np.ndarray) -> BlockSolution:
     chosen = np.zeros(n_voxels, dtype=np.int64)
     worst = np.zeros(n_voxels)
     if n_folds:
-        paths = solve_paths(task.columns, task.screened, _problems(targets, task.folds, grid, allowed), task.penalty)
+        paths = solve_paths(
+            task.columns, task.screened, _problems(targets, task.folds, grid, allowed), task.penalty, task.stop_early
+        )
         errors[:] = paths.errors.reshape(n_voxels, n_folds, n_alphas).transpose(0, 2, 1)
         worst = np.nanmax(paths.gaps.reshape(n_voxels, -1), axis=1)
         chosen = choose(errors, task.selection)

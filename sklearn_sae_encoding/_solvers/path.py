@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import ActiveSets, Fit, grown, new_active_sets, rebuild
-from .columns import EVERY, JIT, centre, column_dots
+from .columns import EVERY, JIT, Columns, centre, column_dots
 from .homotopy import NO_ROOM, TOO_LONG, gather, move
 from .screening import Screened, largest, scan
 
@@ -22,6 +22,8 @@ LONGEST = 0.78
 # Features that break their bound by less than this (relative) count as optimal.
 SLACK = 1e-8
 MAX_REPAIRS = 50
+# Grid points that the held-out error must have been rising for a path to be stopped early.
+PATIENCE = 4
 # Stands for an infinite penalty where infinity times zero must stay zero.
 HUGE = 1e300
 # Below this penalty the grid of a voxel that no feature explains starts (the constant scikit-learn uses).
@@ -87,14 +89,19 @@ def make_penalty(
     )
 
 
-def alpha_max(columns, screened: Screened, problems: Problems, penalty: Penalty) -> np.ndarray:
+def alpha_max(columns: Columns, screened: Screened, problems: Problems, penalty: Penalty) -> np.ndarray:
     """Return the smallest alpha at which every penalised weight of a problem is zero, (n_problems,)."""
     state, _ = _start(columns, problems, penalty)
     return _own_alpha_max(columns, screened, problems, penalty, state)
 
 
-def solve_paths(columns, screened: Screened, problems: Problems, penalty: Penalty) -> Paths:
-    """Solve each problem at each alpha of its grid, from its own alpha_max down."""
+def solve_paths(
+    columns: Columns, screened: Screened, problems: Problems, penalty: Penalty, stop_early: bool = False
+) -> Paths:
+    """Solve each problem at each alpha of its grid, from its own alpha_max down.
+
+    To `stop_early`, a voxel's paths end on all folds once its mean held-out error has clearly turned up.
+    """
     state, where = _start(columns, problems, penalty)
     n_problems, n_alphas = problems.grid.shape
     alphas = _own_alpha_max(columns, screened, problems, penalty, state)
@@ -127,8 +134,23 @@ def solve_paths(columns, screened: Screened, problems: Problems, penalty: Penalt
         if np.any(progress.status[alive] == NO_ROOM):
             room = state.features.shape[1]
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
+        if stop_early:
+            _stop_where_errors_turned_up(problems, progress)
         alive = alive[progress.alive[alive]]
     return Paths(state, progress.errors, progress.gaps, progress.intercepts)
+
+
+def _stop_where_errors_turned_up(problems, progress):
+    """End the paths whose last error, on all folds, is PATIENCE steps past the least and a standard error above it."""
+    for voxel in np.unique(problems.voxels[progress.alive]):
+        folds = np.flatnonzero(problems.voxels == voxel)
+        errors = progress.errors[folds, : progress.reached[folds].min()]
+        mean = errors.mean(axis=0)
+        if len(mean) <= PATIENCE or mean.argmin() >= len(mean) - PATIENCE:
+            continue
+        at_best = errors[:, mean.argmin()]
+        if mean[-1] > at_best.mean() + at_best.std() / np.sqrt(max(len(folds) - 1, 1)):
+            progress.alive[folds] = False
 
 
 def _own_alpha_max(columns, screened, problems, penalty, state):
