@@ -125,8 +125,9 @@ def test_threads_give_the_scores_of_one_job(model, texts, Y):
     one = cross_val_voxel_scores(model, texts, Y, cv=KFold(3))
     forget_texts()
     with parallel_config("threading", n_jobs=2):
-        two = cross_val_voxel_scores(model, texts, Y, cv=KFold(3))
-    np.testing.assert_array_equal(one.fold_scores, two.fold_scores)
+        two = cross_val_voxel_scores(model, texts, Y, cv=KFold(3), n_jobs=2)
+    # Which texts share a batch depends on which thread is first: equal up to the float32 rounding of a batch.
+    np.testing.assert_allclose(one.fold_scores, two.fold_scores, atol=1e-5)
 
 
 def test_texts_may_be_a_column_of_a_table(tiny_lm_dir, texts, Y):
