@@ -772,3 +772,10 @@ def test_in_a_notebook_it_shows_itself_in_a_frame(browser, report, tmp_path):
     finally:
         browser.switch_to.default_content()
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_a_voxel_without_a_score_counts_neither_way():
+    from sklearn_sae_encoding.report._report import share_larger
+
+    assert share_larger(np.array([2.0, 0.0, np.nan, 5.0]), np.array([1.0, 1.0, 0.0, np.nan])) == 0.5
+    assert np.isnan(share_larger(np.array([np.nan]), np.array([1.0])))

@@ -561,3 +561,9 @@ def test_no_warning_is_given_on_the_way(texts, folder):
         warnings.simplefilter("error")
         SAEProjector(folder, reconstruction=("error",)).fit(texts).transform(texts)
         SAEProjector(n_steps=5, random_state=0).fit(texts).transform(texts)
+
+
+def test_widths_that_contradict_the_number_of_features_are_refused():
+    X = np.random.default_rng(0).standard_normal((20, 4))
+    with pytest.raises(ValueError, match=r"widths=\(16, 32\).*n_features=64"):
+        SAEProjector(n_features=64, widths=(16, 32)).fit(X)

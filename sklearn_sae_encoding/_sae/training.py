@@ -43,6 +43,11 @@ def plan_for(
     n_tokens: int, d_model: int, *, n_features, k, widths, n_steps, learning_rate: float, seed: int
 ) -> TrainingPlan:
     """Fill in what was not given, from the number of tokens and their width."""
+    if n_features is not None and widths is not None and int(widths[-1]) != n_features:
+        raise ValueError(
+            f"The last of widths={tuple(widths)} must be the number of features, but n_features={n_features}. "
+            "Give one of the two, or make them equal."
+        )
     if n_features is None:
         n_features = int(widths[-1]) if widths is not None else min(4 * d_model, max(8, n_tokens))
     if widths is None:

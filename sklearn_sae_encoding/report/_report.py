@@ -305,7 +305,7 @@ def _surprisal_section(fitted, scores, unit, threshold, bg):
             "How far surprisal and content move each voxel’s prediction: standard deviation over texts, in standard "
             "deviations of the response. In sample: it describes the fit.",
             f"Scatter of voxels. Content moves the prediction more than surprisal in "
-            f"{np.nanmean(content > surprisal):.0%} of voxels.",
+            f"{share_larger(content, surprisal):.0%} of voxels.",
         )
     ]
     if "surprisal" in scores and len(scores) > 1:
@@ -316,7 +316,7 @@ def _surprisal_section(fitted, scores, unit, threshold, bg):
                 figure(
                     lambda: plot_score_scatter(alone, one.shown, xlabel="surprisal alone", ylabel=name),
                     f"Cross-validated {unit} of each voxel: above the line, content adds to surprisal.",
-                    f"Scatter of voxels. {name} predicts {np.nanmean(one.shown > alone):.0%} of voxels better than "
+                    f"Scatter of voxels. {name} predicts {share_larger(one.shown, alone):.0%} of voxels better than "
                     "surprisal alone.",
                 )
             )
@@ -352,3 +352,9 @@ def _settings_section(fitted, scores):
         join([element("h3", heading), definitions(rows)]) for heading, rows in settings(fitted, scores) if len(rows) > 0
     ]
     return element("details", element("summary", "Everything that another lab needs"), *parts, class_="facts")
+
+
+def share_larger(first, second):
+    """Share of voxels in which `first` is larger, among those where both are known; NaN where none is."""
+    known = np.isfinite(first) & np.isfinite(second)
+    return float(np.mean(first[known] > second[known])) if known.any() else np.nan
