@@ -133,6 +133,18 @@ def test_a_list_of_splits_and_a_splitter_agree():
     assert (by_splitter.coef_ != by_list.coef_).nnz == 0
 
 
+def test_features_that_are_nearly_orthogonal_to_a_voxel_are_still_found():
+    """Their products are of the size of single-precision rounding, which finds the candidates."""
+    rng = np.random.default_rng(0)
+    x = rng.gamma(2.0, 1.0, (100, 1))
+    noise = rng.normal(size=(100, 300))
+    basis = np.linalg.qr(np.hstack([np.ones((100, 1)), x]))[0]
+    Y = noise - basis @ (basis.T @ noise) + (x - x.mean()) * np.geomspace(1e-9, 1e-3, 300)
+    encoder = SparseVoxelEncoder(alphas=4).fit(x, Y)  # warnings are errors: every voxel converged on every fold
+    largest = np.abs((x - x.mean()).T @ (Y - Y.mean(axis=0)))[0] / (100 * Y.std(axis=0))
+    np.testing.assert_allclose(encoder.alphas_[:, 0], largest, rtol=1e-6, atol=1e-14)
+
+
 def test_one_alpha_needs_no_folds():
     X, Y = problem()
     encoder = SparseVoxelEncoder(0.1, cv=1000).fit(X, Y)

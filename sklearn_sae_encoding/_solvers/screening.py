@@ -13,6 +13,8 @@ from .ftest import Norms
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
 # it could miss one; the bounds leave this much room for its rounding.
 ROOM = 1e-4
+# The rounding of a product, in units of the norms of its factors; it may be all there is of a very small product.
+ROUNDING = 8 * float(np.finfo(np.float32).eps)
 FARTHEST_FROM_CENTRE = 30.0
 # A matrix product is faster than sparse ones for features that fire in a larger share of the samples.
 DENSE = 1 / 3
@@ -31,6 +33,7 @@ class Screened(NamedTuple):
     indptr: np.ndarray  # (n_sparse + 1,)
     features: np.ndarray  # (n_dense + n_sparse,) int32
     inverse_factors: np.ndarray  # (n_dense + n_sparse,), 1 / f_j
+    rounding: np.ndarray  # (n_dense + n_sparse,), of products with a residual of norm 1, over f_j
 
 
 def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, prune: bool) -> Screened:
@@ -56,6 +59,7 @@ def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, p
         indptr,
         features,
         inverse_factors[features].astype(dtype),
+        (ROUNDING * norms.centred * inverse_factors)[features].astype(dtype),
     )
 
 
@@ -93,13 +97,15 @@ def scan(screened: Screened, residuals, bounds, allowed, rows, positive, capacit
     lengths : (n_problems,)
     """
     scales = np.divide(1.0 + ROOM, bounds, out=np.zeros(len(bounds)), where=bounds > TINY)
+    reach = float(np.max(np.linalg.norm(residuals, axis=1) * scales, initial=0.0))
+    thresholds = (1 - screened.rounding * reach) / screened.inverse_factors
     scaled = _by_sample(screened, residuals * scales[:, None])
     products = screened.dense @ scaled
     while True:
         lists = np.empty((len(residuals), capacity), dtype=np.int32)
         lengths = np.zeros(len(residuals), dtype=np.int64)
-        _list_dense(screened, products, allowed, rows, positive, lists, lengths)
-        _list_sparse(screened, scaled, allowed, rows, positive, lists, lengths)
+        _list_dense(screened, products, thresholds, allowed, rows, positive, lists, lengths)
+        _list_sparse(screened, scaled, thresholds, allowed, rows, positive, lists, lengths)
         longest = int(lengths.max(initial=0))
         if longest <= capacity:
             return lists, lengths
@@ -127,21 +133,20 @@ def _by_sample(screened, residuals):
 
 
 @njit(**JIT)
-def _append(screened, values, j, allowed, rows, positive, lists, lengths):
-    feature = screened.features[j]
-    for i in range(values.shape[0]):
+def _append(values, feature, threshold, allowed, rows, positive, lists, lengths):
+    for i in range(lengths.shape[0]):
         size = values[i] if positive else abs(values[i])
-        if size * screened.inverse_factors[j] > 1 and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
+        if size > threshold and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
             if lengths[i] < lists.shape[1]:
                 lists[i, lengths[i]] = feature
             lengths[i] += 1
 
 
 @njit(**JIT)
-def _list_sparse(screened, residuals, allowed, rows, positive, lists, lengths):
-    data, indices, indptr, inverse_factors = screened.data, screened.indices, screened.indptr, screened.inverse_factors
+def _list_sparse(screened, residuals, thresholds, allowed, rows, positive, lists, lengths):
+    data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
     values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
-    for j in range(first, inverse_factors.shape[0]):
+    for j in range(first, features.shape[0]):
         values[:] = 0
         for k in range(indptr[j - first], indptr[j - first + 1]):
             sample = indices[k]
@@ -149,20 +154,19 @@ def _list_sparse(screened, residuals, allowed, rows, positive, lists, lengths):
                 values[i] += data[k] * residuals[sample, i]
         above = False
         for i in range(values.shape[0]):
-            above |= abs(values[i]) * inverse_factors[j] > 1
+            above |= abs(values[i]) > thresholds[j]
         if above:
-            _append(screened, values, j, allowed, rows, positive, lists, lengths)
+            _append(values, features[j], thresholds[j], allowed, rows, positive, lists, lengths)
 
 
 @njit(**JIT)
-def _list_dense(screened, products, allowed, rows, positive, lists, lengths):
-    inverse_factors = screened.inverse_factors
+def _list_dense(screened, products, thresholds, allowed, rows, positive, lists, lengths):
     for j in range(products.shape[0]):
         above = False
         for i in range(products.shape[1]):
-            above |= abs(products[j, i]) * inverse_factors[j] > 1
+            above |= abs(products[j, i]) > thresholds[j]
         if above:
-            _append(screened, products[j], j, allowed, rows, positive, lists, lengths)
+            _append(products[j], screened.features[j], thresholds[j], allowed, rows, positive, lists, lengths)
 
 
 @njit(**JIT)
