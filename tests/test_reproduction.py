@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
 
+from sklearn_sae_encoding.analysis import restrict_encoder
 from sklearn_sae_encoding.datasets import make_voxel_responses
 
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -56,7 +58,9 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, mon
     language = _voxels(X, {"IFG": False, "MFG": False, "AntTemp": True, "PostTemp": True}, language=True)
     names = np.array([*(f"sae_{j:05d}" for j in range(WIDTHS[-1])), "surprisal_mean"], dtype=object)
     features = {"sae": (X, names), "activations": (X.toarray(), names)}
-    monkeypatch.setattr(tool, "fetch_lepori2026", lambda _participants, sets_: sets if sets_ == tool.SETS else language)
+    from lepori2026 import study
+
+    monkeypatch.setattr(study, "fetch_lepori2026", lambda _participants, name: sets if name == tool.SETS else language)
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
     monkeypatch.setattr(sys, "argv", ["reproduce", "--output", str(tmp_path), "--jobs", "1"])
@@ -68,6 +72,8 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, mon
     assert table.loc["abstract", ("Matryoshka", "here")] > 0.8
     assert table.loc["abstract", ("Shuffled", "here")] < 0.25
     assert table.loc["abstract", ("Matryoshka", "paper")] == 0.682
+    assert table.loc["abstract", ("gain of Matryoshka and Dense", "paper")] == pytest.approx((0.682 + 0.700) / 2 - 0.2)
+    assert table.loc["abstract", ("gain of all three", "paper")] == 0.459
 
     bins = pd.read_csv(tmp_path / "regions_bins.csv", index_col=0)
     assert bins.loc["0-8", "mean"] > bins.loc["8+", "mean"] + 0.2
@@ -82,13 +88,66 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, mon
     assert capsys.readouterr().out == (tmp_path / "report.txt").read_text()
 
 
-def test_a_second_run_reads_what_the_first_computed_and_other_data_do_not_share_it(tool, tmp_path):
+def test_a_second_run_reads_what_the_first_computed(tool, tmp_path):
     store = tool.Store(tmp_path)
     X = np.arange(6.0).reshape(3, 2)
-    assert store("scores", [X], lambda: "computed") == "computed"
-    assert store("scores", [X.copy()], lambda: "again") == "computed"
-    assert store("scores", [X + 1], lambda: "other") == "other"
-    assert store("scores", [sparse.csr_array(X)], lambda: "sparse") == "sparse"
+    assert store("scores", lambda: "computed", X=X) == "computed"
+    assert store("scores", lambda: "again", X=X.copy()) == "computed"
+    assert tool.Store(tmp_path)("scores", lambda: "again", X=X) == "computed"
+
+
+def test_a_changed_parameter_input_or_version_never_reads_what_was_stored_before(tool, tmp_path, monkeypatch):
+    from lepori2026 import store as module
+
+    store = tool.Store(tmp_path)
+    X = np.arange(6.0).reshape(3, 2)
+    inputs = {"model": restrict_encoder(), "X": X, "cv": KFold(5, shuffle=True, random_state=19), "noise_ceiling": 0.8}
+    assert store("scores", lambda: 0, **inputs) == 0
+    changed = [
+        {"model": restrict_encoder().set_params(encoder__alphas=[0.1])},
+        {"model": restrict_encoder((0, 1))},
+        {"X": X + 1},
+        {"X": sparse.csr_array(X)},
+        {"cv": KFold(5, shuffle=True, random_state=20)},
+        {"noise_ceiling": 0.7},
+    ]
+    for i, change in enumerate(changed, start=1):
+        assert store("scores", lambda i=i: i, **inputs | change) == i
+    monkeypatch.setattr(module, "__version__", "99.0")
+    assert store("scores", lambda: "of another version", **inputs) == "of another version"
+
+
+def test_small_p_values_are_printed_as_such_and_published_text_as_it_is(tool, tmp_path, capsys):
+    from lepori2026 import tables
+
+    table = pd.DataFrame({("p Dense", "here"): [2e-5, 0.0421, np.nan], ("p Dense", "paper"): ["<.001", 1e-5, 1.0]})
+    tables.Report(tmp_path).add("p", "Title", table)
+    rows = [line.split()[1:] for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert rows == [["<.001", "<.001"], ["0.042", "<.001"], ["NaN", "1.000"]]
+
+
+def test_feature_0_keeps_its_sign_in_the_table_of_signed_features(tool):
+    from lepori2026 import tables
+
+    coef = sparse.csr_array([[-1.0, 0.5, 0.0], [-2.0, 0.0, 0.0]])
+    names = np.array(["sae_00000", "sae_00001", "surprisal_mean"], dtype=object)
+    voxels = pd.DataFrame({"set": ["abstract", "abstract"]})
+    table = tables.signed_features(coef, names, voxels, np.ones((2, 3)), ["One.", "Two."])
+    assert table.index.get_level_values("feature").tolist() == ["-0", "+1"]
+
+
+def test_with_a_third_model_gain_and_adjustment_are_as_published(tool):
+    from lepori2026 import published, tables
+
+    rng = np.random.default_rng(0)
+    voxels = pd.DataFrame({"participant": ["p1", "p2", "p3", "p4"], "region": "abstract"})
+    names = ["Surprisal", "JumpReLU", "Matryoshka", "Dense"]
+    results = {name: Bunch(scores=r, normalized_scores=r) for name, r in zip(names, rng.random((4, 4)), strict=True)}
+    table, tests = tables.region_scores(results, voxels, names, published.SETS)
+    expected = np.mean([results[name].scores.mean() for name in names[1:]]) - results["Surprisal"].scores.mean()
+    assert table.loc["abstract", ("gain of all three", "here")] == pytest.approx(expected)
+    assert np.allclose(tests["adjusted_p_value"], np.minimum(3 * tests["p_value"], 1))
+    assert "Both as published" in tables.note_on_tests(results)
 
 
 def test_the_better_half_of_each_region_is_kept_and_small_participants_whole(tool):

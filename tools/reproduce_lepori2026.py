@@ -9,36 +9,24 @@ weights can be downloaded.
 """
 
 import argparse
-import sys
-import time
-from itertools import pairwise
 from pathlib import Path
 
 import joblib
 import numpy as np
 from lepori2026 import figures, published, tables
-from scipy import sparse
-from sklearn.model_selection import KFold
+from lepori2026.store import Store
+from lepori2026.study import Study, for_language, load_features, load_voxels, models_of
 
-from sklearn_sae_encoding import __version__
-from sklearn_sae_encoding.analysis import (
-    cluster_voxels,
-    describe_population,
-    matryoshka_models,
-    restrict_encoder,
-    transfer_scores,
-)
-from sklearn_sae_encoding.datasets import fetch_lepori2026, load_demo_sae, load_smollm2
-from sklearn_sae_encoding.metrics import VoxelScores, cross_val_voxel_scores, shuffle_responses
-from sklearn_sae_encoding.pipeline import make_augmented_encoder
+from sklearn_sae_encoding.analysis import cluster_voxels, describe_population
+from sklearn_sae_encoding.datasets import load_demo_sae, load_smollm2
 
 CONFIGURATIONS = {
     "smollm2": {
         "title": "SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)",
         "model": load_smollm2,
         "layer": 15,
-        "sae": load_demo_sae,
-        "sae_id": None,
+        "sae": (load_demo_sae, None),
+        "jumprelu": None,
         "widths": (64, 256, 1024, 2048),
         "participants": ["p1", "p2", "p3", "p4"],
     },
@@ -46,143 +34,25 @@ CONFIGURATIONS = {
         "title": "Gemma-2-2b, layer 12 of 26, gemma-2-2b-res-matryoshka-dc (32,768 features)",
         "model": "google/gemma-2-2b",
         "layer": 12,
-        "sae": "gemma-2-2b-res-matryoshka-dc",
-        "sae_id": "blocks.12.hook_resid_post",
+        "sae": ("gemma-2-2b-res-matryoshka-dc", "blocks.12.hook_resid_post"),
+        "jumprelu": ("gemma-scope-2b-pt-res-canonical", "layer_12/width_16k/canonical"),
         "widths": (128, 512, 2048, 8192, 32768),
         "participants": None,  # all eight
     },
 }
 SETS = ["hard_to_process", "easy_to_process", "abstract", "concrete", "ghost"]
 LANGUAGE = "langfroi12345"
-FOLDS = KFold(5, shuffle=True, random_state=19)
-
-
-class Store:
-    """Results by name and data, in a folder: what was computed once is read again."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, name, data, function):
-        path = (
-            self.folder / f"{name}-{joblib.hash([__version__, VoxelScores._fields, *map(_arrays, data)])[:12]}.joblib"
-        )
-        if path.exists():
-            return joblib.load(path)
-        start = time.perf_counter()
-        result = function()
-        joblib.dump(result, path, compress=3)
-        print(f"  {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        return result
-
-
-def _arrays(X):
-    return [X.shape, X.data, X.indices, X.indptr] if sparse.issparse(X) else X
-
-
-def score(model, X, Y, noise_ceiling):
-    """Cross-validate a model; of its fitted encoders, keep the weights."""
-    result = cross_val_voxel_scores(
-        model, X, Y, cv=FOLDS, noise_ceiling=noise_ceiling, return_predictions=True, return_estimators=True
-    )
-    return result._replace(estimators=[fitted["encoder"].coef_ for fitted in result.estimators])
-
-
-def fit_all(X, Y):
-    """Fit the augmented model to all texts, to read its weights."""
-    encoder = restrict_encoder().fit(X, Y)["encoder"]
-    return encoder.coef_, encoder.refit_alpha_
-
-
-def score_models(group, features, Y, voxels, models, store):
-    """Score models, given as (encoder, features' name, shuffled), on identical folds."""
-    ceiling = voxels["noise_ceiling"].to_numpy()
-    shuffled = shuffle_responses(Y, random_state=19)  # the paper's control: a fresh permutation for every voxel
-    results = {}
-    for name, (model, content, permuted) in models.items():
-        X, Y_ = features[content], shuffled if permuted else Y
-        results[name] = store(f"{group}-{name}", [X, Y_], lambda m=model, X=X, Y_=Y_: score(m, X, Y_, ceiling))
-    return results
-
-
-def models_of(widths):
-    """All models of the paper, by name: (encoder, features, whether the responses are shuffled)."""
-    models = {
-        "Surprisal": (restrict_encoder([]), "sae", False),
-        "Matryoshka": (restrict_encoder(), "sae", False),
-        "Dense": (restrict_encoder(), "activations", False),
-        "Content": (restrict_encoder(surprisal=False), "sae", False),
-        "Shuffled": (restrict_encoder(), "activations", True),
-    }
-    bins = matryoshka_models(widths)
-    return models | {name: (model, "sae", False) for name, model in bins.items() if name != "all"}
-
-
-def for_language(models, widths):
-    """The models that the paper scores in the language regions: no control, of prefixes and rests the first only."""
-    edges = [0, *widths]
-    bins = [f"{lo}-{hi}" for lo, hi in pairwise(edges)]
-    return {name: models[name] for name in ("Surprisal", "Matryoshka", "Dense", "Content", *bins, f"{widths[0]}+")}
-
-
-def load_features(configuration, texts, folder, store):
-    """Features of all texts, surprisal last: of the SAE, and of the dense activations."""
-    model, sae = (value() if callable(value) else value for value in (configuration["model"], configuration["sae"]))
-
-    def compute(content):
-        pipeline = make_augmented_encoder(
-            model,
-            configuration["layer"],
-            sae if content == "sae" else None,
-            sae_id=configuration["sae_id"] if content == "sae" else None,
-            content=content,
-            memory=folder / "cache",
-            verbose=1,
-        )
-        return pipeline["features"].fit_transform(texts), pipeline["features"].get_feature_names_out()
-
-    key = [texts, str(model), str(sae), configuration["layer"], configuration["sae_id"]]
-    return {
-        content: store(f"features-{content}", key, lambda c=content: compute(c)) for content in ("sae", "activations")
-    }
-
-
-def load_voxels(configuration, name, thin=1):
-    """Responses and what is known of the voxels; of each region, every so many-th voxel."""
-    data = fetch_lepori2026(configuration["participants"], name)
-    chosen = np.sort(
-        np.concatenate([rows[::thin] for rows in data.voxels.groupby(["participant", "region"]).indices.values()])
-    )
-    return data.texts, np.ascontiguousarray(data.betas[:, chosen]), data.voxels.iloc[chosen].reset_index(drop=True)
-
-
-class Study:
-    """Scores and weights of all models on one group of voxels."""
-
-    def __init__(self, name, features, Y, voxels, models, store):
-        self.name, self.features, self.Y, self.voxels, self.store = name, features, Y, voxels, store
-        self.results = score_models(name, features, Y, voxels, models, store)
-        self.X = features["sae"]
-        self.coef, self.alpha = store(f"{name}-weights", [self.X, Y], lambda: fit_all(self.X, Y))
-
-    def transfer(self, keep):
-        X, Y, ceiling = self.X, self.Y[:, keep], self.voxels["noise_ceiling"].to_numpy()[keep]
-        coef, alpha = self.coef[keep], self.alpha[keep]
-
-        def compute():
-            options = {"cv": FOLDS, "scaled_features": [-1], "noise_ceiling": ceiling}  # surprisal, the last column
-            return transfer_scores(X, Y, coef, alpha, **options)
-
-        return self.store(f"{self.name}-transfer", [X, Y, coef], compute)
 
 
 def report_sets(report, study, names, texts, widths):
     """Study 1 and 2: the five sets of voxels."""
     voxels, results = study.voxels, study.results
-    models = ["Shuffled", "Surprisal", "Matryoshka", "Dense"]
+    models = ["Shuffled", "Surprisal", *tables.compared(results)]
     table, tests = tables.region_scores(results, voxels, models, published.SETS)
-    report.add("sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table)
+    note = tables.note_on_tests(results)
+    report.add(
+        "sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table, note
+    )
     report.add("sets_tests", "The same: paired tests against surprisal", tests)
     report.add("sets_raw_gain", "Gain over surprisal in plain r", tables.raw_gains(results, voxels))
     supports = tables.supports(results["Matryoshka"], study.coef, voxels)
@@ -224,9 +94,10 @@ def report_ghosts(report, study, names, texts):
 def report_language(report, study, names, widths):
     """Study 3: the language regions."""
     voxels, results = study.voxels, study.results
-    models = ["Surprisal", "Matryoshka", "Dense"]
+    models = ["Surprisal", *tables.compared(results)]
     table, tests = tables.region_scores(results, voxels, models, published.REGIONS)
-    report.add("regions", "Score / noise ceiling by language region; gain over surprisal; adjusted p", table)
+    note = tables.note_on_tests(results)
+    report.add("regions", "Score / noise ceiling by language region; gain; adjusted p", table, note)
     report.add("regions_tests", "The same: paired tests against surprisal", tests)
     size = tables.supports(results["Matryoshka"], study.coef, voxels)
     report.add("regions_supports", "Features selected in the folds", size, digits=2)
@@ -279,7 +150,8 @@ def report_transfer(report, study):
     table, test = tables.transfer(scores, study.Y, study.voxels, keep)
     note = (
         f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
-        f"(published {published.SELF_TRANSFER}). Published direct correlation {published.TRANSFER_DIRECT_CORRELATION}."
+        f"(published, {published.TRANSFER_PAIRS}: {published.SELF_TRANSFER}). Published direct correlation, "
+        f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}."
     )
     report.add("regions_transfer", "Transfer of features between language voxels", table, note)
     report.add("regions_transfer_test", "Across participants: same region better than another?", test)
@@ -295,32 +167,33 @@ def main():
     )
     parser.add_argument("--sets-only", action="store_true", help="leave out the language regions")
     options = parser.parse_args()
-    configuration = CONFIGURATIONS[options.configuration]
-    widths = configuration["widths"]
     store = Store(options.output / "scores")
-    report = tables.Report(options.output)
+    with joblib.parallel_config(n_jobs=options.jobs), store.stage("everything"):
+        run(CONFIGURATIONS[options.configuration], options, store, tables.Report(options.output))
 
-    texts, Y, voxels = load_voxels(configuration, SETS)
-    loaded = load_features(configuration, texts, options.output, store)
+
+def run(configuration, options, store, report):
+    widths, participants = configuration["widths"], configuration["participants"]
+    data, Y, voxels = load_voxels(participants, SETS)
+    loaded = load_features(configuration, data.texts, options.output, store)
     features, names = {name: X for name, (X, _) in loaded.items()}, loaded["sae"][1]
-    models = models_of(widths)
-    participants = voxels["participant"].unique()
-    report.say(f"{configuration['title']}; participants {', '.join(participants)}, {len(texts)} sentences.")
+    models = models_of(widths, features)
+    participants = ", ".join(voxels["participant"].unique())
+    report.say(f"{configuration['title']}; participants {participants}, {len(data.texts)} sentences.")
     report.say("Published: Gemma-2-2b, layer 12, 32,768 features, eight participants.")
-    start = time.perf_counter()
-    with joblib.parallel_config(n_jobs=options.jobs):
-        study = Study("sets", features, Y, voxels, models, store)
-        report_sets(report, study, names, texts, widths)
-        report_ghosts(report, study, names, texts)
-        if not options.sets_only:
-            _, Y, voxels = load_voxels(configuration, LANGUAGE, options.thin)
-            if options.thin > 1:
-                report.say(f"\nOf the language regions, every {options.thin}-th voxel: {len(voxels)}.")
-            report_language(
-                report, Study("language", features, Y, voxels, for_language(models, widths), store), names, widths
-            )
-    report.say("\nNot reproduced: the 3T replication (no data), JumpReLU features and layer 14 (no SAE configured).")
-    print(f"{time.perf_counter() - start:.0f} s from features", file=sys.stderr)
+    study = Study("sets", features, Y, voxels, models, store)
+    with store.stage("sets: tables and figures"):
+        report_sets(report, study, names, data.texts, widths)
+        report_ghosts(report, study, names, data.texts)
+    if not options.sets_only:
+        _, Y, voxels = load_voxels(configuration["participants"], LANGUAGE, options.thin)
+        if options.thin > 1:
+            report.say(f"\nOf the language regions, every {options.thin}-th voxel: {len(voxels)}.")
+        study = Study("language", features, Y, voxels, for_language(models, widths), store)
+        with store.stage("language regions: tables and figures"):
+            report_language(report, study, names, widths)
+    missing = "" if "jumprelu" in features else "JumpReLU features and "
+    report.say(f"\nNot reproduced: the 3T replication (no data), {missing}layer 14 (no SAE configured).")
 
 
 if __name__ == "__main__":

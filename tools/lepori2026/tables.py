@@ -39,10 +39,23 @@ class Report:
 
     def add(self, name, title, table, note="", digits=3):
         self.say(f"\n{title}\n{'-' * len(title)}")
-        self.say(table.to_string(float_format=lambda value: f"{value:.{digits}f}"))
+        formatters = {column: p_text for column in table.columns if _is_p_value(column)}
+        self.say(table.to_string(float_format=lambda value: f"{value:.{digits}f}", formatters=formatters))
         if note:
             self.say(note)
         table.to_csv(self.folder / f"{name}.csv")
+
+
+def _is_p_value(column):
+    name = str(column[0] if isinstance(column, tuple) else column)
+    return name.startswith("p ") or "p_value" in name
+
+
+def p_text(p):
+    """Write a p-value; what was published as text stays as it is."""
+    if isinstance(p, str):
+        return p
+    return "<.001" if p < 0.001 else f"{p:.3f}"
 
 
 def beside(ours, paper):
@@ -59,22 +72,41 @@ def table_of(results, voxels, names):
     return voxel_score_table({name: results[name] for name in names}, voxels)
 
 
+def compared(results):
+    """The models that are compared with surprisal: the paper's three, or those of them that there are."""
+    return [name for name in published.MODELS if name in results]
+
+
 def region_scores(results, voxels, models, paper):
     """Means over participants, the gain over surprisal, and adjusted p-values against it."""
-    table = table_of(results, voxels, models)
+    table, tested = table_of(results, voxels, models), compared(results)
     means = average_participants(table).groupby(level="region").mean()
     means = means.loc[[region for region in paper.index if region in means.index]]
-    tests = compare_models(table, "Surprisal", models=["Matryoshka", "Dense"], random_state=0)
-    means["gain"] = mean_gain(tests)
+    tests = compare_models(table, "Surprisal", models=tested, random_state=0)
+    paper = paper.loc[means.index]
+    gain = f"gain of {' and '.join(tested)}" if len(tested) < 3 else "gain of all three"
+    means[gain] = mean_gain(tests)
+    if gain not in paper:
+        paper.insert(paper.columns.get_loc("gain of all three"), gain, paper[tested].mean(axis=1) - paper["Surprisal"])
     p = tests.pivot(index="region", columns="model", values="adjusted_p_value")
-    means["p Matryoshka"], means["p Dense"] = p["Matryoshka"], p["Dense"]
-    return beside(means, paper.loc[means.index]), tests
+    return beside(means.join(p.add_prefix("p ")), paper), tests
+
+
+def note_on_tests(results):
+    """Say where gain and p-values differ from the published ones."""
+    n, names = len(compared(results)), " and ".join(compared(results))
+    if n == len(published.MODELS):
+        return "Gain: mean of the three models over surprisal. p: Bonferroni over the three. Both as published."
+    return (
+        f"There is no JumpReLU SAE here. Gain: mean of {names} over surprisal, computed from its means for the paper, "
+        f"which prints the gain of all three. p: Bonferroni over {n} tests here (x{n}), over three in the paper (x3)."
+    )
 
 
 def raw_gains(results, voxels):
-    table = table_of(results, voxels, ["Surprisal", "Matryoshka", "Dense"])
+    table = table_of(results, voxels, ["Surprisal", *compared(results)])
     gain = mean_gain(compare_models(table, "Surprisal", value="score", random_state=0))
-    return pd.DataFrame({"here": gain, "paper": published.RAW_GAIN[gain.index]})
+    return pd.DataFrame({"here": gain, "paper, gain of all three": published.RAW_GAIN[gain.index]})
 
 
 def supports(result, coef, voxels):
@@ -94,7 +126,9 @@ def signed_features(coef, names, voxels, X, texts, n_features=8, n_texts=2):
         use = count_feature_use(coef[(voxels["set"] == group).to_numpy()], names)
         for row in use[use["feature"].str.startswith("sae_")].head(n_features).itertuples():
             driving = " | ".join(top_texts(X, texts, row.index, n_texts)["text"])
-            rows.append((group, f"{row.sign * row.index:+d}", row.n_voxels, f"{row.share:.2f}", driving))
+            rows.append(
+                (group, f"{'+' if row.sign > 0 else '-'}{row.index}", row.n_voxels, f"{row.share:.2f}", driving)
+            )
     return pd.DataFrame(rows, columns=["set", "feature", "voxels", "share", "sentences"]).set_index(["set", "feature"])
 
 
@@ -179,7 +213,8 @@ def transfer(scores, Y, voxels, keep):
     ]
     wide = means.pivot_table(index=["target_participant", "same_participant"], columns="same_region", values="transfer")
     across = wide.xs(False, level="same_participant").rename(columns={True: "same region", False: "other region"})
-    return table.assign(paper_transfer=paper), paired_tests(across, "other region", random_state=0)
+    table[f"paper_transfer ({published.TRANSFER_PAIRS})"] = paper
+    return table, paired_tests(across, "other region", random_state=0)
 
 
 def best_half(result, voxels, whole=("p4", "p7")):
