@@ -271,6 +271,9 @@ def test_reconstruction_needs_an_sae_that_reconstructs_its_input(texts, folder):
 def test_activations_that_match_are_taken_under_any_name_of_the_model(texts, folder, tmp_path):
     for model in ("LM-1", "toy/LM-1", "/models/lm-1/", None):
         SAEProjector(folder).fit(activations(texts, model=model))
+    for other in ("someone/LM-1", "toy/LM-1-chat", "toy/LM-10"):
+        with pytest.raises(ValueError, match=f"trained on toy/LM-1, but the activations come from {other}"):
+            SAEProjector(folder).fit(activations(texts, model=other))
     small = save_sae(make_sae(model_name="gpt2-small"), tmp_path / "small")
     SAEProjector(small).fit(activations(texts, model="openai-community/gpt2"))
     with pytest.raises(ValueError, match="trained on gpt2-small, but the activations come from gpt2-medium"):

@@ -38,6 +38,7 @@ def load_model(source: ModelSource) -> LoadedModel:
     """The one copy of this model in this process, loaded at the first call."""
     if source.is_object:
         return _wrap(source, source.model, lock=_lock_of(source.model))
+    source = source.plain()
     key = (source, files_key(source), tokenizer_key(source.tokenizer))
     with _registry_lock:
         lock = _loading.setdefault(source, threading.Lock())

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, fields
+import os
+import re
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+# What quantisers add to a model's name in the name of a GGUF file: .Q4_K_M, -i1-IQ2_XS, .f16, -00001-of-00002.
+_GGUF_ENDING = re.compile(
+    r"([.-](i1-|UD-)?([IT]?Q\d\w*|MXFP4\w*|B?F(16|32)|FP(16|32)))?(-\d{5}-of-\d{5})?\.gguf$", flags=re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,49 @@ class ModelSource:
         if self.is_object:
             given = getattr(self.model, "name_or_path", "") or type(self.model).__name__
         path = Path(given).expanduser()
-        name = path.resolve().name if path.exists() else given
+        name = _name_of(path) if path.exists() else given
         return name if self.weights == "pretrained" else f"{name} (random weights, seed {self.seed})"
 
+    def plain(self) -> ModelSource:
+        """The same model in the one way of naming it: full paths, and nothing that does not bear on it."""
+        unused = {}
+        if self.is_object:  # taken as it is, where it is
+            unused = {"revision": None, "dtype": "auto", "device": "cpu"}
+        elif Path(self.model).expanduser().exists():
+            unused = {"revision": None}
+        named = {"revision": self.revision or "main", **unused}
+        return replace(
+            self,
+            model=_full_path(self.model),
+            tokenizer=_full_path(self.tokenizer),
+            seed=int(self.seed) if self.weights == "random" else 0,
+            **named,
+        )
+
     def same_as(self, other: ModelSource) -> bool:
-        """Equality that never compares two loaded objects by value."""
-        pairs = [(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
+        """Equality of what is meant, however it is named, that never compares two loaded objects by value."""
+        one, two = self.plain(), other.plain()
+        pairs = [(getattr(one, field.name), getattr(two, field.name)) for field in fields(self)]
         return all(a is b or (isinstance(a, (str, int)) and a == b) for a, b in pairs)
+
+
+def _full_path(given):
+    """A path in full, without links on the way; other names and loaded objects as they are."""
+    if isinstance(given, os.PathLike):
+        given = os.fspath(given)
+    if not isinstance(given, str) or not (path := Path(given).expanduser()).exists():
+        return given
+    # A file in the hub's cache links to one that has a hash for a name: only its folder is followed.
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
+
+
+def _name_of(path: Path) -> str:
+    path = Path(_full_path(path))
+    if path.is_file():
+        return _GGUF_ENDING.sub("", path.name)
+    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):  # the hub's cache
+        return path.parent.parent.name.removeprefix("models--").replace("--", "/")
+    return path.name
 
 
 def load_config(source: ModelSource):

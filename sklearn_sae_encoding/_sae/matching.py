@@ -21,7 +21,7 @@ def origin_of_sae(config: dict) -> Origin:
 
 def find_mismatch(sae: Origin, activations: Origin) -> str | None:
     """Say how the two differ and what to do about it, or None. What is unknown on either side cannot differ."""
-    if _both_known(sae.model, activations.model) and canonical(sae.model) != canonical(activations.model):
+    if _both_known(sae.model, activations.model) and not _same_model(sae.model, activations.model):
         return (
             f"The SAE was trained on {sae.model}, but the activations come from {activations.model}. "
             f"Set model={sae.model!r} in LMActivationTransformer"
@@ -50,6 +50,17 @@ def canonical(model: str) -> str:
     name = _last_part(model)
     # Meta renamed its repositories; both names are in use.
     return _official_names().get(name, name).removeprefix("meta-")
+
+
+def _same_model(first: str, second: str) -> bool:
+    """Compare the names, and the organisations where both name one: google/gemma-2-2b is not somebody/gemma-2-2b."""
+    owners = {owner for owner in map(_organisation, (first, second)) if owner is not None}
+    return canonical(first) == canonical(second) and len(owners) < 2
+
+
+def _organisation(model: str) -> str | None:
+    parts = str(model).split("/")
+    return parts[0].lower() if len(parts) == 2 and all(parts) and parts[0] not in (".", "..", "~") else None
 
 
 def _last_part(model: str) -> str:

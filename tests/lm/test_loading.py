@@ -58,6 +58,75 @@ def test_weights_load_once_for_all_estimators_and_threads(folder, texts, monkeyp
     assert len(calls) == 2
 
 
+def test_one_model_named_in_several_ways_is_loaded_once_and_known_by_one_key(folder, monkeypatch, tmp_path):
+    calls = count_loads(monkeypatch)
+    monkeypatch.chdir(folder.parent)
+    (tmp_path / "link").symlink_to(folder)
+    given = ModelSource(str(folder))
+    others = [
+        {"model": folder.name},
+        {"model": f"./{folder.name}/"},
+        {"model": f"{folder}/"},
+        {"model": str(tmp_path / "link")},
+        {"revision": "main"},
+        {"seed": 7},
+        {"seed": np.int64(3)},
+    ]
+    for source in [ModelSource(**{"model": str(folder), **other}) for other in others]:
+        assert source.same_as(given)
+        assert load_model(source) is load_model(given)
+        assert pass_key(source, {}) == pass_key(given, {})
+    assert len(calls) == 1
+
+
+def test_models_that_differ_are_told_apart(folder, tiny_lm_dir):
+    different = [
+        ModelSource(str(folder)),
+        ModelSource(str(tiny_lm_dir)),
+        ModelSource(str(folder), weights="random", seed=0),
+        ModelSource(str(folder), weights="random", seed=1),
+        ModelSource(str(folder), dtype="bfloat16"),
+        ModelSource("org/name"),
+        ModelSource("org/name", revision="v2"),
+    ]
+    for i, one in enumerate(different):
+        assert [one.same_as(other) for other in different] == [i == j for j in range(len(different))]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct"),
+        ("Llama-3-8B-IQ2_XS.gguf", "Llama-3-8B"),
+        ("Llama-3-8B.i1-Q4_K_M.gguf", "Llama-3-8B"),
+        ("gemma-2-2b-bf16.gguf", "gemma-2-2b"),
+        ("gpt2.f16.gguf", "gpt2"),
+        ("big-Q8_0-00001-of-00002.gguf", "big"),
+        ("Qwen2.5-0.5B-Instruct.gguf", "Qwen2.5-0.5B-Instruct"),
+        ("models--org--some-name/snapshots/0123abc/config.json", "org/some-name"),
+        ("models--gpt2/snapshots/0123abc/config.json", "gpt2"),
+        ("models--org--some-GGUF/snapshots/0123abc/some-Q4_K_M.gguf", "some"),
+        ("plain-folder/config.json", "plain-folder"),
+        ("snapshots/kept/config.json", "kept"),
+    ],
+)
+def test_a_model_is_named_as_people_know_it(tmp_path, path, name):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    assert ModelSource(str(file if file.suffix == ".gguf" else file.parent)).name == name
+
+
+def test_a_gguf_file_in_the_hubs_cache_keeps_its_name_though_it_links_to_another(tmp_path):
+    blob, file = tmp_path / "blobs" / "0123", tmp_path / "snapshots" / "abc" / "gpt2.Q8_0.gguf"
+    for path in (blob, file):
+        path.parent.mkdir(parents=True)
+    blob.touch()
+    file.symlink_to(blob)
+    source = ModelSource(str(file)).plain()
+    assert (source.name, Path(source.model).name) == ("gpt2", "gpt2.Q8_0.gguf")
+
+
 def test_replaced_weights_are_another_model(folder, texts):
     transformer = LMActivationTransformer(folder, 1).fit(texts)
     before = transformer.transform(texts)
@@ -72,9 +141,9 @@ def test_a_hub_name_is_found_in_the_cache_and_its_revision_pinned(hub_model, tex
         return LMActivationTransformer(model, 1, **params).fit_transform(texts)
 
     for revision, commit in [(None, commits[1]), ("main", commits[1]), (commits[0], commits[0])]:
-        acts = run(name, revision=revision)
-        assert acts.model == name
-        np.testing.assert_array_equal(acts[0], run(home / "snapshots" / commit)[0])
+        acts, of_folder = run(name, revision=revision), run(home / "snapshots" / commit)
+        assert acts.model == of_folder.model == name
+        np.testing.assert_array_equal(acts[0], of_folder[0])
     with pytest.raises(ValueError, match=rf"{name}' \(revision cccc.*hub was switched off"):
         run(name, revision="c" * 40)
 
@@ -189,6 +258,6 @@ def test_a_gguf_file_is_the_folder_it_was_converted_to(smollm2, texts):
     gguf = next(package.glob("*.gguf"))
     from_file = LMActivationTransformer(gguf, 15).fit_transform(texts)
     from_folder = LMActivationTransformer(smollm2, 15).fit_transform(texts)
-    assert from_file.model == gguf.name
+    assert from_file.model == "SmolLM2-135M-Instruct"
     np.testing.assert_allclose(from_file.concatenated(), from_folder.concatenated(), rtol=1e-5, atol=1e-4)
     release_models()
