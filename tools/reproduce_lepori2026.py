@@ -70,14 +70,22 @@ def report_sets(report, study, names, texts, widths):
     figures.feature_heatmap(report.folder, "sets_features", study.coef, names, voxels["set"])
 
 
+def report_set_clusters(report, study):
+    """Do the sets come out of the transfer of features alone?"""
+    scores = study.transfer(np.ones(len(study.voxels), dtype=bool), "transfer-all")
+    clusters = cluster_voxels(scores.normalized_scores, min_size=10)
+    table = tables.clusters_by(clusters.labels, study.voxels, "set")
+    report.add("set_clusters", "Voxels of all five sets, clustered by the transfer of their features", table)
+    figures.transfer_matrix(report.folder, "set_transfer", clusters, study.voxels["set"])
+
+
 def report_ghosts(report, study, names, texts):
     """Study 2: which of the unexplained voxels share features?"""
     ghosts = (study.voxels["set"] == "ghost").to_numpy()
     scores = study.transfer(ghosts)
     clusters = cluster_voxels(scores.normalized_scores, min_size=5)
     voxels = study.voxels[ghosts].reset_index(drop=True)
-    sizes = voxels.groupby(clusters.labels)["participant"].agg(["size", "nunique"])
-    sizes = sizes.rename(columns={"size": "voxels", "nunique": "participants"}).rename_axis("cluster (-1: none)")
+    sizes = tables.clusters_by(clusters.labels, voxels, "participant")
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.GHOST_CLUSTER}."
     report.add("ghost_clusters", "Ghost voxels, clustered by the transfer of their features", sizes, note)
     if (clusters.labels == 0).any():
@@ -147,14 +155,25 @@ def report_prevalence(report, study, names):
 def report_transfer(report, study):
     keep = tables.best_half(study.results["Matryoshka"], study.voxels)
     scores = study.transfer(keep)
-    table, test = tables.transfer(scores, study.Y, study.voxels, keep)
+    table, pairs = tables.transfer(scores, study.Y, study.voxels, keep)
     note = (
         f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
         f"(published, {published.TRANSFER_PAIRS}: {published.SELF_TRANSFER}). Published direct correlation, "
         f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}."
     )
-    report.add("regions_transfer", "Transfer of features between language voxels", table, note)
+    report.add("regions_transfer", "Transfer of features between language voxels, means over pairs", table, note)
+    by_target, test = tables.same_against_other_region(pairs)
+    note = (
+        "Means over pairs of regions, each of which is a source once and a target once; other participants' features."
+    )
+    report.add("regions_transfer_balanced", "Same against other region, by target participant", by_target, note)
     report.add("regions_transfer_test", "Across participants: same region better than another?", test)
+    clusters = cluster_voxels(scores.normalized_scores, min_size=20)
+    voxels = study.voxels[keep]
+    table = tables.clusters_by(clusters.labels, voxels, "region")
+    note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.REGION_CLUSTERS}."
+    report.add("regions_clusters", "Language voxels, clustered by the transfer of their features", table, note)
+    figures.transfer_matrix(report.folder, "regions_transfer", clusters, voxels["region"])
 
 
 def main():
@@ -184,6 +203,7 @@ def run(configuration, options, store, report):
     study = Study("sets", features, Y, voxels, models, store)
     with store.stage("sets: tables and figures"):
         report_sets(report, study, names, data.texts, widths)
+        report_set_clusters(report, study)
         report_ghosts(report, study, names, data.texts)
     if not options.sets_only:
         _, Y, voxels = load_voxels(configuration["participants"], LANGUAGE, options.thin)

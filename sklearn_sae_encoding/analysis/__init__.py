@@ -17,7 +17,12 @@ from sklearn_sae_encoding.analysis.features import (
     voxels_of_feature,
 )
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
-from sklearn_sae_encoding.analysis.pairs import average_pairs, correlate_predictors, within_and_across
+from sklearn_sae_encoding.analysis.pairs import (
+    average_pairs,
+    compare_regions,
+    correlate_predictors,
+    within_and_across,
+)
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
@@ -38,6 +43,7 @@ __all__ = [
     "check_reading",
     "cluster_voxels",
     "compare_models",
+    "compare_regions",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",

@@ -1,5 +1,7 @@
 """Are pairs of voxels more alike within a participant or region than across?"""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -91,6 +93,7 @@ def average_pairs(participants, regions, **scores):
     See Also
     --------
     within_and_across : Summarise the table by same and different.
+    compare_regions : Same against other region, balanced.
 
     Examples
     --------
@@ -122,8 +125,8 @@ def average_pairs(participants, regions, **scores):
 def within_and_across(table):
     """Average the table of pairs by same and different participant and region, for each target participant.
 
-    Participants are the units over which the means can be compared, for example by a paired test between same and
-    different region.
+    This describes the pairs as they are: large regions have most pairs, and nearly all pairs of the same region are
+    theirs. To compare same with different region use :func:`compare_regions`.
 
     Parameters
     ----------
@@ -151,6 +154,66 @@ def within_and_across(table):
     means = sums.groupby(["target_participant", *_SAME])[["n_pairs", *names]].sum().reset_index()
     means[names] = means[names].div(means["n_pairs"], axis=0)
     return means
+
+
+def compare_regions(table, value):
+    """Compare pairs of the same region with pairs of two regions, for one pair of regions and participants at a time.
+
+    Regions differ in how well their voxels are predicted and in how much their features tell, and in their numbers of
+    voxels, so that plain means over same and different regions differ whatever is shared. For a source participant `s`,
+    a target participant `t` and two regions `A` and `B` that both of them have,
+
+        same  = (S(sA, tA) + S(sB, tB)) / 2
+        other = (S(sA, tB) + S(sB, tA)) / 2
+
+    hold each region once as source and once as target: what any region is as source or target cancels.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From :func:`average_pairs`.
+
+    value : str
+        Column to compare, such as ``"transfer"``.
+
+    Returns
+    -------
+    comparison : pandas.DataFrame
+        A row for each `source_participant`, `target_participant`, `region` and `other_region` for which all four means
+        exist: `same_participant` (bool), `same` and `other`. Average it for each target participant before testing.
+
+    Raises
+    ------
+    ValueError
+        If the table has no such column.
+
+    Examples
+    --------
+    The second region is the better target, whatever the source: nothing is shared within regions.
+
+    >>> import numpy as np
+    >>> from sklearn_sae_encoding.analysis import average_pairs, compare_regions
+    >>> scores = np.tile([0.2, 0.6, 0.2, 0.6], (4, 1))
+    >>> table = average_pairs(["p1", "p1", "p2", "p2"], ["IFG", "MFG", "IFG", "MFG"], transfer=scores)
+    >>> compare_regions(table, "transfer")[["source_participant", "target_participant", "same", "other"]]
+      source_participant target_participant  same  other
+    0                 p1                 p2   0.4    0.4
+    1                 p2                 p1   0.4    0.4
+    """
+    if value not in table:
+        raise ValueError(f"The table has no column {value!r}; it has {list(table.columns)}.")
+    participants, regions = ["source_participant", "target_participant"], ["source_region", "target_region"]
+    wide = table.pivot(index=participants, columns=regions, values=value)
+    parts = []
+    for a, b in combinations(dict.fromkeys(table["target_region"]), 2):
+        four = wide.reindex(columns=[(a, a), (b, b), (a, b), (b, a)]).dropna()
+        means = {"same": four.iloc[:, :2].mean(axis=1), "other": four.iloc[:, 2:].mean(axis=1)}
+        parts.append(pd.DataFrame(means).reset_index().assign(region=a, other_region=b))
+    columns = [*participants, "same_participant", "region", "other_region", "same", "other"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    comparison = pd.concat(parts, ignore_index=True)
+    return comparison.assign(same_participant=comparison[participants[0]] == comparison[participants[1]])[columns]
 
 
 def _correlations(predictors, Y):

@@ -3,11 +3,12 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.model_selection import KFold
 
-from sklearn_sae_encoding.analysis import average_pairs, correlate_predictors, within_and_across
+from sklearn_sae_encoding.analysis import average_pairs, compare_regions, correlate_predictors, within_and_across
 from sklearn_sae_encoding.metrics import fisher_mean
 
 
@@ -50,6 +51,59 @@ def test_within_and_across_weight_every_pair_the_same(labelled):
         pairs &= (regions[:, None] == regions) == row.same_region
         assert row.n_pairs == pairs.sum()
         assert row.transfer == pytest.approx(scores[pairs].mean())
+
+
+def _unequal_regions(bonus):
+    """Scores of a source's and a target's region only, plus a bonus within regions; region sizes are unequal."""
+    rng = np.random.default_rng(2)
+    sizes = {("p1", "A"): 9, ("p1", "B"): 2, ("p2", "A"): 8, ("p2", "B"): 3, ("p2", "C"): 2, ("p3", "A"): 1}
+    labels = pd.DataFrame([label for label, n in sizes.items() for _ in range(n)], columns=["participant", "region"])
+    good_source, good_target = {"A": 0.3, "B": 0.0, "C": 0.1}, {"A": 0.4, "B": 0.1, "C": 0.0}
+    source, target = (labels["region"].map(quality).to_numpy() for quality in (good_source, good_target))
+    same = labels["region"].to_numpy()[:, None] == labels["region"].to_numpy()
+    noise = 1e-3 * rng.normal(size=same.shape)
+    return (
+        labels["participant"].to_numpy(),
+        labels["region"].to_numpy(),
+        source[:, None] + target + bonus * same + noise,
+    )
+
+
+@pytest.mark.parametrize("bonus", [0.0, 0.05])
+def test_balanced_regions_differ_by_what_they_share_and_not_by_how_good_they_are(bonus):
+    participants, regions, scores = _unequal_regions(bonus)
+    table = average_pairs(participants, regions, transfer=scores)
+    comparison = compare_regions(table, "transfer")
+    np.testing.assert_allclose(comparison["same"] - comparison["other"], bonus, atol=2e-3)
+    pooled = within_and_across(table).groupby("same_region")["transfer"].mean()
+    assert pooled[True] - pooled[False] > bonus + 0.05  # the plain means of these data are confounded
+
+
+def test_balanced_regions_are_means_over_the_four_kinds_of_pairs():
+    participants, regions, scores = _unequal_regions(0.05)
+    comparison = compare_regions(average_pairs(participants, regions, transfer=scores), "transfer")
+    assert not ((comparison["source_participant"] == "p3") | (comparison["target_participant"] == "p3")).any()
+    assert set(zip(comparison["region"], comparison["other_region"], strict=True)) == {
+        ("A", "B"),
+        ("A", "C"),
+        ("B", "C"),
+    }
+    row = comparison.query("source_participant == 'p1' and target_participant == 'p2' and other_region == 'B'").iloc[0]
+    blocks = {
+        (a, b): scores[np.ix_((participants == "p1") & (regions == a), (participants == "p2") & (regions == b))].mean()
+        for a in "AB"
+        for b in "AB"
+    }
+    assert row["same"] == pytest.approx((blocks["A", "A"] + blocks["B", "B"]) / 2)
+    assert row["other"] == pytest.approx((blocks["A", "B"] + blocks["B", "A"]) / 2)
+    assert not row["same_participant"]
+
+
+def test_participants_without_two_regions_in_common_give_no_comparison():
+    table = average_pairs(["p1", "p2", "p2"], ["A", "A", "A"], transfer=np.ones((3, 3)))
+    assert len(compare_regions(table, "transfer")) == 0
+    with pytest.raises(ValueError, match="no column 'score'"):
+        compare_regions(table, "score")
 
 
 def test_correlations_equal_scipy_over_all_texts_and_over_folds():

@@ -86,3 +86,4 @@ TRANSFER = pd.DataFrame(
 TRANSFER_DIRECT_CORRELATION = 0.19
 SELF_TRANSFER = "0.76 to 0.87"
 GHOST_CLUSTER = "32 of 160 voxels, of 6 of 8 participants, chosen by eye"
+REGION_CLUSTERS = "two of 100 and 182 of 2,296 voxels, of eight participants, chosen by eye"

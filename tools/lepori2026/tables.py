@@ -9,6 +9,7 @@ from sklearn_sae_encoding.analysis import (
     average_participants,
     bin_occupancy,
     compare_models,
+    compare_regions,
     correlate_predictors,
     count_feature_use,
     mean_gain,
@@ -196,7 +197,10 @@ def prevalence(coef, names, voxels):
 
 
 def transfer(scores, Y, voxels, keep):
-    """Transfer between voxels of the same and of other participants and regions, with direct correlation beside it."""
+    """Transfer between voxels of the same and of other participants and regions, with direct correlation beside it.
+
+    Also returns the means over each combination of participants and regions.
+    """
     voxels = voxels[keep]
     direct = correlate_predictors(Y[:, keep], Y[:, keep], noise_ceiling=voxels["noise_ceiling"].to_numpy())
     pairs = average_pairs(
@@ -211,10 +215,26 @@ def transfer(scores, Y, voxels, keep):
         published.TRANSFER.loc[f"{'same' if p else 'other'} participant", f"{'same' if r else 'other'} region"]
         for p, r in table.index
     ]
-    wide = means.pivot_table(index=["target_participant", "same_participant"], columns="same_region", values="transfer")
-    across = wide.xs(False, level="same_participant").rename(columns={True: "same region", False: "other region"})
     table[f"paper_transfer ({published.TRANSFER_PAIRS})"] = paper
-    return table, paired_tests(across, "other region", random_state=0)
+    return table, pairs
+
+
+def same_against_other_region(pairs):
+    """Balanced by regions, over target participants; sources are other participants."""
+    comparison = compare_regions(pairs, "transfer")
+    across = comparison[~comparison["same_participant"]]
+    by_target = across.groupby("target_participant")[["same", "other"]].mean()
+    columns = {"same": "same region", "other": "other region"}
+    return by_target.rename(columns=columns), paired_tests(by_target, "other", random_state=0)
+
+
+def clusters_by(labels, voxels, column):
+    """Voxels and participants of each cluster, and its voxels by region or set."""
+    cluster = pd.Series(labels, name="cluster (-1: none)")
+    voxels = voxels.reset_index(drop=True)
+    table = voxels.groupby(cluster)["participant"].agg(["size", "nunique"])
+    table.columns = ["voxels", "participants"]
+    return table.join(pd.crosstab(cluster, voxels[column]))
 
 
 def best_half(result, voxels, whole=("p4", "p7")):
