@@ -6,12 +6,25 @@ import functools
 import hashlib
 import json
 import weakref
+from importlib import metadata
 from pathlib import Path
 
-from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder, where
+from sklearn_sae_encoding._lm.source import ModelSource, where, where_tokenizer
 
 _FORMAT = 1  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
+_MODEL_FILES = ("config.json", "*.safetensors*")
+_TOKENIZER_FILES = (
+    "config.json",  # which may name the kind of tokenizer
+    "token*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges*",
+    "*.model",
+    "*.tiktoken",
+    "tekken.json",
+)
 _object_hashes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -20,7 +33,8 @@ def pass_key(source: ModelSource, settings: dict) -> str:
     parts = {
         "format": _FORMAT,
         "model": _object_key(source.model) if source.is_object else files_key(source),
-        "tokenizer": tokenizer_key(source.tokenizer),
+        "tokenizer": tokenizer_key(source),
+        "transformers": _major_version("transformers"),  # another one may make other tokens of the same files
         "dtype": source.dtype,
         "weights": source.weights,
         "seed": source.seed if source.weights == "random" else None,
@@ -43,11 +57,29 @@ def files_key(source: ModelSource) -> str:
 
     Other files under the same name are another model.
     """
-    folder, only = resolve_folder(source)
-    if "revision" in where(source) and folder.parent.name == "snapshots":
-        # Before the weights are loaded the folder may hold config.json alone, which several commits share.
-        return _digest(f"{source.model}@{folder.name}")
-    patterns = [only] if only else ["config.json", "*.safetensors*", "token*", "vocab*", "merges*"]
+    return _place_key(where(source), (*_MODEL_FILES, *_TOKENIZER_FILES))
+
+
+def tokenizer_key(source: ModelSource) -> str | None:
+    """Key of a tokenizer that is given apart from the model, by name or as an object."""
+    tokenizer = source.tokenizer
+    if tokenizer is None:
+        return None
+    if isinstance(tokenizer, str):
+        return _place_key(where_tokenizer(source), _TOKENIZER_FILES)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content = {"vocabulary": tokenizer.get_vocab()} if backend is None else json.loads(backend.to_str())
+    # Every call sets these two anew.
+    content = {name: part for name, part in content.items() if name not in ("padding", "truncation")}
+    return _digest(json.dumps(content, sort_keys=True) + repr(sorted(tokenizer.special_tokens_map.items(), key=str)))
+
+
+def _place_key(place: dict, patterns: tuple[str, ...]) -> str:
+    name = place["pretrained_model_name_or_path"]
+    if "revision" in place:  # a commit: it tells of all files, whether they are in the hub's cache yet or not
+        return _digest(f"{name}@{place['revision']}")
+    folder = Path(name).resolve()
+    patterns = [place["gguf_file"]] if "gguf_file" in place else patterns
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _digest(repr([_file_key(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]))
 
@@ -61,14 +93,9 @@ def _file_key(path: Path, size: int, time: int) -> tuple:
     return path.name, size, time, ends.hexdigest()
 
 
-def tokenizer_key(tokenizer) -> str | None:
-    if tokenizer is None:
-        return None
-    if isinstance(tokenizer, str):
-        return files_key(ModelSource(tokenizer)) if Path(tokenizer).expanduser().is_dir() else tokenizer
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    content = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    return _digest(content + repr(sorted(tokenizer.special_tokens_map.items(), key=str)))
+@functools.cache
+def _major_version(package: str) -> str:
+    return metadata.version(package).partition(".")[0]
 
 
 def _object_key(model) -> str:

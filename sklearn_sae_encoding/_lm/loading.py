@@ -11,7 +11,7 @@ from typing import Any
 
 from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_key
 from sklearn_sae_encoding._lm.sites import find_blocks
-from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, quiet, where
+from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, forget_commits, quiet, where, where_tokenizer
 
 _MAX_LOADED = 2  # models that one process holds; the one used longest ago goes first
 
@@ -39,7 +39,7 @@ def load_model(source: ModelSource) -> LoadedModel:
     if source.is_object:
         return _wrap(source, source.model, lock=_lock_of(source.model))
     source = source.plain()
-    key = (source, files_key(source), tokenizer_key(source.tokenizer))
+    key = (source, files_key(source), tokenizer_key(source))
     with _registry_lock:
         lock = _loading.setdefault(source, threading.Lock())
     with lock:  # threads that want the same weights wait for the first; other models load meanwhile
@@ -58,8 +58,9 @@ def load_model(source: ModelSource) -> LoadedModel:
 def release_models() -> None:
     """Forget the language models that this process holds, so that their memory can be used again.
 
-    They are loaded again when needed.
+    They are loaded again when needed; of a model on the hub, then, what its branch stands for at that time.
     """
+    forget_commits()
     with _registry_lock:
         _loaded.clear()
 
@@ -120,6 +121,5 @@ def _load_tokenizer(source: ModelSource):
             f"The model is an object ({type(source.model).__name__}), so its tokenizer must be given: set tokenizer to "
             "a loaded tokenizer or to the name or folder of one."
         )
-    found = {"pretrained_model_name_or_path": source.tokenizer} if source.tokenizer else where(source)
     with clear_errors(source, part="tokenizer"), quiet():
-        return AutoTokenizer.from_pretrained(**found, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(**where_tokenizer(source), trust_remote_code=False)

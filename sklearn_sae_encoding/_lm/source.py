@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 _GGUF_ENDING = re.compile(
     r"([.-](i1-|UD-)?([IT]?Q\d\w*|MXFP4\w*|B?F(16|32)|FP(16|32)))?(-\d{5}-of-\d{5})?\.gguf$", flags=re.IGNORECASE
 )
+
+_commits: dict[tuple[str, str], str] = {}  # (name on the hub, branch or tag) -> commit
+_commits_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,22 @@ def load_config(source: ModelSource):
 
 
 def where(source: ModelSource) -> dict:
-    """Arguments of ``from_pretrained`` that say where a named model is."""
-    path = Path(source.model).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    if path.is_dir():
-        return {"pretrained_model_name_or_path": str(path)}
-    return {"pretrained_model_name_or_path": source.model, "revision": source.revision or "main"}
+    """Arguments of ``from_pretrained`` that say where a named model is; on the hub, at which commit."""
+    return _local(source.model) or {
+        "pretrained_model_name_or_path": source.model,
+        "revision": _commit(source, source.model, source.revision, ("config.json",), "language model"),
+    }
+
+
+def where_tokenizer(source: ModelSource) -> dict:
+    """The same for its tokenizer, which may be named apart from the model."""
+    if source.tokenizer is None:
+        return where(source)
+    files = ("tokenizer_config.json", "tokenizer.json", "config.json")
+    return _local(source.tokenizer) or {
+        "pretrained_model_name_or_path": source.tokenizer,
+        "revision": _commit(source, source.tokenizer, None, files, "tokenizer"),
+    }
 
 
 def resolve_folder(source: ModelSource) -> tuple[Path, str | None]:
@@ -115,8 +128,39 @@ def resolve_folder(source: ModelSource) -> tuple[Path, str | None]:
     from transformers.utils import cached_file
 
     with clear_errors(source):
-        config = cached_file(source.model, "config.json", revision=found["revision"])
-    return Path(config).parent, None
+        return Path(cached_file(source.model, "config.json", revision=found["revision"])).parent, None
+
+
+def forget_commits() -> None:
+    """Ask the hub again, at the next call, for the commits that its branches stand for."""
+    with _commits_lock:
+        _commits.clear()
+
+
+def _local(name: str) -> dict | None:
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    return {"pretrained_model_name_or_path": str(path)} if path.is_dir() else None
+
+
+def _commit(source: ModelSource, name: str, revision: str | None, files: tuple[str, ...], part: str) -> str:
+    """Commit that a branch or tag stands for, asked once: a process sees one state of it, and waits for it once."""
+    key = (name, revision or "main")
+    with _commits_lock:
+        if key not in _commits:
+            with clear_errors(source, part=part):
+                _commits[key] = Path(_first_file(*key, files)).parent.name
+        return _commits[key]
+
+
+def _first_file(name: str, revision: str, files: tuple[str, ...]) -> str:
+    from transformers.utils import cached_file
+
+    for file in files[:-1]:
+        with contextlib.suppress(OSError):
+            return cached_file(name, file, revision=revision)
+    return cached_file(name, files[-1], revision=revision)
 
 
 @contextlib.contextmanager

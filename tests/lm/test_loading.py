@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from tiny_models import save_tiny_model, tiny_model, tiny_tokenizer
 
-from sklearn_sae_encoding._lm import loading
+from sklearn_sae_encoding._lm import fingerprint, loading
 from sklearn_sae_encoding._lm.fingerprint import pass_key
 from sklearn_sae_encoding._lm.loading import load_model, release_models
 from sklearn_sae_encoding._lm.sites import find_blocks
@@ -148,6 +149,35 @@ def test_a_hub_name_is_found_in_the_cache_and_its_revision_pinned(hub_model, tex
         run(name, revision="c" * 40)
 
 
+def test_a_branch_is_resolved_once_per_process_and_again_when_models_were_released(hub_model, texts, monkeypatch):
+    name, commits, home = hub_model
+    asked = []
+    find = transformers.utils.cached_file
+    monkeypatch.setattr(
+        transformers.utils,
+        "cached_file",
+        lambda *args, revision: (asked.append(revision), find(*args, revision=revision))[1],
+    )
+
+    def run(**params):
+        acts = LMActivationTransformer(name, 1, **params).fit_transform(texts)
+        SurprisalTransformer(name, revision="main").fit_transform(texts)
+        return acts
+
+    release_models()
+    before = run()
+    assert set(asked) == {"main"}
+    assert len(asked) == 1
+    (home / "refs" / "main").write_text(commits[0])  # as a push does, behind this process's back
+    assert run() == run(context="") == before
+    assert len(asked) == 1
+    release_models()
+    assert np.abs(run()[0] - before[0]).max() > 0.01
+    assert run() == run(revision=commits[0])
+    assert sorted(asked) == [commits[0], "main", "main"]
+    release_models()
+
+
 def test_commits_of_a_hub_model_never_share_what_is_kept_even_before_their_weights_are_there(tiny_lm_dir):
     home = Path(os.environ["HF_HOME"]) / "hub" / "models--tiny--configs-only"
     commits = ["a" * 40, "b" * 40]
@@ -165,6 +195,53 @@ def test_commits_of_a_hub_model_never_share_what_is_kept_even_before_their_weigh
     assert key(commits[0]) != key(commits[1])
     assert key(None) == key(commits[1])
     shutil.rmtree(home)
+
+
+TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+TOKENIZER_FILES += ["spiece.model", "vocab.json", "merges.txt", "config.json"]
+
+
+@pytest.mark.parametrize("file", TOKENIZER_FILES)
+def test_every_file_that_may_change_tokens_is_part_of_the_key(folder, tiny_lm_dir, file):
+    def keys():
+        return pass_key(ModelSource(str(folder)), {}), pass_key(ModelSource(tiny_lm_dir, tokenizer=str(folder)), {})
+
+    before = keys()
+    assert keys() == before
+    with open(folder / file, "a") as content:
+        content.write(" ")
+    for one, other in zip(keys(), before, strict=True):
+        assert one != other
+
+
+def test_a_tokenizer_named_on_the_hub_is_known_by_its_commit(hub_model, tiny_lm_dir):
+    name, commits, home = hub_model
+    source = ModelSource(tiny_lm_dir, tokenizer=name)
+    before = pass_key(source, {})
+    release_models()
+    (home / "refs" / "main").write_text(commits[0])
+    assert pass_key(source, {}) != before
+    assert load_model(source).tokenizer.get_vocab() == tiny_tokenizer().get_vocab()
+    release_models()
+
+
+def test_a_loaded_tokenizer_is_known_by_what_it_makes_of_texts_and_not_by_its_padding(tiny_lm_dir):
+    tokenizer = tiny_tokenizer()
+
+    def key(tokenizer):
+        return pass_key(ModelSource(tiny_lm_dir, tokenizer=tokenizer), {})
+
+    before = key(tokenizer)
+    tokenizer(["One.", "And two."], padding=True, truncation=True, max_length=3)
+    assert key(tokenizer) == key(tiny_tokenizer()) == before
+    tokenizer.add_tokens(["furiously"])
+    assert key(tokenizer) != before
+
+
+def test_another_major_version_of_transformers_has_another_key(tiny_lm_dir, monkeypatch):
+    before = pass_key(ModelSource(tiny_lm_dir), {})
+    monkeypatch.setattr(fingerprint, "_major_version", lambda package: "3")
+    assert pass_key(ModelSource(tiny_lm_dir), {}) != before
 
 
 def test_an_unknown_model_is_refused_with_where_it_was_looked_for(texts, tmp_path, monkeypatch):
