@@ -156,3 +156,14 @@ def test_the_better_half_of_each_region_is_kept_and_small_participants_whole(too
     voxels = pd.DataFrame({"participant": ["p1"] * 5 + ["p4"] * 3, "region": ["IFG"] * 3 + ["MFG"] * 2 + ["IFG"] * 3})
     result = Bunch(normalized_scores=np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.0, 0.1, 0.2]))
     assert np.flatnonzero(tables.best_half(result, voxels)).tolist() == [1, 3, 5, 6, 7]
+
+
+def test_frontal_and_temporal_ratios_are_over_the_regions_that_everyone_has(tool):
+    from lepori2026 import tables
+
+    rows = [("p1", "IFGorb", 9.0, 1.0), ("p1", "IFG", 0.2, 0.4), ("p1", "MFG", 0.4, 0.4), ("p1", "AntTemp", 0.1, 0.5)]
+    rows += [("p2", "IFG", 0.3, 0.4), ("p2", "MFG", 0.3, 0.4), ("p2", "AntTemp", 0.2, 0.5)]
+    columns = ["participant", "region", "r_surprisal", "r_both"]
+    test, note = tables.frontal_against_temporal(pd.DataFrame(rows, columns=columns).set_index(columns[:2]))
+    assert "frontal: IFG, MFG; temporal: AntTemp" in note
+    assert test.loc[0, "difference"] == pytest.approx(np.mean([0.75 - 0.2, 0.75 - 0.4]))

@@ -110,16 +110,16 @@ def report_language(report, study, names, widths):
     size = tables.supports(results["Matryoshka"], study.coef, voxels)
     report.add("regions_supports", "Features selected in the folds", size, digits=2)
 
-    by_region, ratios = tables.partition(results, study.Y, voxels, study.coef)
+    by_region, means = tables.partition(results, study.Y, voxels, study.coef)
     by_region = by_region.loc[[region for region in published.REGIONS.index if region in by_region.index]]
     by_region["paper_ratio"] = published.SURPRISAL_OVER_MATRYOSHKA
     positive = (study.coef[:, [-1]].toarray() > 0).mean()
     paper = published.POSITIVE_SURPRISAL_WEIGHT
-    note = f"Responses grow with surprisal in {positive:.1%} of voxels (published {paper:.1%})."
+    note = f"Responses grow with surprisal in {positive:.1%} of all voxels pooled (published {paper:.1%})."
     report.add("regions_surprisal", "Surprisal against content, means over participants", by_region.T, note)
-    report.add("regions_ratio", "Ratio by participant", ratios)
-    test = tables.frontal_against_temporal(ratios)
-    report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test)
+    report.add("regions_ratio", "Ratio by participant", (means["r_surprisal"] / means["r_both"]).unstack())
+    test, note = tables.frontal_against_temporal(means)
+    report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test, note)
     figures.region_bars(report.folder, "regions", results, voxels, models, published.REGIONS.index)
     figures.surprisal_and_content(report.folder, "regions_surprisal", by_region)
     report_bins(report, study, widths)

@@ -135,7 +135,7 @@ def surprisal_by_region(partition, participants, regions, weights=None):
         A row a region, in order of appearance: `n_participants`, `n_voxels`, the mean over participants of each column
         of `partition`, each with its standard error (`..._sem`), and `ratio`, the mean of `r_surprisal` over the mean
         of `r_both`: near 1, the region is driven by surprisal. With `weights`, `positive_weight`: the share of voxels
-        whose weight is positive, among all voxels.
+        whose weight is positive, in each participant, then the mean over participants (and its standard error).
 
     Raises
     ------
@@ -145,17 +145,17 @@ def surprisal_by_region(partition, participants, regions, weights=None):
     n_voxels = len(partition)
     labels = pd.DataFrame({"region": _labels(regions, n_voxels), "participant": _labels(participants, n_voxels)})
     keys = [labels["region"], labels["participant"]]
-    by_participant = partition.reset_index(drop=True).groupby(keys, sort=False).mean()
+    values = partition.reset_index(drop=True)
+    if weights is not None:
+        weights = weights.toarray() if sparse.issparse(weights) else np.asarray(weights)
+        values = values.assign(positive_weight=_labels(weights.ravel(), n_voxels) > 0)
+    by_participant = values.groupby(keys, sort=False).mean()
     groups = by_participant.groupby(level="region", sort=False)
     mean, sem = groups.mean(), groups.sem()
     table = pd.DataFrame({"n_participants": groups.size(), "n_voxels": labels.groupby("region", sort=False).size()})
-    for name in partition.columns:
+    for name in values.columns:
         table[name], table[f"{name}_sem"] = mean[name], sem[name]
     table["ratio"] = table["r_surprisal"] / table["r_both"]
-    if weights is not None:
-        weights = weights.toarray() if sparse.issparse(weights) else np.asarray(weights)
-        positive = pd.Series(_labels(weights.ravel(), n_voxels) > 0)
-        table["positive_weight"] = positive.groupby(labels["region"], sort=False).mean()
     return table
 
 

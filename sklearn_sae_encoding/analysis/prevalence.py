@@ -1,6 +1,5 @@
 """Is a feature used by voxels of everyone, or of one participant or region only?"""
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +8,6 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_sae_encoding.analysis.features import check_groups
-
-_MAX_GROUPS = 12  # the lower bound looks at every subset of the groups
 
 
 class PrevalenceReferences(NamedTuple):
@@ -88,7 +85,7 @@ def prevalence_references(groups, *, n_points=40, n_draws=200, random_state=None
     Parameters
     ----------
     groups : array-like of shape (n_voxels,)
-        Participant or region of each voxel; at most 12 different ones.
+        Participant or region of each voxel.
 
     n_points : int, default=40
         Prevalences, from 1 to all voxels, evenly spaced on a logarithmic scale.
@@ -123,8 +120,6 @@ def prevalence_references(groups, *, n_points=40, n_draws=200, random_state=None
     groups = np.asarray(groups)
     names = list(dict.fromkeys(groups.tolist()))
     _, sizes = _group_sizes(check_groups(groups, groups.size))
-    if len(sizes) > _MAX_GROUPS:
-        raise ValueError(f"The references are for at most {_MAX_GROUPS} groups, got {len(sizes)}.")
     prevalence = np.unique(np.geomspace(1, len(groups), n_points).round().astype(int))
     seed = check_random_state(random_state).randint(2**32, size=4, dtype=np.uint64)
     rng = np.random.default_rng(seed)
@@ -159,14 +154,13 @@ def _lowest_entropy(sizes, n):
     """Smallest entropy of `n` voxels.
 
     The entropy of normalised rates is quasi-concave in the counts, so that its minimum lies at a vertex of what is
-    possible: some groups full, at most one of them in part, the others empty.
+    possible: `k` groups full, at most one of them in part, with rate `r`, the others empty. Such rates have an entropy
+    between log2(k) and log2(k + 1) that grows with `r`. So as few groups as possible are full; and beside a partial
+    group, the largest others are, which leaves the least to it.
     """
-    lowest = np.inf
-    for full in product((False, True), repeat=len(sizes)):
-        rest = n - sizes[list(full)].sum()
-        for g in np.flatnonzero(~np.array(full)):
-            if 0 <= rest <= sizes[g]:
-                rates = np.array(full, dtype=float)
-                rates[g] = rest / sizes[g]
-                lowest = min(lowest, float(_entropy(rates[:, None])[0]))
-    return lowest if np.isfinite(lowest) else float(np.log2(len(sizes)))  # every voxel
+    largest = np.argsort(-sizes, kind="stable")
+    n_full = int(np.searchsorted(np.cumsum(sizes[largest]), n))  # this many and one more hold n voxels, fewer don't
+    rates = np.ones(n_full + 1)
+    rest = [n - sizes[largest[largest != g][:n_full]].sum() for g in range(len(sizes))]
+    rates[-1] = min(left / size for left, size in zip(rest, sizes, strict=True) if left <= size)
+    return float(_entropy(rates[:, None])[0])

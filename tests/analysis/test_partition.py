@@ -132,7 +132,8 @@ def test_regions_average_participants_not_voxels():
     assert table.loc["MFG", "ratio"] == pytest.approx(0.6 / 0.7)
     assert table["n_participants"].to_dict() == {"MFG": 2, "IFG": 1}
     assert table["n_voxels"].to_dict() == {"MFG": 3, "IFG": 1}
-    assert table["positive_weight"].to_dict() == {"MFG": pytest.approx(2 / 3), "IFG": 0.0}
+    assert table["positive_weight"].to_dict() == {"MFG": pytest.approx((0.5 + 1) / 2), "IFG": 0.0}
+    assert table.loc["MFG", "positive_weight_sem"] == pytest.approx(0.25)
 
 
 def test_other_folds_missing_models_and_missing_predictions_are_errors(X):

@@ -38,6 +38,30 @@ def test_most_specific_curve_equals_exhaustive_search():
         assert value == pytest.approx(min(stats.entropy(np.divide(c, [3, 5, 2]), base=2) for c in possible))
 
 
+def test_most_specific_curve_of_many_unequal_groups_equals_all_choices_of_full_and_partial_groups():
+    sizes = np.array([7, 1, 12, 3, 3, 9, 2, 5])
+    groups = np.repeat(np.arange(8), sizes)
+    prevalence, lowest = prevalence_references(groups, random_state=0, n_draws=2).curves["most specific"]
+    for n, value in zip(prevalence, lowest, strict=True):
+        entropies = []
+        for full in product((False, True), repeat=8):
+            rest = n - sizes[list(full)].sum()
+            for g in np.flatnonzero(~np.array(full)):
+                if 0 <= rest <= sizes[g]:
+                    entropies.append(stats.entropy([*np.ones(sum(full)), rest / sizes[g]], base=2))
+        assert value == pytest.approx(min(entropies, default=3.0), abs=1e-9)  # none: all voxels, all groups full
+
+
+def test_many_participants_have_references_too():
+    references = prevalence_references(np.repeat(np.arange(40), 25), random_state=0)
+    prevalence, lowest = references.curves["most specific"]
+    assert references.max_entropy == pytest.approx(np.log2(40))
+    np.testing.assert_allclose(lowest[[0, -1]], [0, np.log2(40)], atol=1e-9)
+    assert np.all(np.diff(lowest) >= -1e-12)
+    assert np.all(lowest <= references.curves["voxels at random"][1] + 1e-9)
+    assert np.all(lowest >= np.log2(np.maximum(prevalence // 25, 1)) - 1e-9)  # that many participants are full
+
+
 def test_curves_end_where_every_voxel_uses_the_feature_and_random_ones_lie_between():
     groups = np.repeat(["a", "b", "c", "d"], [30, 50, 20, 10])
     references = prevalence_references(groups, random_state=0)
@@ -67,10 +91,8 @@ def test_features_planted_at_random_follow_the_curve_and_private_ones_fall_below
     assert (table.loc[50:, "entropy"] == 0).all()
 
 
-def test_wrong_numbers_of_labels_names_and_groups_are_errors():
+def test_wrong_numbers_of_labels_and_names_are_errors():
     with pytest.raises(ValueError, match=r"one label a voxel, \(2,\)"):
         prevalence_entropy(np.eye(2), ["a", "b"], ["p1"])
     with pytest.raises(ValueError, match="2 columns, but 1 names"):
         prevalence_entropy(np.eye(2), ["a"], ["p1", "p2"])
-    with pytest.raises(ValueError, match="at most 12 groups, got 13"):
-        prevalence_references(np.arange(13))

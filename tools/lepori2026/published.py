@@ -40,6 +40,7 @@ REGIONS = pd.DataFrame(
     index=_COLUMNS[1:],
 ).T
 
+FRONTAL = ["IFGorb", "IFG", "MFG"]
 SURPRISAL_OVER_MATRYOSHKA = pd.Series({"IFGorb": 0.43, "IFG": 0.51, "MFG": 0.75, "AntTemp": 0.30, "PostTemp": 0.37})
 
 # Surprisal's weight: the published predictor is the mean log-probability, whose sign is the other one.

@@ -134,20 +134,34 @@ def signed_features(coef, names, voxels, X, texts, n_features=8, n_texts=2):
 
 
 def partition(results, Y, voxels, coef):
-    """Surprisal against content by region; and is the ratio of the frontal regions larger than that of the temporal?"""
+    """Surprisal against content by region, and the mean scores of each participant and region."""
     named = {"surprisal": results["Surprisal"], "content": results["Content"], "both": results["Matryoshka"]}
     parts = partition_surprisal(named, Y, noise_ceiling=voxels["noise_ceiling"].to_numpy())
     table = surprisal_by_region(parts, voxels["participant"], voxels["region"], coef[:, [-1]])
-    means = parts[["r_surprisal", "r_both"]].groupby([voxels["participant"], voxels["region"]]).mean()
-    ratios = (means["r_surprisal"] / means["r_both"]).unstack()
-    return table, ratios
+    return table, parts[["r_surprisal", "r_both"]].groupby([voxels["participant"], voxels["region"]]).mean()
 
 
-def frontal_against_temporal(ratios):
-    groups = {"frontal": ["IFGorb", "IFG", "MFG"], "temporal": ["AntTemp", "PostTemp"]}
+def frontal_against_temporal(means):
+    """Test the ratio of surprisal alone to both, over the regions that every participant has, which all weigh the same.
+
+    A participant without a region would otherwise be compared over other regions than the rest. Scores are averaged
+    before they are divided, because the ratio of a badly predicted region can be anything.
+    """
+    n_participants = means.index.get_level_values("participant").nunique()
+    n_having = means.groupby(level="region").size()
+    everyone = [region for region in published.REGIONS.index if n_having.get(region, 0) == n_participants]
+    groups = {
+        "frontal": [region for region in everyone if region in published.FRONTAL],
+        "temporal": [region for region in everyone if region not in published.FRONTAL],
+    }
+    ratios = {}
+    for name, regions in groups.items():
+        of_group = means[means.index.get_level_values("region").isin(regions)].groupby(level="participant").mean()
+        ratios[name] = of_group["r_surprisal"] / of_group["r_both"]
+    used = "; ".join(f"{name}: {', '.join(regions)}" for name, regions in groups.items())
     return paired_tests(
-        pd.DataFrame({g: ratios.reindex(columns=r).mean(axis=1) for g, r in groups.items()}), "temporal", random_state=0
-    )
+        pd.DataFrame(ratios), "temporal", random_state=0
+    ), f"Regions that every participant has: {used}."
 
 
 def bin_scores(results, voxels, widths, paper):
