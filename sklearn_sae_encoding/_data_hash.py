@@ -59,8 +59,8 @@ def _hash_row(digest, columns, values):
 
 def _hash_images(digest, rows):
     digest.update(f"images {len(rows)}".encode())
-    for where, img in rows.chunks():
-        if where.start == 0:
+    for numbers, img in rows.chunks():
+        if numbers[0] == 0:
             for name, part in _grid(img):
                 digest.update(f"{name} {part.shape}".encode() + _canonical(part, "<f8"))
         parts = [part.reshape(-1, part.shape[-1]).T for part in data_parts(img)]

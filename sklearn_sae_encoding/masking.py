@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
 from sklearn.utils.validation import _num_samples, check_array, check_is_fitted
 
-from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows
+from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, is_region_masker, mask_rows
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
 from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
@@ -19,6 +19,10 @@ from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
 __all__ = ["ImageRows", "MaskedTargetRegressor"]
 
 _METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
+_MASK_GAPS = (
+    " To average each region over the voxels that are finite in all images, give the masker "
+    "mask_img=ImageRows(imgs).finite_mask_img()."
+)
 
 
 class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -50,8 +54,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Number of voxels, vertices or regions of the masker: of values in a map.
 
     missing_ : ndarray of bool of shape (n_elements,)
-        Voxels with a value that is not finite in some sample of ``fit``. They are left out of the fit; predictions
-        and maps are NaN there.
+        Voxels with a value that is not finite in some sample of ``fit``, and regions that hold such a voxel. They are
+        left out of the fit; predictions and maps are NaN there.
 
     constant_ : ndarray of bool of shape (n_elements,)
         Voxels that are the same in all samples of ``fit``. There is nothing to explain in them.
@@ -65,16 +69,16 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If images and samples differ in number; images differ in shape or affine among themselves, or from the mask
-        while the masker has no ``target_affine``; the mask is empty; a single 3-D image is given; no voxel is finite;
-        the masker computes something over all samples, training and test alike (``standardize``, ``detrend``,
-        filters), or across the edge of its mask (``smoothing_fwhm``).
+        If images and samples differ in number; images differ in shape or affine among themselves, or from the mask,
+        labels or maps while the masker has no ``target_affine`` or ``resampling_target`` to resample them to; the mask
+        is empty; a single 3-D image is given; no voxel is finite; the masker computes something over all samples,
+        training and test alike (``standardize``, ``detrend``, filters), or across the edge of its mask
+        (``smoothing_fwhm``).
 
     Warns
     -----
     UserWarning
-        Says how many voxels are missing or constant, and how many regions were averaged over values that are not
-        finite, which nilearn counts as 0.
+        Says how many voxels or regions are missing or constant.
 
     See Also
     --------
@@ -132,7 +136,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         _check_counts(X, y, Y)
         self._find_exclusions(Y)
         params = process_routing(self, "fit", **fit_params).regressor.fit if _routing_enabled() else fit_params
-        self.regressor_ = clone(self.regressor).fit(X, self._kept(Y), **params)
+        Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
+        self.regressor_ = clone(self.regressor).fit(X, Y, **params)
         return self
 
     def predict(self, X, as_image=False):
@@ -355,14 +360,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             return masker, _check_array(y, masker)
         rows = ImageRows(y)
         masker = fit_masker(self.masker, rows) if masker is None else masker
-        masked = mask_rows(rows, masker)
-        if masked.n_touched:
-            warnings.warn(
-                f"{masked.n_touched} of {masked.values.shape[1]} regions hold voxels that are not finite in some "
-                "image; nilearn counts these as 0. Give the masker a mask_img that leaves them out.",
-                stacklevel=3,
-            )
-        return masker, masked.values
+        return masker, mask_rows(rows, masker)
 
     def _find_exclusions(self, Y):
         # Minima and maxima carry NaN and infinity along and, unlike np.isfinite, need no second array.
@@ -370,18 +368,20 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.missing_ = ~(np.isfinite(low) & np.isfinite(high))
         self.constant_ = ~self.missing_ & (low == high)
         self.n_elements_, self._is_1d = len(low), Y.ndim == 1
+        all_elements = f"{self.n_elements_} {'regions' if is_region_masker(self.masker) else 'voxels'}"
+        advice = _MASK_GAPS if is_region_masker(self.masker) else ""
         if self.missing_.all():
-            raise ValueError(_explain_all_missing(Y))
+            raise ValueError(f"None of the {all_elements} is finite {_explain_all_missing(Y)}{advice}")
         if self.missing_.any():
             warnings.warn(
-                f"{self.missing_.sum()} of {self.n_elements_} voxels are left out of the fit, because they are NaN or "
-                "infinite in at least one sample. Predictions and maps are NaN there.",
+                f"{self.missing_.sum()} of {all_elements} are left out of the fit, because they hold NaN or infinite "
+                f"values in at least one sample. Predictions and maps are NaN there.{advice}",
                 stacklevel=3,
             )
         if self.constant_.any() and self.n_elements_ > 1:
             warnings.warn(
-                f"{self.constant_.sum()} of {self.n_elements_} voxels are constant over the samples of this fit: there "
-                "is nothing to explain in them.",
+                f"{self.constant_.sum()} of {all_elements} are constant over the samples of this fit: there is nothing "
+                "to explain in them.",
                 stacklevel=3,
             )
 
@@ -421,4 +421,4 @@ def _check_counts(X, y, Y):
 def _explain_all_missing(Y):
     lost = np.flatnonzero(~np.isfinite(Y.reshape(len(Y), -1)).any(axis=1))
     where = f"sample(s) {', '.join(map(str, lost[:5]))} hold no finite value" if len(lost) else "each has a gap"
-    return f"No voxel is finite in all {len(Y)} samples: {where}. Input contains NaN or infinity."
+    return f"in all {len(Y)} samples: {where}. Input contains NaN or infinity."

@@ -31,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_sae_encoding._data_hash import hash_data
 from sklearn_sae_encoding._images import rows as images
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
@@ -198,6 +199,39 @@ def test_no_image_is_read_before_its_row_is_needed(X, imgs, tmp_path):
         model.mask_targets(rows[[3]])
 
 
+def test_permuted_rows_read_each_image_once_and_forwards(imgs, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "CHUNK_BYTES", 3 * 4 * np.prod(SHAPE))  # three images at a time
+    nibabel.save(imgs, tmp_path / "all.nii.gz")
+    stretches, read = [], images.Volume.read
+
+    def recorded(volume, start, stop):
+        stretches.append((start, stop))
+        return read(volume, start, stop)
+
+    monkeypatch.setattr(images.Volume, "read", recorded)
+    order = np.random.default_rng(0).permutation(N)[:17]
+    order = np.append(order, order[4])  # a sample may come twice
+    model = MaskedTargetRegressor(Ridge(), NiftiMasker(mask()).fit())
+    masked = model.mask_targets(ImageRows(tmp_path / "all.nii.gz")[order])
+    assert_allclose(masked, imgs.get_fdata()[mask().get_fdata() > 0].T[order], rtol=1e-6)
+    assert stretches == sorted(stretches)
+    assert 17 <= sum(stop - start for start, stop in stretches) <= 18
+    assert hash_data(ImageRows(imgs)[order]) != hash_data(ImageRows(imgs)[np.sort(order)])
+
+
+def test_a_sparse_choice_of_rows_needs_no_memory_for_those_between(monkeypatch):
+    monkeypatch.setattr(images, "CHUNK_BYTES", 2**20)
+    data = np.random.default_rng(0).random((30, 30, 30, 200), dtype=np.float32)
+    model = MaskedTargetRegressor(Ridge(), NiftiMasker(volume(np.ones(data.shape[:3], dtype=np.int8))))
+    rows = ImageRows(volume(data))[np.arange(0, 200, 20)]
+    tracemalloc.start()
+    Y = model.mask_targets(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_array_equal(Y, data.reshape(-1, 200).T[::20])
+    assert peak < Y.nbytes + 8 * 2**20
+
+
 def test_masking_needs_no_second_copy_of_the_images(monkeypatch):
     monkeypatch.setattr(images, "CHUNK_BYTES", 2**20)
     data = np.random.default_rng(0).random((30, 30, 30, 200), dtype=np.float32)  # 21.6 MB
@@ -356,17 +390,82 @@ def test_constant_voxels_are_counted_and_score_nothing(X, imgs):
     assert np.isfinite(model.score(X, volume(data)))
 
 
-def test_regions_over_missing_voxels_are_counted(X, imgs):
+def with_a_gap(img, is_surface):
+    """Put one NaN into one image, inside the first region alone (for maps: where only map 0 has weight)."""
+    if is_surface:
+        left = img.data.parts["left"].copy()
+        left[1, 3] = np.nan  # of the label 1
+        return surface(left, img.data.parts["right"])
+    data = img.get_fdata().astype(np.float32)
+    data[0, 0, 0, 3] = np.nan
+    return volume(data)
+
+
+def apart():
+    """Three maps that share no voxel."""
+    weights = np.random.default_rng(3).random((*SHAPE, 3))
+    weights[:2, ..., 1:] = weights[2:4, ..., ::2] = weights[4:, ..., :2] = 0
+    return volume(weights)
+
+
+REGIONS = {
+    "labels": lambda **given: NiftiLabelsMasker(halves(), **given),
+    "medians": lambda **given: NiftiLabelsMasker(halves(), strategy="median", **given),
+    "maps": lambda **given: NiftiMapsMasker(apart(), **given),
+    "spheres": lambda **given: NiftiSpheresMasker([(-10, 20, 3), (2, 36, 19)], radius=6, **given),
+    "surface labels": lambda **given: SurfaceLabelsMasker(
+        surface(np.arange(10242) % 3, np.arange(10242) % 3 + 3), **given
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_a_region_with_a_missing_voxel_is_left_out_and_counted(name, X, imgs, surf_imgs):
+    imgs = surf_imgs if "surface" in name else imgs
+    n_regions = MaskedTargetRegressor(Ridge(), REGIONS[name]()).fit(X, imgs).n_elements_
+    whole = REGIONS[name]().fit_transform(imgs)
+    gaps = with_a_gap(imgs, "surface" in name)
+    model = MaskedTargetRegressor(Ridge(), REGIONS[name]())
+    with pytest.warns(UserWarning, match=f"1 of {n_regions} regions are left out of the fit.*finite_mask_img"):
+        model.fit(X, gaps)
+    assert_array_equal(model.missing_, np.arange(n_regions) == 0)
+    masked = model.mask_targets(gaps)
+    assert_array_equal(np.argwhere(np.isnan(masked)), [[3, 0]])
+    assert_allclose(masked[:, 1:], whole[:, 1:], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_regions_are_taken_over_finite_voxels_with_the_mask_of_these(name, X, imgs, surf_imgs):
+    gaps = with_a_gap(surf_imgs if "surface" in name else imgs, "surface" in name)
+    finite = ImageRows(gaps).finite_mask_img()
+    model = MaskedTargetRegressor(Ridge(), REGIONS[name](mask_img=finite)).fit(X, gaps)
+    assert not model.missing_.any()
+    if name == "labels":
+        data = gaps.get_fdata()[:3].reshape(-1, N)
+        assert_allclose(model.mask_targets(gaps)[:, 0], np.nanmean(data[1:], axis=0), rtol=1e-5)
+    if name == "surface labels":
+        data = gaps.data.parts["left"][1::3]
+        assert_allclose(model.mask_targets(gaps)[:, 0], np.mean(data[1:], axis=0), rtol=1e-5)
+
+
+def test_a_gap_stays_where_it_is_when_images_are_resampled(X, imgs):
     data = imgs.get_fdata().astype(np.float32)
-    data[4, 0, 0] = np.nan
-    with pytest.warns(UserWarning, match="1 of 2 regions hold voxels that are not finite"):
-        MaskedTargetRegressor(Ridge(), NiftiLabelsMasker(halves())).fit(X, volume(data))
+    data[2, 2, 2, 5] = np.nan
+    model = MaskedTargetRegressor(Ridge(), NiftiMasker(mask(), target_affine=AFFINE))
+    with pytest.warns(UserWarning, match="1 of 60 voxels are left out"):
+        model.fit(X, volume(data))
+    finer = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    labels = Nifti1Image(np.repeat(np.arange(1, 11, dtype=np.int32), 12 * 14).reshape(10, 12, 14), finer)
+    regions = MaskedTargetRegressor(Ridge(), NiftiLabelsMasker(labels, resampling_target="labels"))
+    with pytest.warns(UserWarning, match="of 10 regions are left out"):
+        regions.fit(X, volume(data))
+    assert_array_equal(np.flatnonzero(regions.missing_), [3, 4, 5])  # slices within one voxel of the gap
 
 
 def test_an_image_without_any_finite_voxel_is_named(X, imgs):
     data = imgs.get_fdata().astype(np.float32)
     data[..., 6] = np.nan
-    with pytest.raises(ValueError, match=r"No voxel is finite in all 24 samples: sample\(s\) 6 hold"):
+    with pytest.raises(ValueError, match=r"None of the 60 voxels is finite in all 24 samples: sample\(s\) 6 hold"):
         MaskedTargetRegressor(Ridge(), NiftiMasker(mask())).fit(X, volume(data))
 
 
@@ -384,6 +483,36 @@ def test_images_off_the_grid_of_the_mask_are_refused_unless_resampling_is_asked_
         MaskedTargetRegressor(Ridge(), NiftiMasker(mask())).fit(X, moved)
     resampled = MaskedTargetRegressor(Ridge(), NiftiMasker(mask(), target_affine=AFFINE)).fit(X, moved)
     assert_allclose(resampled.masker_.affine_, AFFINE)
+
+
+@pytest.mark.parametrize(
+    ("masker", "what"),
+    [
+        (lambda: NiftiLabelsMasker(halves()), "labels"),
+        (lambda: NiftiLabelsMasker(halves()).fit(), "labels"),
+        (lambda: NiftiMapsMasker(apart()), "maps"),
+        (lambda: NiftiSpheresMasker([(-6, 28, 11)], radius=6, mask_img=mask()), "mask"),
+        (lambda: MultiNiftiMasker(mask()), "mask"),
+    ],
+)
+def test_images_off_the_grid_of_labels_maps_and_masks_are_refused(masker, what, X, imgs):
+    moved = Nifti1Image(imgs.get_fdata(), AFFINE + np.diag([0, 0, 0.5, 0]))
+    with pytest.raises(ValueError, match=rf"The images and the {what} must lie on the same grid(.|\n)*4\.5"):
+        MaskedTargetRegressor(Ridge(), masker()).fit(X, moved)
+    smaller = Nifti1Image(imgs.get_fdata()[1:], AFFINE)
+    with pytest.raises(ValueError, match=r"have shape \(4, 6, 7\) and the \w+ has shape \(5, 6, 7\)"):
+        MaskedTargetRegressor(Ridge(), masker()).fit(X, smaller)
+
+
+@pytest.mark.parametrize(
+    "masker",
+    [NiftiLabelsMasker(halves(), resampling_target="labels"), NiftiMapsMasker(apart(), resampling_target="maps")],
+    ids=["labels", "maps"],
+)
+def test_images_are_resampled_to_regions_if_that_is_asked_for(masker, X, imgs):
+    moved = Nifti1Image(imgs.get_fdata(), AFFINE + np.diag([0, 0, 0.5, 0]))
+    model = MaskedTargetRegressor(Ridge(), masker).fit(X, moved)
+    assert_allclose(model.coef_img(0).affine, AFFINE)
 
 
 def test_images_that_differ_among_themselves_are_named(X, imgs):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -24,11 +23,8 @@ _OVER_SAMPLES = {
 _REGION_PARAMETERS = ("labels_img", "maps_img", "seeds")
 
 
-class MaskedRows(NamedTuple):
-    """Images after the masker."""
-
-    values: np.ndarray  # (n_rows, n_targets), float32; NaN where a voxel's value was not finite
-    n_touched: int  # regions averaged over some values that were not finite, which nilearn counts as 0
+# Share of a voxel's or region's value that comes from values that are not finite; less is rounding.
+_NO_GAP = 1e-8
 
 
 def fit_masker(masker, rows=None):
@@ -46,26 +42,39 @@ def fit_masker(masker, rows=None):
     return masker
 
 
-def mask_rows(rows: ImageRows, masker) -> MaskedRows:
-    """Mask images chunk by chunk into one float32 array."""
+def mask_rows(rows: ImageRows, masker) -> np.ndarray:
+    """Mask images, a few at a time, into one float32 array; NaN where a value is made of any that is not finite."""
     check_masker(masker)
-    _check_same_space(rows, masker)
-    values, touched = None, 0
-    for where, img in rows.chunks():
+    check_same_space(rows, masker)
+    values = None
+    for numbers, img in rows.chunks(rows.file_order()):
         missing = [~np.isfinite(part) for part in data_parts(img)]
-        gaps = None
-        if any(part.any() for part in missing):
-            gaps = _transform(masker, rows.image([part.astype(np.float32) for part in missing])) > 0
-            img = rows.image(data_parts(img, finite=True))
-        chunk = _transform(masker, img)
+        has_gaps = any(part.any() for part in missing)
+        chunk = _transform(masker, rows.image(data_parts(img, finite=True)) if has_gaps else img)
+        if has_gaps:
+            # nilearn would count what is not finite as 0.
+            chunk = np.where(_gaps(rows, masker, missing), np.float32(np.nan), chunk)
         if values is None:
             values = np.empty((len(rows), chunk.shape[1]), dtype=np.float32)
-        values[where] = chunk
-        if gaps is not None and _is_region_masker(masker):
-            touched = touched | gaps.any(axis=0)
-        elif gaps is not None:
-            values[where][gaps] = np.nan
-    return MaskedRows(values, int(np.sum(touched)))
+        values[numbers] = chunk
+    return values
+
+
+def _gaps(rows, masker, missing) -> np.ndarray:
+    """Say which values of a masker, of shape (n_images, n_elements), are made of any that is missing."""
+    img = rows.image([part.astype(np.float32) for part in missing])
+    counter = copy.copy(masker)
+    if hasattr(masker, "strategy"):
+        counter.strategy = "mean"  # a median or minimum would not tell
+    grid = _grid_of(masker)
+    if grid is not None:
+        from nilearn.image import resample_to_img
+
+        # The masker's own interpolation overshoots: gaps would be seen far away.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Resampling binary images", category=UserWarning)
+            img = resample_to_img(img, grid, interpolation="linear", force_resample=True, copy_header=True)
+    return np.abs(_transform(counter, img)) > _NO_GAP
 
 
 def check_masker(masker) -> None:
@@ -85,7 +94,7 @@ def check_masker(masker) -> None:
         )
 
 
-def _is_region_masker(masker) -> bool:
+def is_region_masker(masker) -> bool:
     return any(hasattr(masker, name) for name in _REGION_PARAMETERS)
 
 
@@ -99,13 +108,14 @@ def is_fitted(masker) -> bool:
 
 def _fit_without_images(masker):
     """Fit a masker that knows its voxels; None if only images could tell."""
-    if not _is_region_masker(masker) and getattr(masker, "mask_img", None) is None:
+    if not is_region_masker(masker) and getattr(masker, "mask_img", None) is None:
         return None
     return masker.fit()
 
 
 def _fit_to_images(masker, rows):
-    knows = _is_region_masker(masker) or getattr(masker, "mask_img", None) is not None
+    knows = is_region_masker(masker) or getattr(masker, "mask_img", None) is not None
+    check_same_space(rows, masker)  # before nilearn resamples labels and masks
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Generation of a mask.*")
         # nilearn computes a mask from the mean image, so that this gives the same mask without all images at once.
@@ -115,26 +125,57 @@ def _fit_to_images(masker, rows):
 def _transform(masker, img) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*boolean values for 'standardize'.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*resampl.*", category=UserWarning)  # it was asked for
         return np.atleast_2d(masker.transform(img))
 
 
-def _check_same_space(rows, masker) -> None:
-    mask = getattr(masker, "mask_img_", None)
-    if mask is None or _is_region_masker(masker):
-        return
-    if rows.is_surface != is_surface_img(mask):
-        kinds = ("volume", "surface")
-        raise ValueError(
-            f"The images are of the kind {kinds[rows.is_surface]}, but the {type(masker).__name__} masks the kind "
-            f"{kinds[is_surface_img(mask)]}."
-        )
-    asked = getattr(masker, "target_affine", None) is not None or getattr(masker, "target_shape", None) is not None
-    if rows.is_surface or asked:
-        return
-    difference = rows.differs_from(mask)
-    if difference:
-        raise ValueError(
-            f"The images and the mask must lie on the same grid, but the images have {difference[0]} and the mask has "
-            f"{difference[1]}. Resample the mask (nilearn.image.resample_to_img(mask, img, interpolation='nearest')), "
-            "or set the masker's target_affine if the images are to be resampled."
-        )
+def check_same_space(rows, masker) -> None:
+    """Refuse images that lie elsewhere than what the masker was given, unless it was told to resample them."""
+    for what, img in _references(masker).items():
+        surface = is_surface_img(img)
+        if rows.is_surface != surface:
+            kinds = ("volume", "surface")
+            raise ValueError(
+                f"The images are of the kind {kinds[rows.is_surface]}, but the {type(masker).__name__} masks the kind "
+                f"{kinds[surface]}."
+            )
+        # nilearn compares meshes itself; volumes it would resample in silence.
+        difference = None if surface or _resamples_images(masker) else rows.differs_from(img)
+        if difference:
+            raise ValueError(
+                f"The images and the {what} must lie on the same grid, but the images have {difference[0]} and the "
+                f"{what} has {difference[1]}. Resample the {what} (nilearn.image.resample_to_img({what}, img, "
+                f"interpolation='nearest')), or set the masker's {_told_by(masker)} if the images are to be resampled."
+            )
+
+
+def _references(masker) -> dict:
+    """Give the images that say where a masker's voxels or regions lie, as fitted if it is fitted."""
+    names = {"mask": "mask_img", "labels": "labels_img", "maps": "maps_img"}
+    found = {what: getattr(masker, f"{name}_", getattr(masker, name, None)) for what, name in names.items()}
+    return {what: _first(img) if what == "maps" else img for what, img in found.items() if img is not None}
+
+
+def _first(maps_img):
+    """Give one of several maps; they share a grid."""
+    return maps_img if is_surface_img(maps_img) else ImageRows(maps_img)[0]
+
+
+def _told_by(masker) -> str:
+    if hasattr(masker, "labels_img"):
+        return "resampling_target='labels'"
+    return "resampling_target='maps'" if hasattr(masker, "maps_img") else "target_affine"
+
+
+def _resamples_images(masker) -> bool:
+    if getattr(masker, "resampling_target", None) in ("labels", "maps", "mask"):
+        return True
+    return getattr(masker, "target_affine", None) is not None or getattr(masker, "target_shape", None) is not None
+
+
+def _grid_of(masker):
+    """Give an image on the grid to which a masker resamples images; None if it doesn't."""
+    if not _resamples_images(masker):
+        return None
+    target = getattr(masker, "resampling_target", "mask")
+    return _references(masker)[target]

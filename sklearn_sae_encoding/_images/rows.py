@@ -101,17 +101,36 @@ class ImageRows:
         """Make an image on the same grid or mesh from one array a volume or hemisphere."""
         return self._parts[0].image(data)
 
-    def chunks(self) -> Iterator[tuple[slice, object]]:
-        """Yield where in the rows a few images belong, and these as one image."""
+    def chunks(self, order=None) -> Iterator[tuple[np.ndarray, object]]:
+        """Yield the numbers of a few rows, and these as one image; rows come as they are, or in another order."""
         size = max(1, CHUNK_BYTES // (4 * self._parts[0].n_values))
-        for start in range(0, len(self), size):
-            rows = np.arange(start, min(start + size, len(self)))
-            yield slice(start, rows[-1] + 1), self._read(rows)
+        order = np.arange(len(self)) if order is None else order
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield rows, self._read(rows)
+
+    def file_order(self) -> np.ndarray:
+        """Give the order in which each file is read once, however its rows are mixed."""
+        return np.lexsort((self._position, self._part))
+
+    def finite_mask_img(self):
+        """Give a mask of the voxels or vertices that are finite in all images.
+
+        Returns
+        -------
+        mask_img : image
+            For the `mask_img` of a masker of regions, which then averages over these.
+        """
+        finite = None
+        for _, img in self.chunks(self.file_order()):
+            parts = [np.isfinite(part).all(axis=-1) for part in data_parts(img)]
+            finite = parts if finite is None else [a & b for a, b in zip(finite, parts, strict=True)]
+        return self.image([part if self.is_surface else part.astype(np.int8) for part in finite])
 
     def mean_img(self):
         """Average all images; in a volume, missing values count as 0, as in nilearn's masks."""
         total = None
-        for _, img in self.chunks():
+        for _, img in self.chunks(self.file_order()):
             sums = [np.sum(part, axis=-1, dtype=np.float64) for part in data_parts(img, finite=not self.is_surface)]
             total = sums if total is None else [a + b for a, b in zip(total, sums, strict=True)]
         return self._parts[0].image([(part / len(self)).astype(np.float32) for part in total])
@@ -121,11 +140,14 @@ class ImageRows:
         data = first.empty(len(rows))
         for i in np.unique(self._part[rows]):
             here = np.flatnonzero(self._part[rows] == i)
-            positions = self._position[rows[here]]
-            # Files are read in one stretch: they know no other way, and compressed ones would start again for each.
-            stretch = self._parts[i].read(positions.min(), positions.max() + 1)
-            for target, source in zip(data, stretch, strict=True):
-                target[..., here] = source[..., positions - positions.min()]
+            wanted, place = np.unique(self._position[rows[here]], return_inverse=True)
+            # Only forwards and only what is wanted: a compressed file would start again for each step back.
+            begins = np.flatnonzero(np.diff(wanted, prepend=-2) > 1)
+            for begin, end in zip(begins, [*begins[1:], len(wanted)], strict=True):
+                stretch = self._parts[i].read(wanted[begin], wanted[end - 1] + 1)
+                inside = (place >= begin) & (place < end)
+                for target, source in zip(data, stretch, strict=True):
+                    target[..., here[inside]] = source[..., place[inside] - begin]
         return first.image([part[..., 0] for part in data] if squeeze else data)
 
 
