@@ -23,6 +23,7 @@ from nilearn.surface import SurfaceImage
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -304,6 +305,44 @@ def test_cross_validated_scores_of_images_are_those_of_their_array(X, imgs):
     on_array = cross_val_voxel_scores(Ridge(), X, model.mask_targets(imgs), cv=3)
     assert_allclose(on_images.fold_scores, on_array.fold_scores, rtol=1e-6)
     assert on_images.estimators[0].to_img(on_images.scores).shape == SHAPE
+
+
+NESTED = {
+    "pipeline": lambda model: make_pipeline(StandardScaler(), model),
+    "search": lambda model: GridSearchCV(model, {"regressor__alpha": [1.0, 100.0]}, cv=2),
+    "search over a pipeline": lambda model: GridSearchCV(
+        make_pipeline(StandardScaler(), model), {"maskedtargetregressor__regressor__alpha": [1.0, 100.0]}, cv=2
+    ),
+    "transformed target": lambda model: TransformedTargetRegressor(model, func=np.negative, inverse_func=np.negative),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_images_are_masked_by_the_masker_inside_a_model(name, X, imgs):
+    masked = MaskedTargetRegressor(Ridge(), NiftiMasker(mask()))
+    on_images = cross_val_voxel_scores(NESTED[name](masked), X, imgs, cv=3)
+    on_array = cross_val_voxel_scores(NESTED[name](masked), X, masked.mask_targets(imgs), cv=3)
+    assert on_images.scores.shape == (60,)
+    assert_array_equal(on_images.fold_scores, on_array.fold_scores)
+
+
+def test_models_with_different_maskers_are_not_compared(X, imgs):
+    smaller = np.asarray(mask().dataobj).copy()
+    smaller[1] = 0
+    models = {
+        "all": MaskedTargetRegressor(Ridge(), NiftiMasker(mask())),
+        "again": make_pipeline(StandardScaler(), MaskedTargetRegressor(Ridge(), NiftiMasker(mask()))),
+    }
+    results = cross_val_voxel_scores(models, X, imgs, cv=3)
+    assert_allclose(results["all"].scores, results["again"].scores, atol=0.05)
+    models["part"] = MaskedTargetRegressor(Ridge(), NiftiMasker(volume(smaller)))
+    with pytest.raises(ValueError, match="maskers of 'all' and 'part' make different responses"):
+        cross_val_voxel_scores(models, X, imgs, cv=3)
+
+
+def test_images_without_a_masker_are_refused(X, imgs):
+    with pytest.raises(ValueError, match="no model says how to mask them"):
+        cross_val_voxel_scores(Ridge(), X, imgs, cv=3)
 
 
 def test_targets_are_standardised_on_training_samples_alone(X, imgs):

@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding.metrics._scores import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
 
 
@@ -68,8 +69,9 @@ def cross_val_voxel_scores(
         Whatever the estimator takes, one item a sample.
 
     Y : array-like of shape (n_samples, n_voxels) or (n_samples,), or images
-        Responses, finite. One dimension is one voxel. Images, one a sample, are masked once by the first
-        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` among the models.
+        Responses, finite. One dimension is one voxel. Images, one a sample, are masked once by the
+        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` that is a model, ends a pipeline, is searched over
+        or wrapped; several models need maskers that give the same.
 
     cv : int, splitter or iterable of (train, test), default=5
         Folds. An int is that many contiguous ones. The splits are drawn once and serve all models. Each fold needs
@@ -120,8 +122,9 @@ def cross_val_voxel_scores(
     Raises
     ------
     ValueError
-        If ``X`` and ``Y`` differ in length, ``Y`` is not finite, a fold has fewer than two test samples, or test
-        samples of folds overlap (ShuffleSplit, RepeatedKFold) and predictions are to be kept.
+        If ``X`` and ``Y`` differ in length, ``Y`` is not finite, a fold has fewer than two test samples, test samples
+        of folds overlap (ShuffleSplit, RepeatedKFold) and predictions are to be kept, or models would mask images
+        differently.
 
     References
     ----------
@@ -146,7 +149,7 @@ def cross_val_voxel_scores(
     if metric not in _METRICS:
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
-    X, Y = _check_samples(X, *masked(Y, models.values()))
+    X, Y = _check_samples(X, *masked(Y, models))
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
@@ -252,10 +255,32 @@ def _check_no_overlap(splits, n_samples):
 
 def masked(Y, models):
     """Turn images into rows, once for all folds, if a model says how. It then deals with missing voxels, too."""
-    for model in models:
-        if hasattr(model, "mask_targets"):
-            return model.mask_targets(Y), True
-    return Y, False
+    found = {name: model for name, model in ((name, _masks(models[name])) for name in models) if model is not None}
+    if not found:
+        if is_images(Y):
+            raise ValueError(
+                "Y holds images, but no model says how to mask them. Put the regressor into a MaskedTargetRegressor."
+            )
+        return Y, False
+    (name, first), *others = found.items()
+    rows = first.mask_targets(Y)
+    for other, model in others if is_images(Y) else ():
+        same = model.masker is first.masker or np.array_equal(model.mask_targets(Y), rows, equal_nan=True)
+        if not same:
+            raise ValueError(
+                f"Models are compared voxel by voxel, but the maskers of {name!r} and {other!r} make different "
+                "responses of the images. Give all models the same masker, or score them one by one."
+            )
+    return rows, True
+
+
+def _masks(model):
+    """Find what masks images in a model: itself, the last step of a pipeline, what is searched over or wrapped."""
+    if hasattr(model, "mask_targets"):
+        return model
+    inner = [model.steps[-1][1]] if getattr(model, "steps", None) else []
+    inner += [getattr(model, name, None) for name in ("estimator", "regressor")]
+    return next((found for found in map(_masks, (part for part in inner if part is not None)) if found), None)
 
 
 def _check_samples(X, Y, may_miss_voxels):

@@ -100,7 +100,7 @@ def permutation_test_voxel_scores(
     """
     if n_permutations < 1:
         raise ValueError(f"n_permutations must be at least 1, got {n_permutations}.")
-    Y, _ = masked(Y, [estimator])
+    Y, _ = masked(Y, {"": estimator})
     rng = check_random_state(random_state)
     common = {"groups": groups, "metric": metric, "n_jobs": n_jobs, "params": params}
     measured = cross_val_voxel_scores(estimator, X, Y, cv=cv, verbose=verbose, **common)
