@@ -82,7 +82,7 @@ def case():
 @pytest.fixture(scope="module")
 def report(case):
     X, Y, encoder, scores = case
-    labels = {"surprisal_mean": "<b onclick='window.hacked=1'>people</b>", "sae_00007": "places"}
+    labels = {"surprisal_mean": "<b onclick='window.hacked=1'>people</b>", 7: "places"}
     ceiling = np.r_[0.05, np.full(Y.shape[1] - 1, 0.9)]
     return encoder_report(
         encoder,
@@ -126,6 +126,10 @@ class _Page(HTMLParser):
 
 def _text(report):
     return " ".join(" ".join(_Page(report.html).text).split())
+
+
+def test_labels_by_the_saes_own_index_stand_beside_their_features(report):
+    assert "places" in _Page(report.html).cells
 
 
 def test_texts_and_labels_are_text_whatever_they_hold(report):

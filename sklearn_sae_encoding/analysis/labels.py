@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -88,14 +89,14 @@ def _pair(record, path):
 
 
 def label_features(feature_names, labels):
-    """Put labels beside the names of columns, joined by the SAE's own index.
+    """Put labels beside the names of columns, joined by name or by the SAE's own index.
 
     Parameters
     ----------
     feature_names : sequence of str
         Names such as ``sae_00079``, alone or after a prefix (``content__sae_00079``), and others.
-    labels : Series or dict of int to str
-        Labels by the SAE's own index, as :func:`read_feature_labels` gives them.
+    labels : Series or dict of int or str to str
+        Labels by the SAE's own index, as :func:`read_feature_labels` gives them, or by name.
 
     Returns
     -------
@@ -107,9 +108,26 @@ def label_features(feature_names, labels):
     >>> label_features(["content__sae_00079", "sae_00080", "surprisal"], {79: "scenery"})
     ['content__sae_00079: scenery', 'sae_00080', 'surprisal']
     """
-    found = (_NAME.search(name) for name in feature_names)
-    known = [labels.get(int(match[1])) if match else None for match in found]
-    return [f"{name}: {label}" if label else name for name, label in zip(feature_names, known, strict=True)]
+    found = find_labels(feature_names, labels)
+    return [f"{name}: {label}" if label else name for name, label in zip(feature_names, found, strict=True)]
+
+
+def find_labels(feature_names, labels):
+    """Give the label of each column: by name, with or without a prefix, or by the SAE's own index; "" without one."""
+    known = {_label_key(key): str(label) for key, label in labels.items() if not pd.isna(label)}
+    return [next((known[key] for key in _names_of(str(name)) if key in known), "") for name in feature_names]
+
+
+def _label_key(key):
+    if isinstance(key, (str, Integral)):
+        return key if isinstance(key, str) else int(key)
+    raise ValueError(f"Labels must be given by the SAE's own index (int) or by name (str), got {key!r}.")
+
+
+def _names_of(name):
+    """What a column may be called in a table of labels."""
+    index = _NAME.search(name)
+    return [name, name.rsplit("__", 1)[-1], *([int(index[1])] if index else [])]
 
 
 def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=None, tokenizer=None):

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import sparse
 
 from sklearn_sae_encoding.analysis.features import count_feature_use, top_texts
+from sklearn_sae_encoding.analysis.labels import find_labels
 
 
 def describe_population(coef, mask, feature_names, *, X=None, texts=None, participants=None, labels=None, n_texts=3):
@@ -30,8 +31,9 @@ def describe_population(coef, mask, feature_names, *, X=None, texts=None, partic
     participants : array-like of shape (n_voxels,), default=None
         Adds the column `n_participants`.
 
-    labels : mapping of str to str, default=None
-        What features mean, by name, for the column `label`; empty where a feature has none.
+    labels : Series or dict of int or str to str, default=None
+        What features mean, by the SAE's own index, such as :func:`~sklearn_sae_encoding.analysis.read_feature_labels`
+        gives, or by name; for the column `label`, which is empty where a feature has none.
 
     n_texts : int, default=3
         How many texts to give for a feature.
@@ -72,7 +74,7 @@ def describe_population(coef, mask, feature_names, *, X=None, texts=None, partic
             for row in table.rename(columns={"index": "index_"}).itertuples()
         ]
     if labels is not None:
-        table["label"] = [labels.get(feature, "") for feature in table["feature"]]
+        table["label"] = find_labels(table["feature"], labels)
     if texts is not None:
         table["top_texts"] = [top_texts(X, texts, index, n_texts)["text"].tolist() for index in table["index"]]
     return table

@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from sklearn_sae_encoding.analysis import count_feature_use, top_texts
+from sklearn_sae_encoding.analysis.labels import find_labels
 from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
 
@@ -18,7 +19,7 @@ def features_section(fitted, labels, n_features, n_texts):
     use = count_feature_use(fitted.coef, fitted.names).head(n_features)
     if use.empty:
         return paragraph("No voxel uses any feature.")
-    labels = _label_of(labels)
+    labels = _label_of([str(name) for name in fitted.names], labels)
     about = paragraph(
         "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change from "
         "fold to fold: a feature used by many voxels says more than any single weight. The effect is the median, over "
@@ -28,12 +29,10 @@ def features_section(fitted, labels, n_features, n_texts):
     return join([about, _feature_table(fitted, use, labels), _driver_table(fitted, use, labels, n_texts)])
 
 
-def _label_of(labels):
+def _label_of(names, labels):
     if labels is None:
         return None
-    items = labels.items() if hasattr(labels, "items") else labels
-    known = {str(name): str(label) for name, label in items}
-    return lambda name: known.get(name, known.get(name.rsplit("__", 1)[-1], ""))
+    return dict(zip(names, find_labels(names, labels), strict=True)).__getitem__
 
 
 def _feature_table(fitted, use, labels):

@@ -68,8 +68,9 @@ def encoder_report(
     features : array-like, sparse array or DataFrame of shape (n_texts, n_features), default=None
         The features of the texts. Needed if the model itself takes features; otherwise None computes them.
 
-    feature_labels : dict of str to str or Series, default=None
-        Labels of features by name.
+    feature_labels : Series or dict of int or str to str, default=None
+        Labels of features, by the SAE's own index, such as
+        :func:`~sklearn_sae_encoding.analysis.read_feature_labels` gives, or by name.
 
     title : str, default="Encoding model"
         Title of the page.

@@ -2,8 +2,10 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from sklearn_sae_encoding.analysis import describe_population
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 
 EXPORT = [
@@ -39,6 +41,26 @@ def test_labels_of_every_format_are_joined_by_the_saes_own_index(name, content, 
         "surprisal",
         "sae_reconstruction_error",
     ]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series({79: "scenery", 80: "people"}),
+        {np.int64(79): "scenery", 80: "people"},
+        {"sae_00079": "scenery", "content__sae_00080": "people"},
+        pd.Series({79: "scenery", "content__sae_00080": "people", 81: np.nan}),
+    ],
+)
+def test_a_population_is_labelled_by_index_or_by_name(labels):
+    names = ["sae_00079", "content__sae_00080", "sae_00081", "surprisal_mean"]
+    table = describe_population(np.array([[4.0, 3.0, 2.0, 1.0]]), [True], names, labels=labels).set_index("feature")
+    assert table["label"].to_dict() == dict(zip(names, ["scenery", "people", "", ""], strict=True))
+
+
+def test_a_label_by_something_else_is_an_error():
+    with pytest.raises(ValueError, match=r"index \(int\) or by name \(str\), got 79.5"):
+        label_features(["sae_00079"], {79.5: "scenery"})
 
 
 @pytest.mark.parametrize(
