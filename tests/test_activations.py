@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from tiny_models import D_MODEL, FAMILIES, N_LAYERS, SENTENCES, save_tiny_model, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sklearn_sae_encoding._lm import extract
 from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
 
 POOLINGS = ["mean", "last", "max", "sum"]
@@ -287,14 +288,78 @@ def test_the_users_own_model_is_left_as_it_was(texts):
     close(first, quiet[0])
 
 
-def test_a_loaded_model_that_was_changed_in_place_is_run_anew(texts):
+def change_weight(model):
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.weight.mul_(2)
+
+
+def change_data(model):
+    model.model.layers[0].mlp.up_proj.weight.data[3, 4] += 1
+
+
+def change_through_numpy(model):
+    model.model.layers[0].mlp.up_proj.weight.detach().numpy()[:, :2] *= -1
+
+
+def swap_rows(model):  # keeps every sum
+    weight = model.model.layers[0].mlp.up_proj.weight.data
+    weight[[0, 1]] = weight[[1, 0]]
+
+
+def change_buffer(model):
+    model.model.rotary_emb.inv_freq.data *= 1.5
+
+
+def change_setting(model):
+    model.model.layers[0].self_attn.scaling *= 2
+
+
+@pytest.mark.parametrize(
+    "change", [change_weight, change_data, change_through_numpy, swap_rows, change_buffer, change_setting]
+)
+def test_a_loaded_model_that_was_changed_in_place_is_run_anew(texts, change):
     model = tiny_model()
     transformer = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer()).fit(texts)
     before = transformer.transform(texts)
-    with torch.no_grad():
-        model.model.layers[0].mlp.up_proj.weight.mul_(2)
+    change(model)
     after = transformer.transform(texts)
-    assert np.abs(before[0] - after[0]).max() > 1e-3
+    assert np.abs(before.concatenated() - after.concatenated()).max() > 1e-5
+    assert after == LMActivationTransformer(copy.deepcopy(model), 1, tokenizer=tiny_tokenizer()).fit_transform(texts)
+
+
+def test_an_unchanged_loaded_model_runs_once_in_every_family(family, texts, monkeypatch):
+    batches = []
+    run = extract.run_batch
+    family(ids_of(texts[0]), output_hidden_states=True)  # for which transformers leaves hooks behind
+    monkeypatch.setattr(extract, "run_batch", lambda *args: (batches.append(1), run(*args))[1])
+    transformer = LMActivationTransformer(family, 1, tokenizer=tiny_tokenizer()).fit(texts)
+    acts = transformer.transform(texts)
+    assert clone(transformer).fit_transform(texts) == transformer.transform(texts) == acts
+    assert LMActivationTransformer(copy.deepcopy(family), 1, tokenizer=tiny_tokenizer()).fit_transform(texts) == acts
+    assert len(batches) == 1
+
+
+def test_of_a_loaded_model_with_hooks_of_its_own_nothing_is_kept(texts, tmp_path):
+    model = tiny_model()
+    transformer = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer(), memory=tmp_path / "memory").fit(texts)
+    plain = transformer.transform(texts)
+    kept = sorted(tmp_path.rglob("*.npz"))
+    for factor in (0.0, 2.0):
+        handle = model.model.layers[0].mlp.register_forward_hook(lambda _m, _in, out, factor=factor: out * factor)
+        hooked = transformer.transform(texts)
+        assert np.abs(hooked[0] - plain[0]).max() > 0.01
+        states = by_plain_hook(model, model.model.layers[1], texts[0])
+        close(hooked[0], states)
+        handle.remove()
+    assert transformer.transform(texts) == plain
+    model.model.layers[0].mlp.forward = lambda hidden: torch.zeros_like(hidden)
+    assert np.abs(transformer.transform(texts)[0] - plain[0]).max() > 0.01
+    assert sorted(tmp_path.rglob("*.npz")) == kept
+
+
+def test_weights_of_a_loaded_model_cannot_be_drawn(texts):
+    with pytest.raises(ValueError, match=r"weights='random' draws .* model is an object \(LlamaForCausalLM\)"):
+        LMActivationTransformer(tiny_model(), 1, tokenizer=tiny_tokenizer(), weights="random").fit(texts)
 
 
 def test_what_is_given_out_cannot_be_changed_behind_the_stores_back(tiny_lm_dir, texts):

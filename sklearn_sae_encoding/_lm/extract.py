@@ -10,8 +10,10 @@ import numpy as np
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
 from sklearn_sae_encoding._lm.forward import Row, batch_limit, make_batches, make_rows, run_batch
 from sklearn_sae_encoding._lm.loading import LoadedModel, load_model
+from sklearn_sae_encoding._lm.objects import runs_other_code
 from sklearn_sae_encoding._lm.sites import hook_name, parse_hook
 from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding._lm.store import MemoryStore
 from sklearn_sae_encoding._lm.tokenize import TokenizedText, bos_id, tokenize, word_start_ids
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept from one call at most
@@ -57,9 +59,13 @@ def extract(how: Pass, texts: list[str], wanted: Wanted, also: Wanted, store, *,
     """Records of `texts`, one a text, with the quantities `wanted.names`.
 
     Texts not in `store` run through the model, which then also answers what `also` asks (other transformers want it
-    of the same texts), and are stored as soon as their batch is done.
+    of the same texts), and are stored as soon as their batch is done. Of a loaded model with hooks of its own nothing
+    is stored or looked up.
     """
-    key = pass_key(how.source, how.settings)
+    if how.source.is_object and runs_other_code(how.source.model):
+        key, store, also = "", MemoryStore(), Wanted()  # for this call alone
+    else:
+        key = pass_key(how.source, how.settings)
     keys = [text_key(text) for text in texts]
     found = {k: store.get(key, k, wanted.names) for k in set(keys)}
     if any(record is None for record in found.values()):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import weakref
 from importlib import metadata
 from pathlib import Path
 
+from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource, where, where_tokenizer
 
 _FORMAT = 1  # raise when what is stored, or how it is computed, changes
@@ -25,14 +25,13 @@ _TOKENIZER_FILES = (
     "*.tiktoken",
     "tekken.json",
 )
-_object_hashes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def pass_key(source: ModelSource, settings: dict) -> str:
     """Key of everything but the text: the model's weights, precision, and how texts are put to it."""
     parts = {
         "format": _FORMAT,
-        "model": _object_key(source.model) if source.is_object else files_key(source),
+        "model": object_key(source.model) if source.is_object else files_key(source),
         "tokenizer": tokenizer_key(source),
         "transformers": _major_version("transformers"),  # another one may make other tokens of the same files
         "dtype": source.dtype,
@@ -96,29 +95,3 @@ def _file_key(path: Path, size: int, time: int) -> tuple:
 @functools.cache
 def _major_version(package: str) -> str:
     return metadata.version(package).partition(".")[0]
-
-
-def _object_key(model) -> str:
-    """Hash of a loaded model's configuration and weights, taken again when a weight was changed in place."""
-    # torch counts the in-place changes of every tensor.
-    version = [(tensor.data_ptr(), tensor._version) for tensor in _tensors(model)]
-    known = _object_hashes.get(model)
-    if known is None or known[0] != version:
-        known = (version, _hash_of_weights(model))
-        _object_hashes[model] = known
-    return known[1]
-
-
-def _tensors(model):
-    yield from model.parameters()
-    yield from model.buffers()
-
-
-def _hash_of_weights(model) -> str:
-    import torch
-
-    digest = hashlib.sha256(model.config.to_json_string().encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().cpu().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:40]

@@ -90,6 +90,11 @@ def _name_of(path: Path) -> str:
 
 def load_config(source: ModelSource):
     """Configuration of the (text) model, without its weights."""
+    if source.is_object and source.weights == "random":
+        raise ValueError(
+            f"weights='random' draws the weights of a named model, and model is an object "
+            f"({type(source.model).__name__}). Give its name or folder, or an object with random weights."
+        )
     if source.is_object:
         return source.model.config.get_text_config()
     from transformers import AutoConfig
