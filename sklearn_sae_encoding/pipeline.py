@@ -10,7 +10,7 @@ from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
-__all__ = ["make_augmented_encoder"]
+__all__ = ["make_augmented_encoder", "make_published_encoder"]
 
 CONTENTS = ("sae", "activations", None)
 
@@ -79,9 +79,7 @@ def make_augmented_encoder(
         Which SAE features to offer: a prefix, a Matryoshka bin ``(lo, hi)``, indices or a mask. None is all.
 
     encoder : estimator, default=None
-        The regressor. None is the published one: a lasso with ``alphas=np.logspace(-2, 0, 10)`` chosen by five
-        contiguous folds among the 8,000 features with the largest F statistic, then a ridge regression on the
-        selected features and surprisal, its penalty chosen by leave-one-out. It is cloned.
+        The regressor. None is the published one, :func:`make_published_encoder`. It is cloned.
 
     revision : str, default=None
         Commit, tag or branch of the model on the hub.
@@ -152,7 +150,7 @@ def make_augmented_encoder(
         steps = [("surprisal", SurprisalTransformer(model, **lm)), ("scale", StandardScaler())]
         branches.append(("surprisal", Pipeline(steps)))
     if encoder is None:
-        encoder = _published_encoder(surprisal, n_jobs, verbose)
+        encoder = make_published_encoder(surprisal, n_jobs=n_jobs, verbose=verbose)
     union = FeatureUnion(branches, verbose_feature_names_out=False)
     return Pipeline([("features", union), ("encoder", clone(encoder))])
 
@@ -166,7 +164,36 @@ def _check_choices(content, surprisal, layer):
         raise ValueError(f"content={content!r} needs a layer of the language model: set layer, for example layer=15.")
 
 
-def _published_encoder(surprisal, n_jobs, verbose):
+def make_published_encoder(surprisal=True, *, n_jobs=None, verbose=0):
+    """Build the encoder of the published protocol, for features with surprisal in the last column.
+
+    A lasso with ``alphas=np.logspace(-2, 0, 10)`` chosen by five contiguous folds among the 8,000 features with the
+    largest F statistic, then a ridge regression on the selected features and surprisal, its penalty chosen by
+    leave-one-out.
+
+    Parameters
+    ----------
+    surprisal : bool, default=True
+        Whether the last feature is surprisal, which every voxel's model contains.
+
+    n_jobs, verbose : int
+        As in :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder`.
+
+    Returns
+    -------
+    encoder : SparseVoxelEncoder
+        Unfitted.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.pipeline import make_published_encoder
+    >>> make_published_encoder().set_params(alphas=30).get_params()["refit"]  # other penalties, the rest as published
+    'ridge'
+    """
     return SparseVoxelEncoder(
         alphas=np.logspace(-2, 0, 10),
         screening=8000,

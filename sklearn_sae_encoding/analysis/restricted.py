@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_sae_encoding.pipeline import _published_encoder
+from sklearn_sae_encoding.pipeline import make_published_encoder
 
 
 def restrict_encoder(content=None, *, surprisal=True, encoder=None):
@@ -29,7 +29,7 @@ def restrict_encoder(content=None, *, surprisal=True, encoder=None):
 
     encoder : estimator, default=None
         Cloned, with its ``forced_features`` (if it has them) set to surprisal or to None. None is the published one,
-        see :func:`~sklearn_sae_encoding.pipeline.make_augmented_encoder`.
+        see :func:`~sklearn_sae_encoding.pipeline.make_published_encoder`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def restrict_encoder(content=None, *, surprisal=True, encoder=None):
     nothing = content is not None and np.ndim(content) > 0 and len(content) == 0
     if nothing and not surprisal:
         raise ValueError("content=[] and surprisal=False leave no features. Ask for at least one of them.")
-    encoder = _published_encoder(surprisal, None, 0) if encoder is None else clone(encoder)
+    encoder = make_published_encoder(surprisal) if encoder is None else clone(encoder)
     if "forced_features" in encoder.get_params():
         encoder.set_params(forced_features=[-1] if surprisal else None)
     return Pipeline([("columns", _ContentAndSurprisal(content, surprisal)), ("encoder", encoder)])

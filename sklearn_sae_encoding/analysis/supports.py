@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding.metrics._recovery import row_sums, support_of
+
 
 def support_stability(coefs, *, full_coef=None, exclude=None):
     """Compare the features that each voxel selects in the folds, and on all texts.
@@ -52,17 +54,17 @@ def support_stability(coefs, *, full_coef=None, exclude=None):
        n_intersection  n_union  mean_size  jaccard
     0               1        2        1.5      0.5
     """
-    supports = [_support(coef, exclude) for coef in coefs]
+    supports = [support_of(coef, exclude=exclude) for coef in coefs]
     if len(supports) < 2:
         raise ValueError(f"Stability needs the weights of at least two folds, got {len(supports)}.")
     if len({support.shape for support in supports}) > 1:
         raise ValueError(f"All folds must have the same shape, got {[support.shape for support in supports]}.")
     selected = sparse.csr_array(sum(supports[1:], supports[0]))  # number of folds that select a feature
-    sizes = np.array([_row_sums(support) for support in supports])
+    sizes = np.array([row_sums(support) for support in supports])
     table = pd.DataFrame(
         {
-            "n_intersection": _row_sums(selected == len(supports)),
-            "n_union": _row_sums(selected > 0),
+            "n_intersection": row_sums(selected == len(supports)),
+            "n_union": row_sums(selected > 0),
             "mean_size": sizes.mean(axis=0),
             "sd_size": sizes.std(axis=0),
             "jaccard": np.mean([_jaccard(a, b) for a, b in combinations(supports, 2)], axis=0),
@@ -71,27 +73,12 @@ def support_stability(coefs, *, full_coef=None, exclude=None):
     )
     if full_coef is None:
         return table
-    full = _support(full_coef, exclude)
+    full = support_of(full_coef, exclude=exclude)
     if full.shape != selected.shape:
         raise ValueError(f"full_coef must have the shape of the folds' weights, {selected.shape}, got {full.shape}.")
-    size = _row_sums(full)
-    found = _row_sums(full.multiply(selected)) / len(supports)
+    size = row_sums(full)
+    found = row_sums(full.multiply(selected)) / len(supports)
     return table.assign(full_size=size, full_in_folds=found / np.where(size > 0, size, np.nan))
-
-
-def _support(coef, exclude):
-    support = sparse.csr_array(sparse.csr_array(coef) != 0).astype(np.int64)
-    if exclude is None:
-        return support
-    keep = np.ones(support.shape[1], dtype=np.int64)
-    keep[np.asarray(exclude, dtype=np.intp)] = 0
-    support = sparse.csr_array(support.multiply(keep[None, :]))
-    support.eliminate_zeros()
-    return support
-
-
-def _row_sums(matrix):
-    return np.asarray(matrix.sum(axis=1)).ravel()
 
 
 def _n_offered(coef, exclude):
@@ -100,14 +87,14 @@ def _n_offered(coef, exclude):
 
 
 def _jaccard(a, b):
-    both, either = _row_sums(a.multiply(b)), _row_sums((a + b) > 0)
+    both, either = row_sums(a.multiply(b)), row_sums((a + b) > 0)
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
 def _nogueira(selected, n_folds, n_features):
     """One minus the variance of selections over folds, over its value if each fold selected at random."""
     frequency = selected / n_folds
-    variance = _row_sums(frequency - frequency.multiply(frequency)) * n_folds / (n_folds - 1) / n_features
-    share = _row_sums(frequency) / n_features
+    variance = row_sums(frequency - frequency.multiply(frequency)) * n_folds / (n_folds - 1) / n_features
+    share = row_sums(frequency) / n_features
     by_chance = share * (1 - share)
     return np.where(by_chance > 0, 1 - variance / np.where(by_chance > 0, by_chance, 1.0), np.nan)

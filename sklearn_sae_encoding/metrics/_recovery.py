@@ -46,10 +46,10 @@ def support_recovery(weights_true, weights, *, tol=0.0, exclude=None):
     >>> recovery.precision, recovery.recall, recovery.f1
     (array([0.5]), array([0.5]), array([0.5]))
     """
-    true, found = _support(weights_true, 0.0, exclude), _support(weights, tol, exclude)
+    true, found = support_of(weights_true, 0.0, exclude), support_of(weights, tol, exclude)
     if true.shape != found.shape:
         raise ValueError(f"Planted and found weights must have the same shape, got {true.shape} and {found.shape}.")
-    n_true, n_found, n_both = _row_sums(true), _row_sums(found), _row_sums(true.multiply(found))
+    n_true, n_found, n_both = row_sums(true), row_sums(found), row_sums(true.multiply(found))
     nothing = (n_true == 0) & (n_found == 0)
     return SupportRecovery(
         precision=np.where(nothing, 1.0, n_both / np.maximum(n_found, 1)),
@@ -58,16 +58,18 @@ def support_recovery(weights_true, weights, *, tol=0.0, exclude=None):
     )
 
 
-def _support(weights, tol, exclude):
+def support_of(weights, tol=0.0, exclude=None):
+    """Mark the weights that are larger than `tol`, in all but the excluded columns: a CSR array of 1 and nothing."""
     support = sparse.csr_array(abs(sparse.csr_array(weights)) > tol).astype(np.int64)
     if exclude is None:
         return support
     keep = np.ones(support.shape[1], dtype=np.int64)
     keep[np.asarray(exclude, dtype=np.intp)] = 0
-    support = support.multiply(keep[None, :]).tocsr()
+    support = sparse.csr_array(support.multiply(keep[None, :]))
     support.eliminate_zeros()
     return support
 
 
-def _row_sums(support):
+def row_sums(support):
+    """Sum each row of a sparse array."""
     return np.asarray(support.sum(axis=1)).ravel()
