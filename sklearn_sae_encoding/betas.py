@@ -31,11 +31,12 @@ class TrialBetas(NamedTuple):
 class StimulusBetas(NamedTuple):
     """Responses to stimuli, repeats averaged."""
 
-    betas: np.ndarray  # (n_stimuli, n_voxels), float32
+    betas: np.ndarray  # (n_stimuli, n_voxels), float32; NaN in voxels that are missing
     stimuli: list  # n_stimuli names, in the order of the rows
     n_repeats: np.ndarray  # (n_stimuli,)
-    ncsnr: np.ndarray  # (n_voxels,), signal sd over noise sd of a single trial; NaN without repeats
-    noise_ceiling: np.ndarray  # (n_voxels,), of the averaged betas, in units of r; NaN without repeats
+    ncsnr: np.ndarray  # (n_voxels,), signal sd over noise sd of a single trial; NaN without repeats, or missing
+    noise_ceiling: np.ndarray  # (n_voxels,), of the averaged betas, in units of r; NaN likewise
+    missing: np.ndarray  # (n_voxels,), bool: NaN or infinite in a trial that would enter
 
 
 def events_by_trial(events, stimulus):
@@ -171,12 +172,20 @@ def average_repeats(betas, stimuli, order=None):
     -------
     responses : StimulusBetas
         ``betas`` are the `Y` of an encoding model, with a row a stimulus; ``noise_ceiling`` is what
-        :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores` takes.
+        :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores` takes. A voxel that is NaN or infinite in a trial
+        is ``missing``: NaN in all of these, which
+        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` leaves out.
 
     Raises
     ------
     ValueError
-        If trials and stimuli differ in number, or a stimulus of `order` was never presented.
+        If trials and stimuli differ in number, a stimulus of `order` was never presented, or no voxel is finite in
+        all trials.
+
+    Warns
+    -----
+    UserWarning
+        Says how many voxels are missing.
 
     See Also
     --------
@@ -198,22 +207,48 @@ def average_repeats(betas, stimuli, order=None):
         if len(rows) == 0:
             raise ValueError(f"The stimulus {name!r} was presented in none of the {len(stimuli)} trials.")
     n_repeats = np.array([len(rows) for rows in trials])
-    means = np.array([betas[rows].mean(axis=0, dtype=np.float64) for rows in trials], dtype=np.float32)
-    ncsnr = _ncsnr(betas, trials, n_repeats)
+    missing = _missing(betas, trials)
+    means = np.empty((len(order), betas.shape[1]), dtype=np.float32)
+    for mean, rows in zip(means, trials, strict=True):
+        with np.errstate(invalid="ignore", over="ignore"):  # in missing voxels, which don't stay
+            mean[:] = betas[rows].mean(axis=0, dtype=np.float64)
+    means[:, missing] = np.nan
+    ncsnr = _ncsnr(betas, trials, n_repeats, missing)
     harmonic_mean = 1 / np.mean(1 / n_repeats)
-    return StimulusBetas(means, order, n_repeats, ncsnr, noise_ceiling(ncsnr, harmonic_mean))
+    return StimulusBetas(means, order, n_repeats, ncsnr, noise_ceiling(ncsnr, harmonic_mean), missing)
 
 
-def _ncsnr(betas, trials, n_repeats):
+def _missing(betas, trials):
+    used = np.concatenate(trials)
+    missing, lost = np.zeros(betas.shape[1], dtype=bool), []
+    for row in used:
+        bad = ~np.isfinite(betas[row])
+        missing |= bad
+        if bad.all():
+            lost.append(int(row))
+    if missing.all():
+        where = f"trial(s) {', '.join(map(str, sorted(lost)[:5]))} hold no finite value" if lost else "each has a gap"
+        raise ValueError(f"No voxel is finite in all {len(used)} trials: {where}.")
+    if missing.any():
+        warnings.warn(
+            f"{missing.sum()} of {len(missing)} voxels are NaN or infinite in at least one trial, the first of them "
+            f"voxel {np.flatnonzero(missing)[0]}. They are left out: NaN in the averages.",
+            stacklevel=3,
+        )
+    return missing
+
+
+def _ncsnr(betas, trials, n_repeats, missing):
+    ncsnr = np.full(betas.shape[1], np.nan)
     if n_repeats.max() < 2:
-        return np.full(betas.shape[1], np.nan)
-    ncsnr = np.empty(betas.shape[1])
-    for start in range(0, betas.shape[1], _BLOCK):
-        block = betas[:, start : start + _BLOCK]
-        repeats = np.full((n_repeats.max(), len(trials), block.shape[1]), np.nan, dtype=np.float32)
+        return ncsnr
+    kept = np.flatnonzero(~missing)
+    for start in range(0, len(kept), _BLOCK):
+        voxels = kept[start : start + _BLOCK]
+        repeats = np.full((n_repeats.max(), len(trials), len(voxels)), np.nan, dtype=np.float32)
         for stimulus, rows in enumerate(trials):
-            repeats[: len(rows), stimulus] = block[rows]
-        ncsnr[start : start + _BLOCK] = ncsnr_from_repeats(repeats)
+            repeats[: len(rows), stimulus] = betas[np.ix_(rows, voxels)]
+        ncsnr[voxels] = ncsnr_from_repeats(repeats)
     return ncsnr
 
 

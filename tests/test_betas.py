@@ -9,6 +9,7 @@ from nilearn.glm.first_level import FirstLevelModel, make_first_level_design_mat
 from nilearn.maskers import NiftiMasker
 from nilearn.surface import SurfaceImage
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import Ridge
 
 from sklearn_sae_encoding.betas import average_repeats, events_by_trial, trial_betas
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
@@ -119,6 +120,34 @@ def test_unequal_numbers_of_repeats_are_allowed_and_counted():
     repeats = np.full((3, 3, 5000), np.nan)
     repeats[:, 0], repeats[:2, 1], repeats[0, 2] = betas[[0, 2, 4]], betas[[1, 5]], betas[3]
     assert_allclose(responses.noise_ceiling, noise_ceiling_from_repeats(repeats), rtol=1e-3, atol=1e-3)
+
+
+def test_missing_voxels_are_left_out_counted_and_reported():
+    rng = np.random.default_rng(0)
+    stimuli = np.tile(["a", "b", "c", "d"], 3)
+    betas = rng.normal(size=(12, 9)) + 3 * np.arange(12)[:, None] % 4
+    whole = average_repeats(betas, stimuli)
+    gaps = betas.copy()
+    gaps[:, 5], gaps[7, 2] = np.nan, np.inf
+    with pytest.warns(UserWarning, match="2 of 9 voxels are NaN or infinite in at least one trial, .* voxel 2"):
+        responses = average_repeats(gaps, stimuli)
+    assert_array_equal(np.flatnonzero(responses.missing), [2, 5])
+    for found, expected in zip(responses, whole, strict=True):
+        if np.shape(found)[-1:] == (9,) and found is not responses.missing:
+            assert np.isnan(found[..., responses.missing]).all()
+            assert_array_equal(found[..., ~responses.missing], expected[..., ~responses.missing])
+
+    X = rng.random((4, 2))
+    with pytest.warns(UserWarning, match="2 of 9 voxels are left out of the fit"):
+        MaskedTargetRegressor(Ridge(), NiftiMasker()).fit(X, responses.betas)
+
+
+def test_a_gap_in_a_trial_that_is_left_out_does_not_count():
+    betas = np.ones((3, 2))
+    betas[1] = np.nan
+    assert not average_repeats(betas, ["a", "b", "c"], order=["c", "a"]).missing.any()
+    with pytest.raises(ValueError, match=r"No voxel is finite in all 3 trials: trial\(s\) 1 hold no finite value"):
+        average_repeats(betas, ["a", "b", "c"])
 
 
 def test_without_repeats_reliability_is_unknown():
