@@ -28,6 +28,7 @@ from sklearn_sae_encoding._sae.encoding import (
 from sklearn_sae_encoding._sae.inputs import check_finite, check_no_strings, checked_texts, is_list_of_texts
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, find_mismatch, origin_of_sae
+from sklearn_sae_encoding._sae.processing import unknown_processing
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
 
@@ -111,9 +112,15 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    SAEs are loaded once per process, encode in float32 and come from safetensors; a release that is stored as a
-    pickle is refused. A BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A
-    learnt SAE encodes a float64 table in float64.
+    SAEs that are named load once per process, encode in float32 and come from safetensors; a release that is stored as
+    a pickle is refused. An object encodes in its own precision, and clones share it: its weights are never copied. A
+    BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A learnt SAE encodes a
+    float64 table in float64.
+
+    Some SAEs of GPT-2 and its kin were trained on the model as TransformerLens loads it with
+    ``center_writing_weights``, which takes the mean over its dimensions out of every activation. This is done to ``X``
+    where an SAE's metadata ask for it. Any other such change of the model that may change its activations is an error,
+    unless `check_match` is False.
 
     Some words at the start of a text are attention sinks: their activations are many times as long as all others, and
     one would outweigh the rest of its text. A learnt SAE, and the one that the package ships, scale tokens of more than
@@ -347,9 +354,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
                 f"The SAE takes activations of width {sae.cfg.d_in}, but X has width {self.n_features_in_}. "
                 "Use the model and hook that the SAE was trained on."
             )
-        mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin) if self.check_match else None
+        if not self.check_match:
+            return
+        mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin)
+        if mismatch is None and origin.model is not None:
+            mismatch = unknown_processing(sae.cfg.metadata)
         if mismatch:
-            raise ValueError(f"{mismatch}, or check_match=False if this is intended.")
+            raise ValueError(f"{mismatch}, or set check_match=False if this is intended.")
 
     def _check_reconstruction(self, sae) -> None:
         unknown = set(self.reconstruction) - set(_RECONSTRUCTION_NAMES)

@@ -138,6 +138,16 @@ def test_a_text_has_the_same_row_alone_and_among_others(texts, folder):
         np.testing.assert_allclose(projector.transform([text]).toarray()[0], together[i], rtol=1e-5, atol=1e-6)
 
 
+def test_a_text_that_is_read_only_and_longer_than_a_chunk_is_encoded_without_a_warning(texts, folder):
+    expected = SAEProjector(folder).fit_transform(texts).toarray()
+    for text in texts:
+        text.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        features = SAEProjector(folder, chunk_size=2).fit_transform(texts)
+    np.testing.assert_allclose(features.toarray(), expected, rtol=1e-6)
+
+
 def test_half_precision_activations_are_encoded_in_single(texts, folder):
     halves = [text.astype(np.float16) for text in texts]
     features = SAEProjector(folder).fit_transform(halves)
@@ -298,6 +308,141 @@ def test_activations_from_elsewhere_are_an_error_unless_asked_for(origin, messag
         projector.transform(wrong)
     unchecked = SAEProjector(folder, check_match=False).fit_transform(wrong)
     np.testing.assert_array_equal(unchecked.toarray(), projector.transform(texts).toarray())
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "given"),
+    [
+        ("blocks.3.hook_resid_pre", "blocks.2.hook_resid_post"),
+        ("blocks.3.hook_out", HOOK),
+        ("blocks.3.hook_in", "blocks.2.hook_resid_post"),
+        ("model.layers.3", HOOK),
+        ("transformer.h.3", HOOK),
+        ("blocks.0.hook_resid_pre", "blocks.0.hook_resid_pre"),
+    ],
+)
+def test_one_place_in_the_model_may_have_several_names(trained_on, given, texts):
+    sae = make_sae(hook_name=trained_on)
+    SAEProjector(sae).fit(activations(texts, hook=given))
+    with pytest.raises(ValueError, match=r"Set layer='blocks\.\d\.hook_resid_(pre|post)' in LMActivationTransformer"):
+        SAEProjector(sae).fit(activations(texts, hook="blocks.5.hook_resid_post"))
+
+
+@pytest.mark.parametrize("hook", ["blocks.3.attn.hook_z", "blocks.3.hook_resid_mid", "blocks.3.ln2.hook_normalized"])
+def test_for_a_hook_that_cannot_be_read_no_layer_is_advised(hook, texts):
+    sae = make_sae(hook_name=hook)
+    with pytest.raises(
+        ValueError, match=rf"LMActivationTransformer cannot read {hook}: it reads hook_resid_pre"
+    ) as error:
+        SAEProjector(sae).fit(activations(texts))
+    assert "layer=" not in str(error.value)
+    SAEProjector(sae).fit(texts)  # arrays say nothing of where they come from
+
+
+@pytest.fixture
+def ignore_sae_lens_advice():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\s*This SAE has non-empty model_from_pretrained_kwargs")
+        yield
+
+
+CENTRED = {"center_writing_weights": True, "fold_ln": False}
+
+
+@pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")
+def test_an_sae_of_centred_weights_gets_the_activations_of_centred_weights(tmp_path):
+    """Witness: TransformerLens' own model with its weights centred."""
+    import torch
+    from sae_lens import StandardSAE, StandardSAEConfig
+    from tiny_models import SENTENCES, tiny_model, tiny_tokenizer
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
+
+    from sklearn_sae_encoding.activations import LMActivationTransformer
+
+    model, tokenizer = tiny_model("gpt2"), tiny_tokenizer()
+    sizes = {"n_layers": 4, "d_model": 32, "n_heads": 4, "d_head": 8, "d_mlp": 128, "n_ctx": 64, "d_vocab": 400}
+    config = HookedTransformerConfig(**sizes, act_fn="gelu_new", normalization_type="LN")
+    lens = HookedTransformer(config)
+    options = {"fold_ln": False, "center_unembed": False, "fold_value_biases": False}
+    lens.load_and_process_state_dict(convert_gpt2_weights(model, config), center_writing_weights=True, **options)
+    for hook in ("blocks.2.hook_resid_post", "blocks.1.hook_resid_pre", "blocks.3.hook_mlp_out"):
+        sae = StandardSAE(StandardSAEConfig(d_in=32, d_sae=24))
+        metadata = {"model_name": "gpt2-small", "hook_name": hook, "model_from_pretrained_kwargs": CENTRED}
+        for name, value in metadata.items():
+            sae.cfg.metadata[name] = value
+        folder = save_sae(sae, tmp_path / hook)
+        acts = LMActivationTransformer(model, hook, tokenizer=tokenizer).fit_transform(SENTENCES[:3])
+        acts.model = "openai-community/gpt2"
+        features = SAEProjector(folder, pooling=None).fit_transform(acts)
+        for text, one in zip(SENTENCES, features, strict=False):
+            ids = torch.tensor([[0, *tokenizer(text)["input_ids"]]])
+            with torch.inference_mode():
+                centred = lens.run_with_cache(ids)[1][hook][0, 1:]
+            np.testing.assert_allclose(one.toarray(), encoded(sae, centred.numpy()), rtol=1e-4, atol=1e-4)
+        plain = encoded(sae, acts[0].copy())
+        assert np.abs(features[0].toarray() - plain).max() > 1e-2
+
+
+@pytest.mark.usefixtures("ignore_sae_lens_advice")
+def test_activations_that_are_centred_already_stay_so(texts, tmp_path):
+    names = {"model_name": "gpt2", "hook_name": HOOK}
+    asks = save_sae(make_sae(**names, model_from_pretrained_kwargs=CENTRED), tmp_path / "asks")
+    plain = save_sae(make_sae(**names), tmp_path / "plain")
+    centred = [text - text.mean(axis=1, keepdims=True) for text in texts]
+    expected = SAEProjector(plain).fit_transform(centred).toarray()
+    for given in (texts, centred):
+        np.testing.assert_allclose(SAEProjector(asks).fit_transform(given).toarray(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "named"),
+    [
+        ("LM-1", {"center_writing_weights": True}, "center_writing_weights=True"),
+        ("gpt2", {"checkpoint_index": 3, **CENTRED}, "checkpoint_index=3"),
+        ("gpt2", {"refactor": "x", "n_devices": 2}, "refactor='x'"),
+    ],
+)
+def test_an_sae_of_a_model_that_was_changed_in_another_way_is_refused(model, options, named, texts, tmp_path):
+    folder = save_sae(make_sae(model_name=model, hook_name=HOOK, model_from_pretrained_kwargs=options), tmp_path)
+    with pytest.raises(
+        ValueError, match=rf"trained on {model} as TransformerLens loads it with {named}, .*check_match="
+    ):
+        SAEProjector(folder).fit(activations(texts, model=model))
+    SAEProjector(folder, check_match=False).fit(activations(texts, model=model))
+    SAEProjector(folder).fit(texts)
+
+
+@pytest.mark.parametrize("options", [{}, {"center_writing_weights": False}, {"fold_ln": True, "n_devices": 1}])
+def test_options_that_leave_the_activations_as_they_are_are_no_mismatch(options, texts, tmp_path):
+    names = {"model_name": "LM-1", "hook_name": HOOK}
+    folder = save_sae(make_sae(**names, model_from_pretrained_kwargs=options), tmp_path / "asks")
+    plain = save_sae(make_sae(**names), tmp_path / "plain")
+    features, expected = (SAEProjector(one).fit_transform(activations(texts)).toarray() for one in (folder, plain))
+    np.testing.assert_array_equal(features, expected)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("architecture", ["jumprelu", "topk"])
+def test_an_sae_in_half_precision_encodes_as_sae_lens_does(architecture, dtype, texts):
+    import torch
+
+    sae = make_sae(architecture).to(getattr(torch, dtype))
+    projector = SAEProjector(sae, pooling=None, reconstruction=["error"], scale_by_decoder_norm=True).fit(texts)
+    for text, one in zip(texts, projector.transform(texts), strict=True):
+        with torch.inference_mode():
+            x = torch.from_numpy(text).to(sae.dtype)
+            features = sae.encode(x)
+            error = (x.float() - sae.decode(features)).square().sum(-1).sqrt()
+            expected = (features * sae.W_dec.norm(dim=-1)).float().numpy()
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one[:, :-1].toarray(), expected, rtol=1e-6)
+        np.testing.assert_allclose(one[:, [-1]].toarray()[:, 0], error.numpy(), rtol=1e-3)
+    pooled_rows = SAEProjector(sae).fit_transform(texts)
+    assert pooled_rows.dtype == np.float32
+    exact = make_sae(architecture)
+    decoded = SAEProjector(sae).fit(texts).inverse_transform(pooled_rows)
+    np.testing.assert_allclose(decoded, SAEProjector(exact).fit(texts).inverse_transform(pooled_rows), atol=0.1)
 
 
 def test_a_learnt_sae_knows_what_it_was_learnt_from(texts):

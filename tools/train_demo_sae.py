@@ -20,7 +20,7 @@ import numpy as np
 
 from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.encoding import MAX_NORM
+from sklearn_sae_encoding._sae.processing import MAX_NORM
 from sklearn_sae_encoding._sae.training import MAX_RELATIVE_NORM, TrainingPlan, train_matryoshka
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.datasets import load_smollm2

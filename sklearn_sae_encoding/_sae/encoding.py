@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sklearn_sae_encoding._sae.processing import prepared
+
 if TYPE_CHECKING:
     from sae_lens import SAE
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 _CHUNK_NUMBERS = 1 << 23
 
 _normalising = threading.Lock()
-
-
-# Entry of an SAE's metadata: tokens with a larger norm were scaled down to it in training, and are so in encoding.
-MAX_NORM = "max_norm"
 
 
 class Chunk(NamedTuple):
@@ -50,16 +48,15 @@ class Encoder(NamedTuple):
         """Encode tokens in full, then take the columns."""
         import torch
 
-        max_norm = self.sae.cfg.metadata.get(MAX_NORM)
-        if max_norm is not None:
-            values = clip_norms(values, max_norm)
+        values = prepared(values, self.sae.cfg.metadata)
         with torch.inference_mode(), _alone(self.sae):
-            x = torch.from_numpy(np.ascontiguousarray(values)).to(self.sae.device, self.sae.dtype)
+            # Activations from the store are read-only, of which torch warns.
+            x = torch.from_numpy(np.require(values, requirements="CW")).to(self.sae.device, self.sae.dtype)
             features = self.sae.encode(x)
             squares = self._squares(x, features) if self.measure_error else np.zeros((len(values), 0))
             if self.by_decoder_norm:
                 features = features * self.sae.W_dec.norm(dim=-1)
-            taken = features.cpu().numpy()
+            taken = as_array(features)
         if len(self.columns) < taken.shape[1]:
             taken = taken[:, self.columns]
         return Encoded(sparse.csr_array(taken), squares)
@@ -67,18 +64,10 @@ class Encoder(NamedTuple):
     def _squares(self, x, features) -> np.ndarray:
         import torch
 
+        x = x if x.dtype == torch.float64 else x.float()  # squares of half precision are coarse, and may overflow
         error = (x - self.sae.decode(features)).square().sum(-1)
         distance = (x - self.sae.b_dec).square().sum(-1)
         return torch.stack([error, distance], dim=1).double().cpu().numpy()
-
-
-def clip_norms(values: np.ndarray, max_norm: float) -> np.ndarray:
-    """Scale rows that are longer than `max_norm` down to it; the result is float32 or float64."""
-    values = np.asarray(values, dtype=np.result_type(values.dtype, np.float32))
-    norms = np.linalg.norm(values, axis=1)
-    if (norms <= max_norm).all():
-        return values
-    return values * np.minimum(1, max_norm / np.maximum(norms, max_norm))[:, None].astype(values.dtype)
 
 
 def _alone(sae: SAE):
@@ -206,4 +195,11 @@ def _decode(encoder: Encoder, features: sparse.csr_array | np.ndarray) -> np.nda
         full = torch.from_numpy(full).to(encoder.sae.device, encoder.sae.dtype)
         if encoder.by_decoder_norm:
             full = full / encoder.sae.W_dec.norm(dim=-1).clamp(min=torch.finfo(full.dtype).tiny)
-        return encoder.sae.decode(full).cpu().numpy()
+        return as_array(encoder.sae.decode(full))
+
+
+def as_array(tensor) -> np.ndarray:
+    """A tensor as an array; NumPy has no bfloat16, and little of SciPy takes float16."""
+    import torch
+
+    return (tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,10 @@ def checked_folder(path) -> Path:
 def _once(key: tuple, load) -> SAE:
     with _lock:  # held while loading: the second thread to ask gets the first one's copy
         if key not in _loaded:
-            _loaded[key] = load()
+            with warnings.catch_warnings():
+                # How the language model is to be loaded: SAEProjector does what is asked for, or raises.
+                warnings.filterwarnings("ignore", message=r"\s*This SAE has non-empty model_from_pretrained_kwargs")
+                _loaded[key] = load()
         _loaded.move_to_end(key)
         while len(_loaded) > _MAX_LOADED:
             _loaded.popitem(last=False)

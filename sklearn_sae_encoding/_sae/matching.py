@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+_SITES = ("hook_resid_pre", "hook_attn_out", "hook_mlp_out", "hook_resid_post")
+_HOOK = re.compile(rf"blocks\.\d+\.({'|'.join(_SITES)})")
+_BRIDGE_HOOK = re.compile(r"blocks\.(\d+)\.hook_(in|out)")  # TransformerLens 3
+_BLOCK = re.compile(r"(?:model|transformer|gpt_neox|model\.decoder)\.(?:layers|h)\.(\d+)")  # transformers' own names
 
 
 class Origin(NamedTuple):
@@ -26,10 +32,10 @@ def find_mismatch(sae: Origin, activations: Origin) -> str | None:
             f"The SAE was trained on {sae.model}, but the activations come from {activations.model}. "
             f"Set model={sae.model!r} in LMActivationTransformer"
         )
-    if _both_known(sae.hook, activations.hook) and sae.hook != activations.hook:
+    if _both_known(sae.hook, activations.hook) and _place(sae.hook) != _place(activations.hook):
         return (
             f"The SAE was trained on {sae.hook} of {sae.model}, but the activations come from {activations.hook} of "
-            f"{activations.model}. Set layer={sae.hook!r} in LMActivationTransformer"
+            f"{activations.model}. {_advice_on_hook(sae.hook)}"
         )
     if _both_known(sae.prepend_bos, activations.prepend_bos) and sae.prepend_bos != activations.prepend_bos:
         return (
@@ -38,6 +44,37 @@ def find_mismatch(sae: Origin, activations: Origin) -> str | None:
             f"Set prepend_bos={sae.prepend_bos} in LMActivationTransformer"
         )
     return None
+
+
+def _place(hook: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Where in the model a hook stands, whatever it is called: what enters a block is what leaves the one before."""
+    if not isinstance(hook, str):
+        return hook
+    name = readable(hook)
+    match = re.fullmatch(r"blocks\.(\d+)\.hook_resid_pre", name or "")
+    if match is not None and int(match[1]) > 0:
+        return f"blocks.{int(match[1]) - 1}.hook_resid_post"
+    return name or hook
+
+
+def readable(hook: str) -> str | None:
+    """Name by which LMActivationTransformer reads a hook, or None if it cannot."""
+    if _HOOK.fullmatch(hook):
+        return hook
+    if match := _BRIDGE_HOOK.fullmatch(hook):
+        return f"blocks.{match[1]}.hook_resid_{'pre' if match[2] == 'in' else 'post'}"
+    if match := _BLOCK.fullmatch(hook):
+        return f"blocks.{match[1]}.hook_resid_post"
+    return None
+
+
+def _advice_on_hook(hook: str) -> str:
+    if (name := readable(hook)) is not None:
+        return f"Set layer={name!r} in LMActivationTransformer"
+    return (
+        f"LMActivationTransformer cannot read {hook}: it reads {', '.join(_SITES)} of a block. Choose an SAE for one "
+        "of these, give the activations at this hook as arrays"
+    )
 
 
 def canonical(model: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.encoding import MAX_NORM, clip_norms
+from sklearn_sae_encoding._sae.processing import MAX_NORM, clip_norms
 
 if TYPE_CHECKING:
     import torch
