@@ -10,11 +10,11 @@ from scipy import sparse
 from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
 
-from sklearn_sae_encoding.analysis import restrict_encoder
+from sklearn_sae_encoding.analysis import correlate_predictors, restrict_encoder
 from sklearn_sae_encoding.datasets import make_voxel_responses
 
 TOOLS = Path(__file__).parents[1] / "tools"
-WIDTHS = (8, 24, 60)
+WIDTHS = (8, 24, 100)
 PARTICIPANTS = ["p1", "p2", "p3"]
 
 
@@ -49,8 +49,11 @@ def _voxels(X, regions, language, n_each=3):
     surprisal = make_voxel_responses(X[:, [-1]], n_informative=0, forced_features=[0], **options)
     betas = np.where(content, coarse.betas, surprisal.betas)
     voxels["set"] = "langfroi12345" if language else voxels["region"]
-    voxels["noise_ceiling"] = 0.9
-    return Bunch(texts=[f"Sentence {i}." for i in range(200)], betas=betas, voxels=voxels)
+    stimuli = pd.DataFrame(np.random.default_rng(1).normal(size=(200, 2)), columns=["PC1", "PC2"])
+    betas[:, 0] += 2 * stimuli["PC1"]  # one voxel that the components do explain
+    r = correlate_predictors(stimuli, betas)
+    voxels = voxels.assign(noise_ceiling=0.9, ncsnr=0.5, corr_SentPC1=r[0], corr_SentPC2=r[1])
+    return Bunch(texts=[f"Sentence {i}." for i in range(200)], betas=betas, voxels=voxels, stimuli=stimuli)
 
 
 def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, monkeypatch, capsys):
@@ -78,10 +81,19 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, mon
     bins = pd.read_csv(tmp_path / "regions_bins.csv", index_col=0)
     assert bins.loc["0-8", "mean"] > bins.loc["8+", "mean"] + 0.2
     occupancy = pd.read_csv(tmp_path / "regions_occupancy.csv", index_col=0)
-    assert occupancy["share"].idxmax() == "0-8"
+    assert occupancy["ratio"].idxmax() == "0-8"
     surprisal = pd.read_csv(tmp_path / "regions_surprisal.csv", index_col=0)
     assert float(surprisal.loc["ratio", "IFG"]) > 0.9
     assert abs(float(surprisal.loc["ratio", "AntTemp"])) < 0.3
+
+    readings = pd.read_csv(tmp_path / "sets_readings.csv", index_col=0)
+    assert readings.loc["abstract", "rho"] > 0.3
+    assert readings.loc["abstract", "p_value"] < 0.01
+    assert readings.loc["ghost", "chosen by"] == "their responses to these texts"
+    unexplained = pd.read_csv(tmp_path / "sets_unexplained.csv", index_col=0)
+    assert unexplained["by metadata"].tolist() == unexplained["by data"].tolist()
+    assert unexplained.loc["hard_to_process", "by data"] < unexplained.loc["hard_to_process", "voxels"]
+    assert (tmp_path / "language_readings.csv").exists()
 
     written = {path.name for path in tmp_path.iterdir()}
     assert {"sets.png", "ghost_transfer.png", "regions_occupancy.png", "regions_prevalence.png"} <= written

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from lepori2026 import figures, published, tables
+from lepori2026 import figures, populations, published, tables
 from lepori2026.store import Store
 from lepori2026.study import Study, for_language, load_features, load_voxels, models_of
 
@@ -42,6 +42,7 @@ CONFIGURATIONS = {
 }
 SETS = ["hard_to_process", "easy_to_process", "abstract", "concrete", "ghost"]
 LANGUAGE = "langfroi12345"
+CHOSEN = {"sets": "their responses to these texts", "language": "a localizer"}
 
 
 def report_sets(report, study, names, texts, widths):
@@ -88,15 +89,32 @@ def report_ghosts(report, study, names, texts):
     sizes = tables.clusters_by(clusters.labels, voxels, "participant")
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.GHOST_CLUSTER}."
     report.add("ghost_clusters", "Ghost voxels, clustered by the transfer of their features", sizes, note)
-    if (clusters.labels == 0).any():
-        population = describe_population(
-            study.coef[ghosts], clusters.labels == 0, names, X=study.X, texts=texts, n_texts=2
-        )
-        columns = ["feature", "sign", "n_voxels", "share", "share_elsewhere", "top_texts"]
-        report.add(
-            "ghost_features", "Features of the largest cluster", population[columns].head(10).set_index("feature")
-        )
     figures.transfer_matrix(report.folder, "ghost_transfer", clusters, voxels["participant"])
+    largest = np.zeros(len(study.voxels), dtype=bool)
+    largest[ghosts] = clusters.labels == 0
+    if largest.any():
+        described = describe_population(study.coef[ghosts], largest[ghosts], names, X=study.X, texts=texts, n_texts=2)
+        columns = ["sign", "n_voxels", "share", "share_elsewhere", "top_texts"]
+        table = described.set_index("feature")[columns].head(10)
+        report.add("ghost_features", "Features of the largest cluster of ghosts", table, digits=2)
+    return largest
+
+
+def report_populations(report, study, stimuli, others):
+    """Which voxels do the components not explain, and do the readings of populations hold on held-out texts?"""
+    table, mask = populations.unexplained(study, stimuli)
+    note = "Reliable voxels (ncsnr > 0.4) with |r| < 0.1 with each of the two published components of the sentences."
+    report.add(f"{study.name}_unexplained", "Voxels that two components don't explain", table, note)
+    regions = study.voxels["region"]
+    masks = {name: ((regions == name).to_numpy(), CHOSEN[study.name]) for name in dict.fromkeys(regions)}
+    masks["unexplained voxels"] = mask, "small correlations with the components"
+    note = (
+        "rho: of the ten most used features' signed sum with held-out responses; matched_rho: of random features of "
+        "the same firing rates, against which p_value_matched tests. Where voxels were chosen by how they respond to "
+        "these texts, the test is circular."
+    )
+    table = populations.readings(study, masks | others)
+    report.add(f"{study.name}_readings", "Do the features of a population pick its strongest texts?", table, note)
 
 
 def report_language(report, study, names, widths):
@@ -204,7 +222,9 @@ def run(configuration, options, store, report):
     with store.stage("sets: tables and figures"):
         report_sets(report, study, names, data.texts, widths)
         report_set_clusters(report, study)
-        report_ghosts(report, study, names, data.texts)
+        largest = report_ghosts(report, study, names, data.texts)
+        others = {"largest cluster of ghosts": (largest, "transfer between them, on these texts")}
+        report_populations(report, study, data.stimuli, others)
     if not options.sets_only:
         _, Y, voxels = load_voxels(configuration["participants"], LANGUAGE, options.thin)
         if options.thin > 1:
@@ -212,6 +232,7 @@ def run(configuration, options, store, report):
         study = Study("language", features, Y, voxels, for_language(models, widths), store)
         with store.stage("language regions: tables and figures"):
             report_language(report, study, names, widths)
+            report_populations(report, study, data.stimuli, {})
     missing = "" if "jumprelu" in features else "JumpReLU features and "
     report.say(f"\nNot reproduced: the 3T replication (no data), {missing}layer 14 (no SAE configured).")
 
