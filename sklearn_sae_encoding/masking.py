@@ -334,6 +334,9 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             regressor=self.regressor, method_mapping=MethodMapping().add(caller="fit", callee="fit")
         )
 
+    def __sklearn_is_fitted__(self):
+        return "regressor_" in vars(self)
+
     def __sklearn_tags__(self):
         tags, inner = super().__sklearn_tags__(), get_tags(self.regressor)
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
@@ -349,7 +352,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return cloned
 
     def _told(self, name):
-        if "regressor_" not in vars(self):
+        if not self.__sklearn_is_fitted__():
             raise AttributeError(f"This {type(self).__name__} has no {name} before it is fitted.")
         return getattr(self.regressor_, name)
 

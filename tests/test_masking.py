@@ -1,7 +1,10 @@
 """Images as targets, against nilearn's maskers and plain regressors on their arrays."""
 
+import importlib
 import pickle
+import sys
 import tracemalloc
+import types
 
 import joblib
 import nibabel
@@ -34,6 +37,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_sae_encoding._data_hash import hash_data
 from sklearn_sae_encoding._images import rows as images
+from sklearn_sae_encoding._images.masks import fit_masker
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, voxelwise_pearson
@@ -107,15 +111,75 @@ def numbers(img):
     return np.concatenate([np.asarray(part) for part in images.data_parts(img)])
 
 
+def one_voxel():
+    """A mask, and a region, of one voxel: the masker that knows its mask must agree with the arrays of the checks."""
+    inside = np.zeros(SHAPE, dtype=np.int32)
+    inside[2, 3, 3] = 1
+    return volume(inside)
+
+
+def one_vertex():
+    left = np.arange(10242) == 7
+    return surface(left, np.zeros_like(left))
+
+
 @parametrize_with_checks(
     [
         MaskedTargetRegressor(Ridge(), NiftiMasker()),
         MaskedTargetRegressor(Ridge(), SurfaceMasker()),
         MaskedTargetRegressor(make_pipeline(StandardScaler(), Ridge()), NiftiMasker()),
-    ]
+        MaskedTargetRegressor(Ridge(), NiftiMasker(one_voxel())),
+        MaskedTargetRegressor(Ridge(), NiftiLabelsMasker(one_voxel())),
+        MaskedTargetRegressor(Ridge(), SurfaceMasker(one_vertex())),
+    ],
+    expected_failed_checks=lambda model: (
+        {}
+        if fit_masker(model.masker) is None
+        else {"check_regressor_multioutput": "gives five targets to a masker of one voxel, which is refused"}
+    ),
 )
 def test_it_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+NILEARN_CHECKS = [
+    "check_fit_returns_self",
+    "check_img_estimator_dict_unchanged",
+    "check_img_estimator_dont_overwrite_parameters",
+    "check_img_estimator_fit_check_is_fitted",
+    "check_img_estimator_fit_idempotent",
+    "check_img_estimator_fit_score_takes_y",
+    "check_img_estimator_overwrite_params",
+    "check_img_estimator_pickle",
+    "check_img_estimator_pipeline_consistency",
+    "check_img_estimator_requires_y_none",
+    "check_img_regressor_no_decision_function",
+]
+
+
+@pytest.fixture(scope="module")
+def nilearn_checks(pytestconfig):
+    """nilearn's own checks of estimators."""
+    pytest.importorskip("numpydoc", reason="nilearn's checks import it")
+    for marker in ("ai_generated", "flaky", "mpl_image_compare", "single_process", "slow", "thread_unsafe"):
+        pytestconfig.addinivalue_line("markers", f"{marker}: of nilearn's own tests, which its checks import")
+    with pytest.MonkeyPatch.context() as patch:
+        if importlib.util.find_spec("polars") is None:  # its checks import it, those below don't use it
+            patch.setitem(sys.modules, "polars", types.ModuleType("polars"))
+        checks = importlib.import_module("nilearn._utils.estimator_checks")
+    if not hasattr(checks, "generate_data_to_fit"):
+        pytest.skip("the checks of this nilearn make their own data, with images as X")
+    return checks
+
+
+@pytest.mark.parametrize("name", ["mask", "labels", "maps", "surface mask"])
+@pytest.mark.parametrize("check", NILEARN_CHECKS)
+def test_it_passes_the_checks_of_nilearn_with_images_as_targets(
+    check, name, X, imgs, surf_imgs, nilearn_checks, monkeypatch
+):
+    data = X, (surf_imgs if name in SURFACE_MASKERS else imgs)
+    monkeypatch.setattr(nilearn_checks, "generate_data_to_fit", lambda estimator: data)
+    getattr(nilearn_checks, check)(MaskedTargetRegressor(Ridge(), MASKERS[name]()))
 
 
 @pytest.mark.parametrize("name", MASKERS)
