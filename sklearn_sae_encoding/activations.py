@@ -141,8 +141,8 @@ class LMActivationTransformer(LanguageModelTransformer):
 
     Notes
     -----
-    Where they take little room (512 MiB a call), a pass keeps all layers that it goes through, so that a search over
-    layers still runs each text once.
+    Where they take little room (512 MiB a call), a pass keeps in memory all layers that it goes through, so that a
+    search over layers still runs each text once. On disk it keeps only what was asked for.
 
     Examples
     --------

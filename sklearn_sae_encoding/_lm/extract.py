@@ -16,7 +16,7 @@ from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.store import MemoryStore
 from sklearn_sae_encoding._lm.tokenize import TokenizedText, bos_id, tokenize, word_start_ids
 
-_KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept from one call at most
+_KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept in memory from one call at most
 
 TOKENS, OFFSETS, SCORES = "tokens", "offsets", "scores"
 
@@ -73,9 +73,10 @@ def extract(how: Pass, texts: list[str], wanted: Wanted, also: Wanted, store, *,
         with loaded.lock:  # another thread may have run them while this one waited
             found = {k: record or store.get(key, k, wanted.names) for k, record in found.items()}
             missing = {k: (i, texts[i]) for i, k in reversed(list(enumerate(keys))) if found[k] is None}
-            run = _Run(how, loaded, wanted | also, {}, max_tokens, verbose)
+            asked = wanted | also
+            run = _Run(how, loaded, asked, {}, max_tokens, verbose)
             for k, record in run(dict(reversed(missing.items()))):
-                store.put(key, k, record)
+                store.put(key, k, record, asked.names)
                 found[k] = {name: record[name] for name in wanted.names}
     return [found[k] for k in keys]
 

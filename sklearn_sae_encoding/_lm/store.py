@@ -34,7 +34,8 @@ class MemoryStore:
             self._records.move_to_end((pass_key, text_key))
             return {name: record[name] for name in names}
 
-    def put(self, pass_key: str, text_key: str, record: Record) -> None:
+    def put(self, pass_key: str, text_key: str, record: Record, asked=None) -> None:
+        """Keep all of `record`, whatever of it was `asked` for."""
         key = (pass_key, text_key)
         with self._lock:
             known = self._records.pop(key, {})
@@ -54,7 +55,8 @@ class DiskStore:
 
     Files are written under another name and renamed, so that a reader never meets half a file, and two processes may
     write at once. npz files carry a checksum of every array: a damaged file counts as absent. What was read or written
-    stays in `front`, the memory of this process, as long as there is room.
+    stays in `front`, the memory of this process, as long as there is room; so does what a pass gave and nobody asked
+    for yet, which is written when somebody does.
     """
 
     def __init__(self, folder, front: MemoryStore | None = None):
@@ -63,11 +65,28 @@ class DiskStore:
 
     def get(self, pass_key: str, text_key: str, names) -> Record | None:
         """The quantities `names` of a text, or None unless all are known."""
-        here = f"{self.folder}:{pass_key}"  # what is only in memory, or in another folder, is not in this one
-        found = self.front.get(here, text_key, names)
-        if found is None and (found := self._read(pass_key, text_key, names)) is not None:
-            self.front.put(here, text_key, found)
+        written, spare = self._front_keys(pass_key)
+        if (found := self.front.get(written, text_key, names)) is not None:
+            return found
+        if (found := self._read(pass_key, text_key, names)) is not None:
+            self.front.put(written, text_key, found)
+        elif (found := self.front.get(spare, text_key, names)) is not None:
+            self._write(pass_key, text_key, found)
+            self.front.put(written, text_key, found)
         return found
+
+    def put(self, pass_key: str, text_key: str, record: Record, asked=None) -> None:
+        """Write what was `asked` for (None: all) of `record`, and hold the rest in memory."""
+        written, spare = self._front_keys(pass_key)
+        kept = record if asked is None else {name: record[name] for name in asked}
+        self._write(pass_key, text_key, kept)
+        self.front.put(written, text_key, kept)
+        if len(kept) < len(record):
+            self.front.put(spare, text_key, record)
+
+    def _front_keys(self, pass_key: str) -> tuple[str, str]:
+        here = f"{self.folder}:{pass_key}"  # what is only in memory, or in another folder, is not in this one
+        return here, f"{here}:spare"
 
     def _read(self, pass_key: str, text_key: str, names) -> Record | None:
         found: Record = {}
@@ -78,7 +97,7 @@ class DiskStore:
             found.update(_read(path, wanted))
         return {name: found[name] for name in names} if all(name in found for name in names) else None
 
-    def put(self, pass_key: str, text_key: str, record: Record) -> None:
+    def _write(self, pass_key: str, text_key: str, record: Record) -> None:
         folder = self._folder_of(pass_key, text_key)
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=folder)
@@ -89,7 +108,6 @@ class DiskStore:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        self.front.put(f"{self.folder}:{pass_key}", text_key, record)
 
     def _folder_of(self, pass_key: str, text_key: str) -> Path:
         return self.folder / pass_key / text_key[:2] / text_key

@@ -129,15 +129,62 @@ def test_layers_above_the_highest_asked_for_are_computed_only_for_surprisal(tiny
         handle.remove()
 
 
-def test_layers_nobody_asked_for_are_kept_only_where_they_take_little_room(tiny_lm_dir, texts, tmp_path, monkeypatch):
-    def stored(memory):
-        LMActivationTransformer(tiny_lm_dir, 3, memory=memory).fit_transform(texts)
-        with np.load(next(Path(memory).rglob("*.npz"))) as archive:
-            return {name for name in archive.files if name.startswith("blocks")}
+def stored(memory):
+    """Names of the activations of each text on disk."""
+    names = {}
+    for path in Path(memory).rglob("*.npz"):
+        with np.load(path) as archive:
+            names.setdefault(path.parent, []).extend(name for name in archive.files if name.startswith("blocks"))
+    return {tuple(sorted(kept)) for kept in names.values()}
 
-    assert len(stored(tmp_path / "roomy")) == N_LAYERS
+
+def hooks(*layers):
+    return tuple(f"blocks.{layer}.hook_resid_post" for layer in layers)
+
+
+@pytest.mark.parametrize("memory", [None, "folder"])
+def test_layers_nobody_asked_for_are_kept_only_where_they_take_little_room(
+    tiny_lm_dir, texts, tmp_path, monkeypatch, memory
+):
+    counts, handles = count_blocks(tiny_lm_dir)
+    where = None if memory is None else tmp_path / memory
+
+    def run(layer):
+        return LMActivationTransformer(tiny_lm_dir, layer, memory=where).fit_transform(texts)
+
+    run(3)
+    run(1)
+    assert counts.max() == len(texts)
+    store.forget_texts()
     monkeypatch.setattr(extract, "_KEEP_BYTES", 1000)
-    assert stored(tmp_path / "tight") == {"blocks.3.hook_resid_post"}
+    where = None if memory is None else tmp_path / "another"
+    run(3)
+    run(1)
+    assert counts.max() == 3 * len(texts)
+    for handle in handles:
+        handle.remove()
+
+
+def test_on_disk_are_the_layers_that_were_asked_for_and_no_others(tiny_lm_dir, texts, tmp_path):
+    def run(layer):
+        return LMActivationTransformer(tiny_lm_dir, layer, memory=tmp_path).fit_transform(texts)
+
+    three = run(3)
+    assert stored(tmp_path) == {hooks(3)}
+    one = run(1)  # from the same pass, and written as it is asked for
+    assert stored(tmp_path) == {hooks(1, 3)}
+    store.forget_texts()  # as in another process
+    counts, handles = count_blocks(tiny_lm_dir)
+    assert run(3) == three
+    assert run(1) == one
+    assert counts.max() == 0
+    other = LMActivationTransformer(tiny_lm_dir, 2, memory=tmp_path)
+    surprisal = SurprisalTransformer(tiny_lm_dir, memory=tmp_path)
+    surprisal.fit_transform(texts)  # which asks for the other's layer, too
+    assert stored(tmp_path) == {hooks(1, 2, 3)}
+    assert other.layer == 2
+    for handle in handles:
+        handle.remove()
 
 
 def test_settings_that_change_the_numbers_never_share_them(tiny_lm_dir, texts):
