@@ -326,6 +326,18 @@ def test_clusters_are_outlined_where_their_voxels_stand():
     assert boxes == [(0.5, 3), (0.5, 3)]  # black below white; a single voxel needs no box
 
 
+@pytest.mark.parametrize("n_groups", [3, 4, 5, 8])
+def test_the_groups_of_a_transfer_matrix_touch_neither_the_matrix_nor_the_colour_bar(n_groups):
+    groups = [f"a_long_name_{i}" for i in range(n_groups)]
+    ax = plotting.plot_transfer_matrix(np.eye(n_groups), groups=groups)
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    assert not legend.overlaps(bar.get_tightbbox())
+    assert not legend.overlaps(ax.get_window_extent())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [g.replace("_", " ") for g in groups]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

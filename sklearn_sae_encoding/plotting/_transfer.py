@@ -119,18 +119,23 @@ def _draw_groups(ax, groups, colors):
     cmap = ListedColormap([*colors, "none"])
     strip.imshow(numbers[:, None], aspect="auto", cmap=cmap, vmin=-0.5, vmax=len(names) + 0.5, interpolation="nearest")
     strip.set_axis_off()
-    handles = [Patch(color=color, label=str(name)) for color, name in zip(colors, names, strict=True)]
-    ax.legend(
-        handles=handles,
-        ncols=min(len(names), 4),
-        frameon=False,
-        fontsize="x-small",
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        columnspacing=0.9,
-        handlelength=0.9,
-        handletextpad=0.4,
-    )
+    labels = [str(name).replace("_", " ") for name in names]
+    handles = [Patch(color=color, label=label) for color, label in zip(colors, labels, strict=True)]
+    for n_columns in range(min(len(names), 4), 0, -1):
+        legend = ax.legend(
+            handles=handles,
+            ncols=n_columns,
+            frameon=False,
+            fontsize="x-small",
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            columnspacing=0.9,
+            handlelength=0.9,
+            handletextpad=0.4,
+        )
+        # No wider than the matrix, or it would reach the colour bar, which is drawn later and narrows it.
+        if legend.get_window_extent().width <= 0.85 * ax.get_window_extent().width:
+            break
     return -0.06
 
 
