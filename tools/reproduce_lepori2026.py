@@ -2,10 +2,10 @@
 
     python tools/reproduce_lepori2026.py [--output FOLDER] [--jobs N] [--thin N] [--configuration gemma]
 
-writes ``report.txt`` (also printed), a CSV a table and a PNG a figure. Features and scores are kept in the folder, so
-that an interrupted run resumes; delete ``scores`` there to compute them again. The language model is named in
-``CONFIGURATIONS``: SmolLM2 and the SAE that ships with this library by default; ``gemma`` is the paper's own, where its
-weights can be downloaded.
+writes ``report.txt`` (also printed), a CSV a table and a PNG a figure, and says how long each stage took. Features and
+scores are kept in the folder, so that an interrupted run resumes; what they were computed from tells whether they serve
+again. The language model is named in ``CONFIGURATIONS``: SmolLM2 and the SAE that ships with this library by default;
+``gemma`` is the paper's own, where its weights can be downloaded.
 """
 
 import argparse
@@ -90,6 +90,7 @@ def report_ghosts(report, study, names, texts):
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.GHOST_CLUSTER}."
     report.add("ghost_clusters", "Ghost voxels, clustered by the transfer of their features", sizes, note)
     figures.transfer_matrix(report.folder, "ghost_transfer", clusters, voxels["participant"])
+    figures.cluster_heatmap(report.folder, "ghost_features", study.coef[ghosts], names, clusters.labels)
     largest = np.zeros(len(study.voxels), dtype=bool)
     largest[ghosts] = clusters.labels == 0
     if largest.any():
@@ -142,7 +143,7 @@ def report_language(report, study, names, widths):
     figures.surprisal_and_content(report.folder, "regions_surprisal", by_region)
     report_bins(report, study, widths)
     report_prevalence(report, study, names)
-    report_transfer(report, study)
+    report_transfer(report, study, names)
 
 
 def report_bins(report, study, widths):
@@ -170,7 +171,7 @@ def report_prevalence(report, study, names):
     figures.prevalence(report.folder, "regions_prevalence", table, study.voxels["participant"])
 
 
-def report_transfer(report, study):
+def report_transfer(report, study, names):
     keep = tables.best_half(study.results["Matryoshka"], study.voxels)
     scores = study.transfer(keep)
     table, pairs = tables.transfer(scores, study.Y, study.voxels, keep)
@@ -192,6 +193,7 @@ def report_transfer(report, study):
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.REGION_CLUSTERS}."
     report.add("regions_clusters", "Language voxels, clustered by the transfer of their features", table, note)
     figures.transfer_matrix(report.folder, "regions_transfer", clusters, voxels["region"])
+    figures.cluster_heatmap(report.folder, "regions_clusters", study.coef[keep], names, clusters.labels)
 
 
 def main():

@@ -5,6 +5,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from sklearn_sae_encoding.analysis import feature_use_by_group, prevalence_references
@@ -48,7 +49,7 @@ def bin_bars(folder, name, results, voxels, bins):
             for m, label in names.items()
         ]
     )
-    figure, ax = plt.subplots(figsize=(5, 2.6))
+    figure, ax = plt.subplots(figsize=(5.6, 2.6))
     plot_region_scores(wide, ["score"], colors=[COLORS["Matryoshka"]], ax=ax)
     ax.get_legend().remove()
     ax.set_xlabel("features offered, with surprisal", fontsize="small")
@@ -74,7 +75,7 @@ def occupancy_bars(folder, name, table):
     )
     ax.set_xlabel("Matryoshka bin", fontsize="small")
     ax.set_ylabel("share of selected features", fontsize="small")
-    ax.tick_params(axis="x", labelsize="x-small")
+    ax.tick_params(labelsize="x-small")
     ax.legend(frameon=False, fontsize="x-small")
     ax.spines[["top", "right"]].set_visible(False)
     _save(folder, name, figure)
@@ -82,7 +83,7 @@ def occupancy_bars(folder, name, table):
 
 def prevalence(folder, name, table, groups):
     """Prevalence against entropy with its reference curves."""
-    references = prevalence_references(groups, random_state=0)
+    references = prevalence_references(groups, n_draws=5000, random_state=0)
     figure, ax = plt.subplots(figsize=(4.4, 3))
     plot_prevalence_entropy(
         table["prevalence"],
@@ -93,7 +94,15 @@ def prevalence(folder, name, table, groups):
         labels=table["feature"],
         ax=ax,
     )
+    ax.set_ylabel("entropy over participants (bits)")
     _save(folder, name, figure)
+
+
+def cluster_heatmap(folder, name, coef, names, labels):
+    """Signed features by clusters of voxels."""
+    groups = np.where(labels >= 0, [f"cluster {label}" for label in labels], "no cluster")
+    order = np.argsort(np.where(labels >= 0, labels, labels.max() + 1), kind="stable")  # columns from the largest on
+    feature_heatmap(folder, name, coef[order], names, groups[order])
 
 
 def transfer_matrix(folder, name, clusters, groups):
@@ -119,6 +128,7 @@ def surprisal_and_content(folder, name, table):
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xlabel("")
     ax.set_ylabel("explained variance / ceiling²", fontsize="small")
+    ax.tick_params(labelsize="small")
     ax.legend(frameon=False, fontsize="x-small")
     ax.spines[["top", "right"]].set_visible(False)
     _save(folder, name, figure)
