@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.arrays import SAEArrays
+from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side, split_by_text
 from sklearn_sae_encoding._sae.encoding import (
     Encoded,
     Encoder,
@@ -25,22 +25,26 @@ from sklearn_sae_encoding._sae.encoding import (
     pooled_features,
     token_features,
 )
-from sklearn_sae_encoding._sae.inputs import check_finite, check_no_strings, checked_texts, is_list_of_texts
+from sklearn_sae_encoding._sae.inputs import (
+    check_belongs,
+    check_finite,
+    check_no_strings,
+    checked_texts,
+    is_list_of_texts,
+)
 from sklearn_sae_encoding._sae.loading import load_sae
-from sklearn_sae_encoding._sae.matching import Origin, find_mismatch, origin_of_sae
-from sklearn_sae_encoding._sae.processing import unknown_processing
+from sklearn_sae_encoding._sae.matching import Origin
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
 
 __all__ = ["SAEProjector"]
 
-_RECONSTRUCTION_NAMES = {"error": "sae_reconstruction_error", "explained_variance": "sae_explained_variance"}
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
 class SAEProjector(TransformerMixin, BaseEstimator):
     """
-    Encode token activations with a sparse autoencoder, and pool the features of each text.
+    Encode token activations with a sparse autoencoder [1]_, and pool the features of each text.
 
     Every token is encoded on its own, then pooled: ``pool_t encode(x_t)``, with ``t`` over the tokens of a text.
     Averaging activations and then encoding would give other features.
@@ -49,8 +53,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     ----------
     sae : str, path-like, sae_lens.SAE or None, default=None
         The SAE: a release that sae-lens knows, or a hub repository, together with `sae_id`; a local folder that holds
-        ``cfg.json`` and ``sae_weights.safetensors``; or a loaded object. None learns a Matryoshka SAE from the
-        activations given to :meth:`fit`.
+        ``cfg.json`` and ``sae_weights.safetensors``; or a loaded object. None learns a Matryoshka SAE [2]_ with
+        BatchTopK activations [3]_ from those given to :meth:`fit`.
     sae_id : str, default=None
         Which SAE of the release, such as ``"blocks.12.hook_resid_post"``.
     pooling : {"mean", "max", "sum", "last", "fraction_active"} or None, default="mean"
@@ -110,6 +114,20 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         What was learnt, for ``sae=None`` only: ``learnt_.save(folder)`` stores it in sae-lens' format,
         ``learnt_.build()`` makes it a ``sae_lens.SAE``. Other SAEs are found again by name and not stored.
 
+    Raises
+    ------
+    ValueError
+        In ``fit`` or ``transform``: for activations of another width, model, hook or use of the beginning-of-sequence
+        token than the SAE's (naming both), NaN or infinity and texts without tokens (naming the text), features or
+        widths that the SAE does not have, and weights that are damaged or stored as a pickle.
+    FileNotFoundError
+        In ``fit``: where `sae` names no folder, or one that lacks a file.
+
+    See Also
+    --------
+    sklearn_sae_encoding.activations.LMActivationTransformer : Texts to the activations of their tokens.
+    sklearn_sae_encoding.encoder.SparseVoxelEncoder : Features to voxels.
+
     Notes
     -----
     SAEs that are named load once per process, encode in float32 and come from safetensors; a release that is stored as
@@ -129,6 +147,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     A table ``X`` of shape (n_samples, d_model) counts as one token a sample; of the metadata, only its width can be
     checked.
+
+    References
+    ----------
+    .. [1] Cunningham et al., "Sparse Autoencoders Find Highly Interpretable Features in Language Models", ICLR 2024.
+    .. [2] Bussmann et al., "Learning Multi-Level Features with Matryoshka Sparse Autoencoders", ICML 2025.
+    .. [3] Bussmann, Leask and Nanda, "BatchTopK Sparse Autoencoders", 2024, arXiv 2412.06410.
 
     Examples
     --------
@@ -214,9 +238,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : TokenActivations, list of n_texts arrays of shape (n_tokens, d_model), or array of shape (n_samples,
-        d_model)
-            Activations.
+        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+            Activations, one array a text, or one row a sample.
         y : ignored
 
         Returns
@@ -227,8 +250,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         if self.sae is None:
             self.learnt_ = self._learn(texts, origin)
         sae = self._load()
-        self._check_belongs(sae, origin)
-        self._check_reconstruction(sae)
+        check_belongs(sae, origin, self.n_features_in_, self.check_match)
+        check_reconstruction(self.reconstruction, sae)
         self.n_features_ = int(sae.cfg.d_sae)
         self.widths_ = matryoshka_widths(self.widths, sae.cfg.to_dict(), self.n_features_)
         self.bins_ = bins_of(self.widths_)
@@ -241,9 +264,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : TokenActivations, list of n_texts arrays of shape (n_tokens, d_model), or array of shape (n_samples,
-        d_model)
-            Activations.
+        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+            Activations, one array a text, or one row a sample.
 
         Returns
         -------
@@ -253,12 +275,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         texts, origin = self._validate(X, reset=False)
         sae = self._load(texts[0].dtype)
-        self._check_belongs(sae, origin)
+        check_belongs(sae, origin, self.n_features_in_, self.check_match)
         encoder, chunk_size = self._encoder(sae)
         if self.pooling is not None:
             return self._columns(pooled_features(encoder, texts, self.pooling, chunk_size))
         features = self._columns(token_features(encoder, texts, chunk_size))
-        return _split(features, texts) if _is_texts(X) else features
+        return split_by_text(features, [len(text) for text in texts]) if _is_texts(X) else features
 
     def inverse_transform(self, X):
         """
@@ -302,8 +324,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         names : ndarray of str objects
         """
         check_is_fitted(self)
-        names = [f"sae_{index:05d}" for index in self.feature_indices_]
-        return np.asarray(names + [_RECONSTRUCTION_NAMES[name] for name in self.reconstruction], dtype=object)
+        return names_of(self.feature_indices_, self.reconstruction)
 
     def _validate(self, X, reset: bool):
         """Give the activations as one array a text, and where they come from."""
@@ -348,53 +369,17 @@ class SAEProjector(TransformerMixin, BaseEstimator):
             return load_sae(self.sae, self.sae_id, revision=self.revision, device=self.device)
         return self.learnt_.build(self.device, "float64" if dtype == np.float64 else "float32")
 
-    def _check_belongs(self, sae, origin: Origin) -> None:
-        if sae.cfg.d_in != self.n_features_in_:
-            raise ValueError(
-                f"The SAE takes activations of width {sae.cfg.d_in}, but X has width {self.n_features_in_}. "
-                "Use the model and hook that the SAE was trained on."
-            )
-        if not self.check_match:
-            return
-        mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin)
-        if mismatch is None and origin.model is not None:
-            mismatch = unknown_processing(sae.cfg.metadata)
-        if mismatch:
-            raise ValueError(f"{mismatch}, or set check_match=False if this is intended.")
-
-    def _check_reconstruction(self, sae) -> None:
-        unknown = set(self.reconstruction) - set(_RECONSTRUCTION_NAMES)
-        if unknown:
-            raise ValueError(
-                f"reconstruction= takes 'error' and 'explained_variance', got {sorted(map(str, unknown))} too."
-            )
-        if self.reconstruction and sae.W_dec.shape[-1] != sae.cfg.d_in:
-            raise ValueError("A transcoder does not reconstruct its input: reconstruction= must be empty.")
-
     def _encoder(self, sae) -> tuple[Encoder, int]:
         encoder = Encoder(sae, self.feature_indices_, self.scale_by_decoder_norm, bool(self.reconstruction))
         return encoder, self.chunk_size or default_chunk_size(self.n_features_)
 
     def _columns(self, encoded: Encoded):
-        """Put the columns asked for side by side, sparse or dense."""
-        features = encoded.features
-        if self.reconstruction:
-            error, distance = encoded.squares.T
-            column = {"error": np.sqrt(error), "explained_variance": 1 - error / np.where(distance > 0, distance, 1)}
-            added = np.column_stack([column[name] for name in self.reconstruction]).astype(features.dtype)
-            features = sparse.hstack([features, sparse.csr_array(added)], format="csr")
+        features = side_by_side(encoded, self.reconstruction)
         return features if self.sparse_output else features.toarray()
 
     def __sklearn_clone__(self):
-        # Weights of an SAE object are shared: they are read only, and copying them for every fold would be waste.
-        params = self.get_params(deep=False)
-        twin = type(self)(
-            **{name: value if name == "sae" else clone(value, safe=False) for name, value in params.items()}
-        )
-        for name in ("_metadata_request", "_sklearn_output_config"):
-            if hasattr(self, name):
-                setattr(twin, name, deepcopy(getattr(self, name)))
-        return twin
+        # The weights of an SAE object are read only: copying them for every fold would be waste.
+        return clone_sharing(self, ("sae",))
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -410,8 +395,3 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
 def _is_texts(X) -> bool:
     return isinstance(X, TokenActivations) or is_list_of_texts(X)
-
-
-def _split(features, texts) -> list:
-    ends = np.cumsum([len(text) for text in texts])
-    return [features[end - len(text) : end] for text, end in zip(texts, ends, strict=True)]

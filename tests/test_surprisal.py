@@ -1,5 +1,8 @@
 """Surprisal equals the log-softmax of transformers' own logits, and minicons with its word correction."""
 
+import inspect
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +38,14 @@ def test_scikit_learns_checks_pass(tiny_lm_dir):
     with pytest.warns(UserWarning, match="read as words"):
         results = check_estimator(SurprisalTransformer(tiny_lm_dir, reduction=["mean", "max"]))
     assert sum(result["status"] == "passed" for result in results) > 30
+
+
+@pytest.mark.parametrize("transformer", [LMActivationTransformer, SurprisalTransformer])
+def test_every_parameter_is_documented_once_and_in_the_order_of_the_signature(transformer):
+    section = transformer.__doc__.split("Parameters\n----------\n")[1].split("Attributes\n----------\n")[0]
+    documented = re.findall(r"^(\w+) : ", section, flags=re.MULTILINE)
+    assert documented == list(inspect.signature(transformer).parameters)
+    assert "%(" not in transformer.__doc__
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -8,9 +8,10 @@ import weakref
 from numbers import Integral
 from typing import ClassVar
 
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.extract import Pass, Wanted, extract
 from sklearn_sae_encoding._lm.source import ModelSource, load_config
 from sklearn_sae_encoding._lm.store import open_store
@@ -20,7 +21,7 @@ from sklearn_sae_encoding._lm.texts import check_texts
 _living: weakref.WeakSet = weakref.WeakSet()
 _living_lock = threading.Lock()  # a set must not grow in one thread while another goes through it
 
-_SHARED_BY_CLONES = ("model", "tokenizer")  # heavy, and never changed by an estimator
+_SHARED_BY_CLONES = ("model", "tokenizer")
 
 
 class LanguageModelTransformer(TransformerMixin, BaseEstimator):
@@ -124,16 +125,7 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
         return wanted
 
     def __sklearn_clone__(self):
-        """Clone without copying weights: a loaded model is shared by all clones, every other parameter is copied."""
-        params = {
-            name: value if name in _SHARED_BY_CLONES else clone(value, safe=False)
-            for name, value in self.get_params(deep=False).items()
-        }
-        new = type(self)(**params)
-        for name in ("_metadata_request", "_sklearn_output_config"):
-            if name in self.__dict__:
-                setattr(new, name, clone(getattr(self, name), safe=False))
-        return new
+        return clone_sharing(self, _SHARED_BY_CLONES)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

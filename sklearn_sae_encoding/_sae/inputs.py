@@ -1,10 +1,13 @@
-"""Checks of token activations; each error names the text."""
+"""Checks of token activations; each error names the text, or what the SAE wants."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from sklearn_sae_encoding._sae.matching import Origin, find_mismatch, origin_of_sae
+from sklearn_sae_encoding._sae.processing import unknown_processing
 
 
 def is_list_of_texts(X) -> bool:
@@ -46,6 +49,22 @@ def check_no_strings(X) -> None:
             "Expected token activations, got text. Put LMActivationTransformer before SAEProjector: "
             "make_pipeline(LMActivationTransformer(model, layer), SAEProjector(sae))."
         )
+
+
+def check_belongs(sae, origin: Origin, width: int, check_match: bool) -> None:
+    """Raise unless the SAE was trained on such activations: on their width in any case, on their origin if asked."""
+    if sae.cfg.d_in != width:
+        raise ValueError(
+            f"The SAE takes activations of width {sae.cfg.d_in}, but X has width {width}. "
+            "Use the model and hook that the SAE was trained on."
+        )
+    if not check_match:
+        return
+    mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin)
+    if mismatch is None and origin.model is not None:
+        mismatch = unknown_processing(sae.cfg.metadata)
+    if mismatch:
+        raise ValueError(f"{mismatch}, or set check_match=False if this is intended.")
 
 
 def _as_floats(text, index: int) -> np.ndarray:

@@ -55,7 +55,7 @@ def unknown_processing(metadata) -> str | None:
     shown = ", ".join(f"{name}={value!r}" for name, value in sorted(left.items()))
     return (
         f"The SAE was trained on {metadata.get('model_name')} as TransformerLens loads it with {shown}, and its "
-        "activations may differ from those of the model as it is published"
+        "activations may differ from those of the model as it is published. Give the changed model's as arrays"
     )
 
 

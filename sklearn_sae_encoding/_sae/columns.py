@@ -1,0 +1,45 @@
+"""Encoded features to the columns that SAEProjector gives out, and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_sae_encoding._sae.encoding import Encoded
+
+_RECONSTRUCTION = {"error": "sae_reconstruction_error", "explained_variance": "sae_explained_variance"}
+
+
+def check_reconstruction(asked: Sequence[str], sae) -> None:
+    """Raise unless the columns exist, and the SAE can be measured so."""
+    unknown = set(asked) - set(_RECONSTRUCTION)
+    if unknown:
+        raise ValueError(
+            f"reconstruction= takes 'error' and 'explained_variance', got {sorted(map(str, unknown))} too."
+        )
+    if asked and sae.W_dec.shape[-1] != sae.cfg.d_in:
+        raise ValueError("A transcoder does not reconstruct its input: reconstruction= must be empty.")
+
+
+def names_of(indices: np.ndarray, reconstruction: Sequence[str]) -> np.ndarray:
+    """Name features by the SAE's own indices, and what stands after them."""
+    names = [f"sae_{index:05d}" for index in indices]
+    return np.asarray(names + [_RECONSTRUCTION[name] for name in reconstruction], dtype=object)
+
+
+def side_by_side(encoded: Encoded, reconstruction: Sequence[str]) -> sparse.csr_array:
+    """Features, and the columns on their reconstruction."""
+    if not reconstruction:
+        return encoded.features
+    error, distance = encoded.squares.T
+    column = {"error": np.sqrt(error), "explained_variance": 1 - error / np.where(distance > 0, distance, 1)}
+    added = np.column_stack([column[name] for name in reconstruction]).astype(encoded.features.dtype)
+    return sparse.hstack([encoded.features, sparse.csr_array(added)], format="csr")
+
+
+def split_by_text(features, lengths: Sequence[int]) -> list:
+    """Cut the rows of all tokens into one array a text."""
+    ends = np.cumsum(lengths)
+    return [features[end - length : end] for length, end in zip(lengths, ends, strict=True)]
