@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import sparse
 
-from sklearn_sae_encoding._images.rows import ImageRows, data_parts, is_volume
+from sklearn_sae_encoding._images.rows import ImageRows, data_parts, is_images, is_volume
 
 
 def hash_data(data) -> str:
@@ -25,6 +25,11 @@ def hash_data(data) -> str:
         else:
             _hash_numbers(digest, data)
     return digest.hexdigest()
+
+
+def hash_responses(Y) -> str:
+    """Hash responses, or the images that hold them: a list of strings is paths of images here, not texts."""
+    return hash_data(ImageRows(Y) if is_images(Y) else Y)
 
 
 def _hash_texts(digest, texts):

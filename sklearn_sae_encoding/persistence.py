@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sklearn_sae_encoding
 from sklearn_sae_encoding import _codec
-from sklearn_sae_encoding._data_hash import hash_data
+from sklearn_sae_encoding._data_hash import hash_data, hash_responses
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._provenance import check_models_again, describe_models, hash_file
 
@@ -210,8 +210,9 @@ def read_manifest(folder, *, fingerprint=None):
 
 
 def _describe_data(name, data):
-    # A list of strings is texts among the features, and paths among the responses.
-    data = ImageRows(data) if name == "Y" and is_images(data) else data
+    if name == "Y":
+        n_samples = len(ImageRows(data)) if is_images(data) else len(data)
+        return {"sha256": hash_responses(data), "n_samples": n_samples}
     n_samples = data.shape[0] if hasattr(data, "shape") else len(data)
     return {"sha256": hash_data(data), "n_samples": int(n_samples)}
 

@@ -16,13 +16,21 @@ from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding.metrics._scores import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
 
 
+class Splits(list):
+    """Pairs of (train, test), the rows of each fold, that remember who made them."""
+
+    def __init__(self, pairs=(), made_by=""):
+        super().__init__(pairs)
+        self.made_by = made_by  # the splitter and its seed, in words
+
+
 class VoxelScores(NamedTuple):
     """Cross-validated scores of one model."""
 
     fold_scores: np.ndarray  # (n_folds, n_voxels)
     scores: np.ndarray  # (n_voxels,), over folds: Fisher mean of r, plain mean of R²
     normalized_scores: np.ndarray | None  # (n_voxels,), scores over noise ceilings; None without ceilings
-    splits: list  # of (train, test), the rows of each fold
+    splits: Splits  # of (train, test), the rows of each fold; `made_by` names the splitter
     predictions: np.ndarray | None  # (n_samples, n_voxels), of the fold that left the row out, NaN if none did
     estimators: list | None  # the fitted estimator of each fold
     metric: str  # "pearson" or "r2", what the scores are
@@ -112,7 +120,7 @@ def cross_val_voxel_scores(
         - ``fold_scores``, of shape `(n_folds, n_voxels)`;
         - ``scores``, of shape `(n_voxels,)`;
         - ``normalized_scores``, of shape `(n_voxels,)`, or None;
-        - ``splits``, a list of (train, test);
+        - ``splits``, a list of (train, test), whose ``made_by`` names the splitter and its seed;
         - ``predictions``, of shape `(n_samples, n_voxels)`, or None: each row from the fold that left it out;
         - ``estimators``, a list, or None;
         - ``metric``, as given.
@@ -229,7 +237,7 @@ def _splits(cv, X, Y, routed):
     first = next(iter(routed.values()), None)
     if first is None:
         raise ValueError("There is no model to score: the dictionary of estimators is empty.")
-    splits = list(cv.split(X, Y, **first.splitter.split))
+    splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
     for i, (_, test) in enumerate(splits):
         n_test = int(test.sum()) if np.asarray(test).dtype == bool else len(test)
         if n_test < 2:
@@ -238,6 +246,12 @@ def _splits(cv, X, Y, routed):
                 "Use fewer or larger folds."
             )
     return splits
+
+
+def _name(cv, params):
+    """Name a splitter with its seed; scikit-learn wraps folds that were given as they are."""
+    name = "folds given one by one" if type(cv).__name__ == "_CVIterableWrapper" else " ".join(repr(cv).split())
+    return name + (" by groups" if params.get("groups") is not None else "")
 
 
 def _check_no_overlap(splits, n_samples):

@@ -30,6 +30,13 @@ class Responses(NamedTuple):
         return self.sd == 0
 
 
+class Given(NamedTuple):
+    """Data as the user gave them, to be hashed."""
+
+    responses: object
+    features: object  # None if the model makes them
+
+
 class Fitted(NamedTuple):
     """What a report is about."""
 
@@ -43,6 +50,7 @@ class Fitted(NamedTuple):
     Y: np.ndarray  # (n_texts, n_voxels), with missing voxels
     kept: np.ndarray  # (n_voxels,), whether a voxel was fitted
     responses: Responses
+    given: Given
 
     def maker(self, kind):
         """The first estimator of a class, or None."""
@@ -76,6 +84,7 @@ def take_apart(model, texts, Y, features):
     check_is_fitted(model)
     texts = _check_texts(texts)
     transformers, masked, encoder = _parts(model)
+    given = Given(Y, features)
     Y = np.asarray(Y if masked is None else masked.mask_targets(Y))
     Y = Y[:, None] if Y.ndim == 1 else Y
     if len(Y) != len(texts):
@@ -96,6 +105,7 @@ def take_apart(model, texts, Y, features):
         Y,
         kept,
         _describe(Y),
+        given,
     )
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_sae_encoding import __version__
-from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding._data_hash import hash_data, hash_responses
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
-from sklearn_sae_encoding.sae import SAEProjector
-from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.report._models import describe_features, one_line, reading_settings
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "sae-lens", "nilearn")
 _UNKNOWN = (
@@ -26,8 +22,8 @@ _UNKNOWN = (
 
 def methods(fitted, scores, noise_ceiling):
     """Write the paragraphs of a methods section."""
-    first = [_data(fitted), _masker(fitted), _language_model(fitted), _sae(fitted), _surprisal(fitted)]
-    second = [_regression(fitted), _evaluation(scores, noise_ceiling), _software()]
+    first = [_data(fitted), _masker(fitted), *describe_features(fitted)]
+    second = [_regression(fitted), _evaluation(fitted, scores, noise_ceiling), _software()]
     return [" ".join(filter(None, sentences)) for sentences in (first, second)] + [_UNKNOWN]
 
 
@@ -40,74 +36,6 @@ def _masker(fitted):
     if fitted.masker is None:
         return None
     return f"Voxels were taken from images by nilearn's {type(fitted.masker).__name__}."
-
-
-def _language_model(fitted):
-    reader = fitted.maker(LMActivationTransformer) or fitted.maker(SurprisalTransformer)
-    if reader is None:
-        return None
-    weights = ", with random weights (an untrained control)" if reader.weights == "random" else ""
-    bos = (
-        "preceded by its beginning-of-sequence token" if reader.prepend_bos else "without a beginning-of-sequence token"
-    )
-    context = f" and after the same context, {reader.context!r}" if reader.context else ""
-    name = f"{model_name(reader.model)}{_revision(reader)}{weights}"
-    sentence = f"The language model {name} read each text on its own, {bos}{context}."
-    if isinstance(reader, LMActivationTransformer):
-        pooled = "" if reader.pooling is None else f" and pooled over the tokens of a text ({reader.pooling})"
-        sentence += f" Activations of every token were taken at {hooks(reader)}{pooled}."
-    return sentence
-
-
-def model_name(model):
-    """The name of a model, an SAE, or of the object that was given."""
-    if isinstance(model, str) or hasattr(model, "__fspath__"):
-        path = Path(model)  # where a local folder lies is nobody else's business
-        return f"{path.name} (a local copy)" if path.is_absolute() or path.exists() else str(model)
-    name = getattr(getattr(model, "config", None), "name_or_path", None)
-    return name or f"given as an object ({type(model).__name__})"
-
-
-def _revision(reader):
-    return f" (revision {reader.revision})" if reader.revision else ""
-
-
-def hooks(reader):
-    return " and ".join([reader.hook_names_] if isinstance(reader.hook_names_, str) else reader.hook_names_)
-
-
-def _sae(fitted):
-    projector = fitted.maker(SAEProjector)
-    if projector is None:
-        return None
-    offered, n = len(projector.feature_indices_), projector.n_features_
-    which = f"all {n:,}" if offered == n else f"{offered:,} of {n:,}"
-    learnt = "a Matryoshka sparse autoencoder learnt from these activations"
-    sae = learnt if projector.sae is None else f"the sparse autoencoder {sae_name(projector)}"
-    how = {
-        "mean": "averaged over the tokens of a text",
-        "max": "reduced to their maximum over the tokens of a text",
-        "sum": "summed over the tokens of a text",
-        "last": "taken at a text's last token",
-        "fraction_active": "reduced to the share of a text's tokens on which they were active",
-    }[projector.pooling]
-    return f"Each token's activation was encoded by {sae}; {which} features were {how}."
-
-
-def sae_name(projector):
-    return " ".join(filter(None, [model_name(projector.sae), projector.sae_id]))
-
-
-def _surprisal(fitted):
-    surprisal = fitted.maker(SurprisalTransformer)
-    if surprisal is None:
-        return None
-    reductions = [surprisal.reduction] if isinstance(surprisal.reduction, str) else list(surprisal.reduction)
-    scaled = ", standardised over texts" if fitted.maker(StandardScaler) is not None else ""
-    return (
-        f"Surprisal, the {' and '.join(reductions)} over a text's {surprisal.level}s of the negative log probability "
-        f"in {surprisal.unit} given what came before{scaled}, was a feature beside them."
-    )
 
 
 def _regression(fitted):
@@ -142,7 +70,7 @@ def _penalty(encoder):
         among = f"{encoder.alphas} log-spaced values from the smallest that empties its model to {encoder.eps:g} of it"
     else:
         among = _range(encoder.alphas)
-    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else _one_line(encoder.cv)
+    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else one_line(encoder.cv)
     rule = "least mean squared error" if encoder.selection == "min" else "the one-standard-error rule"
     return (
         f"Each voxel's penalty was chosen among {among} by cross-validation within the training texts ({cv}; {rule})."
@@ -162,12 +90,7 @@ def _feature_name(fitted, feature):
     return feature if isinstance(feature, str) else str(fitted.names[feature])
 
 
-def _one_line(value):
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= 200 else shown[:200] + "…"
-
-
-def _evaluation(scores, noise_ceiling):
+def _evaluation(fitted, scores, noise_ceiling):
     if not scores:
         return None
     result = next(iter(scores.values()))
@@ -175,8 +98,10 @@ def _evaluation(scores, noise_ceiling):
     test = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     average = {"r": "Pearson's correlation, averaged over folds by Fisher's z", "R²": "R², averaged over folds"}
     divided = " and divided by the voxel's noise ceiling" if noise_ceiling is not None else ""
+    made = f"; {result.splits.made_by}" if hasattr(result.splits, "made_by") else ""
+    anew = "all that is fitted being" if fitted.makers else "on features made beforehand, the regression being"
     return (
-        f"Models were tested on texts held out in {len(result.splits)} outer folds ({test} texts each), everything "
+        f"Models were tested on texts held out in {len(result.splits)} outer folds ({test} texts each{made}), {anew} "
         f"fitted anew in each; a voxel's score is {average[result.metric]}{divided}."
     )
 
@@ -193,8 +118,7 @@ def _software():
 def settings(fitted, scores):
     """Name every setting that another lab needs, by part: pairs of a heading and rows of name and value."""
     return [
-        ("Language model", _reader_rows(fitted)),
-        ("Sparse autoencoder", _sae_rows(fitted)),
+        *reading_settings(fitted),
         ("Encoder", [("class", type(fitted.encoder).__name__), *_parameters(fitted.encoder)]),
         ("Outer cross-validation", _score_rows(scores)),
         ("Data", _data_rows(fitted)),
@@ -202,33 +126,10 @@ def settings(fitted, scores):
     ]
 
 
-def _reader_rows(fitted):
-    reader = fitted.maker(LMActivationTransformer) or fitted.maker(SurprisalTransformer)
-    if reader is None:
-        return []
-    rows = [("name", model_name(reader.model)), ("revision", reader.revision or "not pinned")]
-    if isinstance(reader, LMActivationTransformer):
-        rows.append(("hook", hooks(reader)))
-    shown = ("weights", "dtype", "device", "prepend_bos", "context", "window", "stride")
-    return rows + [(name, _one_line(getattr(reader, name))) for name in shown if getattr(reader, name) is not None]
-
-
-def _sae_rows(fitted):
-    projector = fitted.maker(SAEProjector)
-    if projector is None:
-        return []
-    name = "learnt in fit" if projector.sae is None else sae_name(projector)
-    widths = None if projector.widths_ is None else ", ".join(f"{int(width):,}" for width in projector.widths_)
-    rows = [("name", name), ("features", f"{projector.n_features_:,}"), ("Matryoshka widths", widths)]
-    offered = len(projector.feature_indices_)
-    rows += [("offered to the encoder", f"{offered:,}"), ("pooling", projector.pooling)]
-    return rows + ([("random_state", projector.random_state)] if projector.sae is None else [])
-
-
 def _parameters(estimator):
     technical = ("n_jobs", "verbose", "memory", "block_size")
     params = estimator.get_params(deep=False).items()
-    return [(name, _one_line(value)) for name, value in params if name not in technical]
+    return [(name, one_line(value)) for name, value in params if name not in technical]
 
 
 def _score_rows(scores):
@@ -238,6 +139,7 @@ def _score_rows(scores):
     sizes = ", ".join(str(_size(test)) for _, test in result.splits)
     return [
         ("folds", len(result.splits)),
+        ("splitter", getattr(result.splits, "made_by", "not recorded with the scores")),
         ("texts held out", sizes),
         ("metric", result.metric),
         ("models", ", ".join(scores)),
@@ -245,16 +147,12 @@ def _score_rows(scores):
 
 
 def _data_rows(fitted):
-    digest = hashlib.sha256("\x00".join(fitted.texts).encode("utf-8", "surrogatepass")).hexdigest()
-    responses = hashlib.sha256()
-    for row in fitted.Y:
-        responses.update(np.ascontiguousarray(row, dtype="<f8"))
-    return [
-        ("texts", f"{len(fitted.texts):,}"),
-        ("voxels", f"{fitted.Y.shape[1]:,}"),
-        ("SHA-256 of the texts", digest),
-        ("SHA-256 of the responses (float64)", responses.hexdigest()),
-    ]
+    """Count and hash the data, as `save_encoder` does: what is the same there is the same here."""
+    rows = [("texts", f"{len(fitted.texts):,}"), ("voxels", f"{fitted.Y.shape[1]:,}")]
+    rows.append(("SHA-256 of the texts", hash_data(fitted.texts)))
+    if fitted.given.features is not None:
+        rows.append(("SHA-256 of the features", hash_data(fitted.given.features)))
+    return [*rows, ("SHA-256 of the responses", hash_responses(fitted.given.responses))]
 
 
 def _software_rows():

@@ -1,0 +1,139 @@
+"""The language models and SAEs that made the features, as sentences of a methods section and as settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.sae import SAEProjector
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
+
+_LM = (LMActivationTransformer, SurprisalTransformer)
+_READING = ("weights", "dtype", "device", "prepend_bos", "context", "window", "stride")
+_OF_FEATURES = {
+    "mean": "averaged over the tokens of a text",
+    "max": "reduced to their maximum over the tokens of a text",
+    "sum": "summed over the tokens of a text",
+    "last": "taken at a text's last token",
+    "fraction_active": "reduced to the share of a text's tokens on which they were active",
+}
+_OF_ACTIVATIONS = {
+    None: "Activations of every token were taken at {hooks}",
+    "mean": "Activations at {hooks} were averaged over the tokens of a text",
+    "max": "Activations at {hooks} were reduced to their maximum over the tokens of a text",
+    "sum": "Activations at {hooks} were summed over the tokens of a text",
+    "last": "The activation of each text's last token was taken at {hooks}",
+}
+
+
+def describe_features(fitted):
+    """Write the sentences on how texts became features, in the order in which the model does it."""
+    readings = _readings(fitted)
+    sentences = [_language_model(reader) for reader in readings.values()]
+    reader = None
+    for maker in fitted.makers:
+        of = f" of {model_name(maker.model)}" if isinstance(maker, _LM) and len(readings) > 1 else ""
+        if isinstance(maker, LMActivationTransformer):
+            reader = maker
+            sentences.append(_OF_ACTIVATIONS[maker.pooling].format(hooks=hooks(maker)) + f"{of}.")
+        elif isinstance(maker, SAEProjector):
+            sentences.append(_sae(maker, reader))
+        elif isinstance(maker, SurprisalTransformer):
+            sentences.append(_surprisal(maker, of, fitted))
+    return sentences
+
+
+def reading_settings(fitted):
+    """Give a heading and rows of name and value for each way in which a language model reads, and for each SAE."""
+    sections = [("Language model", _reader_rows(fitted, reader)) for reader in _readings(fitted).values()]
+    projectors = [maker for maker in fitted.makers if isinstance(maker, SAEProjector)]
+    return sections + [("Sparse autoencoder", _sae_rows(projector)) for projector in projectors]
+
+
+def _readings(fitted):
+    """The first transformer of each language model and way of reading."""
+    readings = {}
+    for maker in fitted.makers:
+        if isinstance(maker, _LM):
+            readings.setdefault(_reading(maker), maker)
+    return readings
+
+
+def _reading(reader):
+    return (model_name(reader.model), reader.revision, *(getattr(reader, name) for name in _READING))
+
+
+def _language_model(reader):
+    weights = ", with random weights (an untrained control)" if reader.weights == "random" else ""
+    bos = (
+        "preceded by its beginning-of-sequence token" if reader.prepend_bos else "without a beginning-of-sequence token"
+    )
+    context = f" and after the same context, {reader.context!r}" if reader.context else ""
+    revision = f" (revision {reader.revision})" if reader.revision else ""
+    return (
+        f"The language model {model_name(reader.model)}{revision}{weights} read each text on its own, {bos}{context}."
+    )
+
+
+def model_name(model):
+    """The name of a model, an SAE, or of the object that was given."""
+    if isinstance(model, str) or hasattr(model, "__fspath__"):
+        path = Path(model)  # where a local folder lies is nobody else's business
+        return f"{path.name} (a local copy)" if path.is_absolute() or path.exists() else str(model)
+    name = getattr(getattr(model, "config", None), "name_or_path", None)
+    return name or f"given as an object ({type(model).__name__})"
+
+
+def hooks(reader):
+    return " and ".join([reader.hook_names_] if isinstance(reader.hook_names_, str) else reader.hook_names_)
+
+
+def _sae(projector, reader):
+    offered, n = len(projector.feature_indices_), projector.n_features_
+    which = f"all {n:,}" if offered == n else f"{offered:,} of {n:,}"
+    learnt = "a Matryoshka sparse autoencoder learnt from these activations"
+    sae = learnt if projector.sae is None else f"the sparse autoencoder {sae_name(projector)}"
+    if reader is None or reader.pooling is not None:
+        return f"Each text's one activation vector was encoded by {sae}; {which} features were used."
+    return f"Each token's activation was encoded by {sae}; {which} features were {_OF_FEATURES[projector.pooling]}."
+
+
+def sae_name(projector):
+    return " ".join(filter(None, [model_name(projector.sae), projector.sae_id]))
+
+
+def _surprisal(surprisal, of, fitted):
+    reductions = [surprisal.reduction] if isinstance(surprisal.reduction, str) else list(surprisal.reduction)
+    scaled = ", standardised over texts" if fitted.maker(StandardScaler) is not None else ""
+    beside = " beside them" if fitted.maker(LMActivationTransformer) is not None else ""
+    return (
+        f"Surprisal{of}, the {' and '.join(reductions)} over a text's {surprisal.level}s of the negative log "
+        f"probability in {surprisal.unit} given what came before{scaled}, was a feature{beside}."
+    )
+
+
+def _reader_rows(fitted, first):
+    rows = [("name", model_name(first.model)), ("revision", first.revision or "not pinned")]
+    same = [maker for maker in fitted.makers if isinstance(maker, _LM) and _reading(maker) == _reading(first)]
+    for reader in same:
+        if isinstance(reader, LMActivationTransformer):
+            rows += [("hook", hooks(reader)), ("pooling of activations", reader.pooling or "none: every token")]
+    if first.weights == "random":
+        rows.append(("random_state", first.random_state))
+    return rows + [(name, one_line(getattr(first, name))) for name in _READING if getattr(first, name) is not None]
+
+
+def _sae_rows(projector):
+    name = "learnt in fit" if projector.sae is None else sae_name(projector)
+    widths = None if projector.widths_ is None else ", ".join(f"{int(width):,}" for width in projector.widths_)
+    rows = [("name", name), ("features", f"{projector.n_features_:,}"), ("Matryoshka widths", widths)]
+    offered = len(projector.feature_indices_)
+    rows += [("offered to the encoder", f"{offered:,}"), ("pooling", projector.pooling)]
+    return rows + ([("random_state", projector.random_state)] if projector.sae is None else [])
+
+
+def one_line(value):
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= 200 else shown[:200] + "…"
