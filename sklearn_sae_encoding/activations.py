@@ -156,7 +156,7 @@ class LMActivationTransformer(LanguageModelTransformer):
             Activations of every token, or float32 rows with `pooling`.
         """
         check_is_fitted(self)
-        records = self._records(self._texts(X))
+        records = self._records(self._samples(X))
         values = [_side_by_side([record[hook] for hook in self.hook_names_]) for record in records]
         if self.pooling is not None:
             return np.stack([_POOLINGS[self.pooling](value) for value in values]).astype(np.float32)

@@ -158,7 +158,7 @@ class SurprisalTransformer(LanguageModelTransformer):
         check_is_fitted(self)
         return [
             self._frame("token", record[TOKENS].tolist(), record[OFFSETS], token_surprisal(record[SCORES]))
-            for record in self._records(self._texts(X))
+            for record in self._records(self._samples(X))
         ]
 
     def by_word(self, X):
@@ -178,9 +178,9 @@ class SurprisalTransformer(LanguageModelTransformer):
             and ``surprisal`` (in `unit`).
         """
         check_is_fitted(self)
-        texts = self._texts(X)
+        samples = self._samples(X)
         frames = []
-        for text, record in zip(texts, self._records(texts), strict=True):
+        for (text, _), record in zip(samples, self._records(samples), strict=True):
             words = words_of(text, record[OFFSETS])
             names = [text[start:end] for start, end in words.spans.tolist()]
             frames.append(self._frame("word", names, words.spans, word_surprisal(record[SCORES], words)))

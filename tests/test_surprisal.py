@@ -138,6 +138,49 @@ def test_context_conditions_the_text_and_is_not_counted(texts):
         assert text.startswith(frame["token"][0].lstrip("Ġ"))
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_every_text_may_have_a_context_of_its_own_in_a_column(texts, column):
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    contexts = ["", *[" ".join(texts[:i])[-60:] for i in range(1, len(texts))]]
+    columns = [texts, contexts] if column else [contexts, texts]
+    table = pd.DataFrame(dict(zip("ab", columns, strict=True)))
+    surprisal = SurprisalTransformer(model, tokenizer=tokenizer, context=column).fit(table)
+    for text, context, frame in zip(texts, contexts, surprisal.by_token(table), strict=True):
+        whole = by_log_softmax(model, tokenizer, f"{context} {text}" if context else text)
+        np.testing.assert_allclose(frame["surprisal"], whole[-len(frame) :], atol=1e-5)
+    plain = SurprisalTransformer(model, tokenizer=tokenizer).fit(texts)
+    np.testing.assert_allclose(surprisal.transform(table)[0], plain.transform(texts)[0], atol=1e-5)
+    assert [frame["word"].tolist() for frame in surprisal.by_word(table)] == [t.split() for t in texts]
+
+
+def test_the_same_text_after_another_context_is_another_text(tiny_lm_dir, texts, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    table = [[context, texts[0]] for context in ("It is late.", "It is early.", "It is late.", "")]
+    table.append(["It is", "late. " + texts[0]])
+    transformer = SurprisalTransformer(tiny_lm_dir, context=0).fit(table)
+    values = transformer.transform(table)[:, 0]
+    assert values[0] == values[2]
+    assert len(set(values.tolist())) == 4
+    transformer.transform(table[::-1])
+    assert set(counter.values()) <= {1, 2}  # two of the texts with contexts are the same tokens
+    assert sum(counter.values()) == 4
+    same = SurprisalTransformer(tiny_lm_dir, context="It is late.").fit_transform(texts[:1])
+    np.testing.assert_allclose(same[0, 0], values[0], atol=1e-5)
+
+
+def test_a_context_column_that_is_not_there_or_not_filled_is_an_error(tiny_lm_dir, texts):
+    transformer = SurprisalTransformer(tiny_lm_dir, context=1)
+    for X in (texts, [[text] for text in texts]):
+        with pytest.raises(
+            ValueError, match=r"context=1 names a column .* but X has 1 column\. .* give it as a string"
+        ):
+            transformer.fit(X)
+    with pytest.raises(ValueError, match="context of sample 2 is missing: got None"):
+        transformer.fit([[text, None if i == 2 else "Before."] for i, text in enumerate(texts)])
+    with pytest.raises(ValueError, match="text of sample 1 is empty"):
+        transformer.fit([["A text.", ""], ["", "Before."]])
+
+
 def test_without_bos_the_first_token_has_no_probability_and_is_left_out(tiny_lm_dir, texts):
     transformer = SurprisalTransformer(tiny_lm_dir, prepend_bos=False, reduction="sum").fit(texts)
     frames = transformer.by_token(texts)

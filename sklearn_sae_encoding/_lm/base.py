@@ -15,7 +15,7 @@ from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.extract import Pass, Wanted, extract
 from sklearn_sae_encoding._lm.source import ModelSource, load_config
 from sklearn_sae_encoding._lm.store import open_store
-from sklearn_sae_encoding._lm.texts import check_texts
+from sklearn_sae_encoding._lm.texts import Sample, check_samples, check_texts
 
 # Transformers of this process that may come to ask for the same texts. What one runs, it runs for all of them.
 _living: weakref.WeakSet = weakref.WeakSet()
@@ -37,7 +37,7 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
         "device": [str],
         "prepend_bos": ["boolean"],
         "bos_token": [str, None],
-        "context": [str, None],
+        "context": [str, Interval(Integral, 0, None, closed="left"), None],
         "window": [Interval(Integral, 2, None, closed="left"), None],
         "stride": [Interval(Integral, 1, None, closed="left"), None],
         "batch_tokens": [Interval(Integral, 1, None, closed="left")],
@@ -67,7 +67,7 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
         -------
         self
         """
-        check_texts(self, X, reset=True)
+        self._samples(X, reset=True)
         config = load_config(self._source())
         self.n_layers_ = config.num_hidden_layers
         self._fit_to(config)
@@ -95,15 +95,17 @@ class LanguageModelTransformer(TransformerMixin, BaseEstimator):
     def _pass(self) -> Pass:
         return Pass(self._source(), self.prepend_bos, self.bos_token, self.context, self.window, self.stride)
 
-    def _texts(self, X) -> list[str]:
-        return check_texts(self, X, reset=False)
+    def _samples(self, X, reset: bool = False) -> list[Sample]:
+        if isinstance(self.context, Integral):
+            return check_samples(self, X, context_column=self.context, reset=reset)
+        return [Sample(text) for text in check_texts(self, X, reset=reset)]
 
-    def _records(self, texts: list[str]) -> list[dict]:
+    def _records(self, samples: list[Sample]) -> list[dict]:
         """What the model says of every text, looked up or run."""
         how = self._pass()
         return extract(
             how,
-            texts,
+            samples,
             self._wanted(self.n_layers_),
             self._wanted_by_others(how),
             open_store(self.memory),

@@ -41,8 +41,10 @@ bos_token : str, default=None
     The token to prepend. None is the tokenizer's own; for a tokenizer without one it must be named, or
     `prepend_bos` be False.
 
-context : str, default=None
-    Text that stands before every text, with a space between them. Only the text itself enters the result.
+context : str or int, default=None
+    Text that stands before every text, with a space between them. A number names the column of a table ``X``, counted
+    from 0, that holds the context of each text, such as the sentences before it; an empty one is none. Only the text
+    itself enters the result.
 
 window : int, default=None
     Number of tokens that the model sees at once, the beginning-of-sequence token included. Longer texts run in

@@ -14,6 +14,7 @@ from sklearn_sae_encoding._lm.objects import runs_other_code
 from sklearn_sae_encoding._lm.sites import hook_name, parse_hook
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.store import MemoryStore
+from sklearn_sae_encoding._lm.texts import Sample
 from sklearn_sae_encoding._lm.tokenize import TokenizedText, bos_id, tokenize, word_start_ids
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept in memory from one call at most
@@ -28,7 +29,7 @@ class Pass:
     source: ModelSource
     prepend_bos: bool = True
     bos_token: str | None = None
-    context: str | None = None
+    context: str | int | None = None  # before all texts; or the column of X that holds each text's own
     window: int | None = None
     stride: int | None = None
 
@@ -55,8 +56,10 @@ class Wanted:
         return (TOKENS, OFFSETS, *self.hooks, *([SCORES] if self.surprisal else []))
 
 
-def extract(how: Pass, texts: list[str], wanted: Wanted, also: Wanted, store, *, max_tokens: int, verbose: int = 0):
-    """Records of `texts`, one a text, with the quantities `wanted.names`.
+def extract(
+    how: Pass, samples: list[Sample], wanted: Wanted, also: Wanted, store, *, max_tokens: int, verbose: int = 0
+):
+    """Records of `samples`, one a text, with the quantities `wanted.names`.
 
     Texts not in `store` run through the model, which then also answers what `also` asks (other transformers want it
     of the same texts), and are stored as soon as their batch is done. Of a loaded model with hooks of its own nothing
@@ -66,13 +69,13 @@ def extract(how: Pass, texts: list[str], wanted: Wanted, also: Wanted, store, *,
         key, store, also = "", MemoryStore(), Wanted()  # for this call alone
     else:
         key = pass_key(how.source, how.settings)
-    keys = [text_key(text) for text in texts]
+    keys = [text_key(sample) for sample in samples]
     found = {k: store.get(key, k, wanted.names) for k in set(keys)}
     if any(record is None for record in found.values()):
         loaded = load_model(how.source)
         with loaded.lock:  # another thread may have run them while this one waited
             found = {k: record or store.get(key, k, wanted.names) for k, record in found.items()}
-            missing = {k: (i, texts[i]) for i, k in reversed(list(enumerate(keys))) if found[k] is None}
+            missing = {k: (i, samples[i]) for i, k in reversed(list(enumerate(keys))) if found[k] is None}
             asked = wanted | also
             run = _Run(how, loaded, asked, {}, max_tokens, verbose)
             for k, record in run(dict(reversed(missing.items()))):
@@ -90,12 +93,12 @@ class _Run:
     max_tokens: int
     verbose: int
 
-    def __call__(self, missing: dict[str, tuple[int, str]]):
+    def __call__(self, missing: dict[str, tuple[int, Sample]]):
         """Yield the key and the record of every missing text, a batch after the other."""
         if not missing:
             return
-        texts = [text for _, text in missing.values()]
-        tokenized = tokenize(self.loaded.tokenizer, texts, self.how.context)
+        texts = [sample.text for _, sample in missing.values()]
+        tokenized = tokenize(self.loaded.tokenizer, texts, [self._context(sample) for _, sample in missing.values()])
         _check_not_empty(tokenized, [sample for sample, _ in missing.values()], texts)
         rows = self._rows(tokenized)
         wanted = self._with_passed_layers(sum(len(row.ids) for row in rows))
@@ -112,6 +115,9 @@ class _Run:
                     if not left[text]:
                         yield keys[text], _record(tokenized[text], self._open.pop(text))
                 progress(len(batch))
+
+    def _context(self, sample: Sample) -> str:
+        return (sample.context if sample.context is not None else self.how.context) or ""
 
     def _rows(self, tokenized: list[TokenizedText]) -> list[Row]:
         name = self.how.source.name

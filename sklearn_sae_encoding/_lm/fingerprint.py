@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource, where, where_tokenizer
+from sklearn_sae_encoding._lm.texts import Sample
 
 _FORMAT = 1  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
@@ -40,11 +41,11 @@ def pass_key(source: ModelSource, settings: dict) -> str:
         "blocks_path": source.blocks_path,
         **settings,
     }
-    return _digest(json.dumps(parts, sort_keys=True))
+    return _digest(json.dumps(parts, sort_keys=True, default=lambda number: number.item()))  # NumPy's numbers
 
 
-def text_key(text: str) -> str:
-    return _digest(text)
+def text_key(sample: Sample) -> str:
+    return _digest(sample.text if sample.context is None else json.dumps([sample.context, sample.text]))
 
 
 def _digest(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Number
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import assert_all_finite
@@ -12,20 +13,48 @@ from sklearn.utils.validation import validate_data
 _EXPECTED = "Expected a list of texts (a list, tuple, array or Series of strings, or a table with one text a row)"
 
 
+class Sample(NamedTuple):
+    """A text, and what stands before it where that differs from text to text."""
+
+    text: str
+    context: str | None = None
+
+
+def check_samples(estimator, X, *, context_column: int, reset: bool) -> list[Sample]:
+    """Texts of a table ``X``, with the context of each in one of its columns. A context may be empty, but not missing.
+
+    The other columns are the text, as in :func:`check_texts`.
+    """
+    table = _table(estimator, X, reset=reset)
+    if not context_column < table.shape[1] or table.shape[1] < 2:
+        raise ValueError(
+            f"context={context_column} names a column of X that holds the context of each text, besides at least one "
+            f"for the texts (counted from 0), but X has {table.shape[1]} column{'s' * (table.shape[1] > 1)}. For one "
+            "context before all texts, give it as a string."
+        )
+    samples = []
+    for i, row in enumerate(table):
+        _check_cell(row[context_column], i, part="context")
+        samples.append(Sample(_text_of_row(np.delete(row, context_column), i), str(row[context_column])))
+    return samples
+
+
 def check_texts(estimator, X, *, reset: bool) -> list[str]:
     """Texts of ``X``, one a sample; sets or checks ``n_features_in_`` and ``feature_names_in_`` of `estimator`.
 
     One-dimensional input holds one string a sample. A table is read as one text a row, its cells joined by a space.
     Numbers in a table become strings, with a warning: they may be a swapped ``X`` and ``y``.
     """
+    return [_text_of_row(row, i) for i, row in enumerate(_table(estimator, X, reset=reset))]
+
+
+def _table(estimator, X, *, reset: bool) -> np.ndarray:
     if X is None or isinstance(X, (str, bytes)):
         got = "None" if X is None else f"one string ({_shortened(X)})"
         raise ValueError(f"{_EXPECTED}; expected a list of texts, got {got}.")
     column = _one_column(X)
     table = validate_data(estimator, X if column is None else column, reset=reset, dtype=None, ensure_all_finite=False)
-    if column is None:
-        table = _with_numbers_as_words(table)
-    return [_text_of_row(row, i) for i, row in enumerate(table)]
+    return _with_numbers_as_words(table) if column is None else table
 
 
 def _one_column(X):
@@ -65,7 +94,7 @@ def _with_numbers_as_words(table: np.ndarray) -> np.ndarray:
         f"Texts were expected, but X holds numbers; they are read as words (sample {sample} holds "
         f"{words[sample, column]} in column {column}). Are X and y swapped?",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return words
 
@@ -79,11 +108,11 @@ def _text_of_row(row, index: int) -> str:
     return text
 
 
-def _check_cell(cell, index: int) -> None:
+def _check_cell(cell, index: int, part: str = "text") -> None:
     if isinstance(cell, str):
         return
     if _is_missing(cell):
-        raise ValueError(f"The text of sample {index} is missing: got {cell!r} (None or NaN). Remove or fill it.")
+        raise ValueError(f"The {part} of sample {index} is missing: got {cell!r} (None or NaN). Remove or fill it.")
     raise ValueError(f"{_EXPECTED}, but sample {index} is of type {type(cell).__name__}: {_shortened(cell)}.")
 
 

@@ -19,16 +19,16 @@ class TokenizedText(NamedTuple):
     offsets: np.ndarray  # (n_kept, 2), int64: first and last + 1 character in the text, without white space
 
 
-def tokenize(tokenizer, texts: list[str], context: str | None = None) -> list[TokenizedText]:
-    """Tokenize texts as they stand: no special token is added, nothing is cut."""
+def tokenize(tokenizer, texts: list[str], contexts: list[str] | None = None) -> list[TokenizedText]:
+    """Tokenize texts as they stand, each after its context: no special token is added, nothing is cut."""
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
             f"{type(tokenizer).__name__} cannot tell where its tokens stand in the text. Use the fast version of the "
             "tokenizer (transformers loads it by default where there is one)."
         )
-    before = "" if not context else context if context[-1].isspace() else context + " "
+    before = [_with_space(context) for context in contexts or [""] * len(texts)]
     encoded = tokenizer(
-        [before + text for text in texts],
+        [start + text for start, text in zip(before, texts, strict=True)],
         add_special_tokens=False,
         return_attention_mask=False,
         return_offsets_mapping=True,
@@ -36,9 +36,15 @@ def tokenize(tokenizer, texts: list[str], context: str | None = None) -> list[To
     )
     special = _special_ids(tokenizer)
     return [
-        _one(tokenizer, special, before + text, len(before), ids, offsets)
-        for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        _one(tokenizer, special, start + text, len(start), ids, offsets)
+        for start, text, ids, offsets in zip(
+            before, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True
+        )
     ]
+
+
+def _with_space(context: str) -> str:
+    return context if not context or context[-1].isspace() else context + " "
 
 
 def bos_id(tokenizer, prepend_bos: bool, bos_token: str | None, model_name: str) -> int | None:

@@ -80,6 +80,13 @@ def test_one_model_named_in_several_ways_is_loaded_once_and_known_by_one_key(fol
     assert len(calls) == 1
 
 
+def test_numbers_of_numpy_are_as_good_as_others(tiny_lm_dir, texts):
+    given = {"window": np.int64(20), "stride": np.int32(4), "random_state": np.int64(0), "prepend_bos": np.True_}
+    one = LMActivationTransformer(tiny_lm_dir, np.int64(1), **given).fit_transform(texts)
+    other = LMActivationTransformer(tiny_lm_dir, 1, window=20, stride=4).fit_transform(texts)
+    np.testing.assert_allclose(one.concatenated(), other.concatenated(), atol=1e-5)
+
+
 def test_models_that_differ_are_told_apart(folder, tiny_lm_dir):
     different = [
         ModelSource(str(folder)),
