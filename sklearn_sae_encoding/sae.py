@@ -131,7 +131,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     Notes
     -----
     SAEs that are named load once per process, encode in float32 and come from safetensors; a release that is stored as
-    a pickle is refused. An object encodes in its own precision, and clones share it: its weights are never copied. A
+    a pickle is refused. An object encodes in its own precision, and clones share it: its weights are not copied. As
+    values of a grid, which scikit-learn copies, SAEs share their weights if they are named, or are ``SAEArrays``. A
     BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A learnt SAE encodes a
     float64 table in float64.
 

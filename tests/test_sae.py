@@ -2,6 +2,7 @@ import pickle
 import threading
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from scipy import sparse
@@ -24,6 +25,7 @@ from tiny_saes import (
 
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae import loading
+from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding.sae import SAEProjector
 
 POOLINGS = ("mean", "max", "sum", "last", "fraction_active")
@@ -498,6 +500,40 @@ def test_weights_are_loaded_once_for_clones_and_threads(texts, folder, monkeypat
     )
     search.fit(activations(texts), np.arange(len(texts), dtype=float))
     assert len(loads) == 1
+
+
+def test_a_search_in_threads_loads_an_sae_once(texts, folder, monkeypatch):
+    from sae_lens import SAE
+
+    loads = []
+    load = SAE.load_from_disk
+    monkeypatch.setattr(SAE, "load_from_disk", lambda *args, **kwargs: loads.append(1) or load(*args, **kwargs))
+    search = GridSearchCV(
+        make_pipeline(SAEProjector(folder), Lasso(0.01)), {"saeprojector__features": [4, 12, None]}, cv=3, n_jobs=3
+    )
+    with joblib.parallel_backend("threading"):
+        search.fit(activations(texts), np.arange(len(texts), dtype=float))
+    assert loads == [1]
+
+
+def test_a_search_copies_no_weights_of_an_sae_object(texts, monkeypatch):
+    import torch
+
+    def refuse(*_):
+        raise AssertionError("weights were copied")
+
+    sae, others = make_sae(), [SAEArrays.of(make_sae(seed=seed)) for seed in (0, 1)]
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", refuse)
+    monkeypatch.setattr(torch.Tensor, "__deepcopy__", refuse)
+    y = np.arange(len(texts), dtype=float)
+    with joblib.parallel_backend("threading"):
+        pipeline = make_pipeline(SAEProjector(sae), Lasso(0.01))
+        search = GridSearchCV(pipeline, {"saeprojector__features": [4, None]}, cv=3, n_jobs=2, error_score="raise")
+        search.fit(activations(texts), y)
+        assert search.best_estimator_[0].sae is sae
+        search = GridSearchCV(pipeline, {"saeprojector__sae": others}, cv=3, n_jobs=2, error_score="raise")
+        search.fit(activations(texts), y)
+        assert any(search.best_estimator_[0].sae is one for one in others)
 
 
 def test_a_folder_that_was_written_again_is_loaded_again(texts, folder):

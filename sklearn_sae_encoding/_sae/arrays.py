@@ -81,6 +81,9 @@ class SAEArrays:
         save_file(weights, path)
         path.chmod(0o644)  # safetensors writes for the owner alone
 
+    def __sklearn_clone__(self) -> SAEArrays:
+        return self  # never written to: a grid of SAEs holds one copy of each
+
     def __repr__(self) -> str:
         config = self.config
         return f"SAEArrays({config.get('architecture')}, d_in={config.get('d_in')}, d_sae={config.get('d_sae')})"
