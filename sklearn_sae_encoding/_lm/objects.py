@@ -37,8 +37,18 @@ def runs_other_code(model) -> bool:
         for module in model.modules()
         for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
     )
-    replaced = any("forward" in vars(module) and not hasattr(module, "_hf_hook") for module in model.modules())
-    return replaced or any(map(_may_change_results, hooks)) or any(tensor.is_meta for _, tensor in _tensors(model))
+    return (
+        any(map(_has_other_forward, model.modules()))
+        or any(map(_may_change_results, hooks))
+        or any(tensor.is_meta for _, tensor in _tensors(model))
+    )
+
+
+def _has_other_forward(module) -> bool:
+    # transformers 4 puts the method of the class there again, after it has collected hidden states.
+    forward = vars(module).get("forward")
+    own = forward is None or getattr(forward, "__func__", None) is type(module).forward
+    return not own and not hasattr(module, "_hf_hook")
 
 
 def _may_change_results(hook) -> bool:
