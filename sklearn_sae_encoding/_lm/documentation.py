@@ -9,8 +9,8 @@ model : str, path or transformers causal model
     A name on the Hugging Face hub, a local folder, a GGUF file, or a loaded model, which is taken as it is and
     shared by clones. Weights are read from safetensors or GGUF files only, and no code that comes with a model is
     run. A named model is loaded once per process, whatever the number of estimators, and never pickled with one.
-    All numbers of a loaded model are read at each call to see whether it changed (0.1 s for 135 million parameters
-    on a CPU). With forward hooks of its own, whose doings cannot be seen, it runs each time and nothing is kept."""
+    All numbers of a loaded model are read at each call to see whether it changed. With forward hooks of its own,
+    whose doings cannot be seen, it runs each time and nothing is kept."""
 
 _SETTINGS = """\
 revision : str, default=None
