@@ -35,7 +35,7 @@ class ActiveSets(NamedTuple):
     sizes: np.ndarray  # (n_problems,)
     fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
     residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
-    knots: np.ndarray  # (n_problems,), breakpoints passed so far
+    knots: np.ndarray  # (n_problems,), features that have entered or left so far
 
 
 class Scratch(NamedTuple):

@@ -47,7 +47,7 @@ class BlockSolution(NamedTuple):
     errors: np.ndarray  # (n_voxels, n_alphas, n_folds), mean squared held-out errors
     gaps: np.ndarray  # (n_voxels,), duality gap on all rows, in units of the objective
     worst_gaps: np.ndarray  # (n_voxels,), largest gap over folds and alphas
-    knots: np.ndarray  # (n_voxels,), breakpoints passed on all rows
+    knots: np.ndarray  # (n_voxels,), features that entered or left on all rows
     refit_alphas: np.ndarray  # (n_voxels,), NaN without a refit
 
 

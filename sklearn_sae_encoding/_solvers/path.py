@@ -11,14 +11,18 @@ import numpy as np
 from numba import njit
 
 from .active_sets import ActiveSets, Fit, grown, new_active_sets, rebuild
+from .block_updates import new_bordering
 from .columns import EVERY, JIT, Columns, centre, column_dots
-from .homotopy import NO_ROOM, TOO_LONG, gather, move
+from .homotopy import DONE, NO_ROOM, TOO_LONG, gather, move
+from .pivoting import leap
 from .screening import Screened, largest, scan
 
 # A path goes down in such steps (the longest only where it ends on the grid), so that the strong rule keeps the
 # candidates few.
 STRIDE = 0.85
 LONGEST = 0.78
+# Active sets almost as large as the rank leave no room for several features at once.
+SATURATED = 0.85
 # Features that break their bound by less than this (relative) count as optimal.
 SLACK = 1e-8
 MAX_REPAIRS = 50
@@ -222,18 +226,20 @@ def _fit_free(columns, problems, penalty, state, where):
 
 @njit(**JIT)
 def _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where):
+    scratch = new_bordering(problems.targets.shape[1], state.features.shape[1])
     for a in range(alive.shape[0]):
-        i = alive[a]
+        i, listed = alive[a], lists[a, : lengths[a]]
         alpha = progress.alphas[i]
         n_train = problems.n_train[problems.folds[i]]
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
         fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
-        local = gather(fit, state, i, lists[a, : lengths[a]], where)
+        local = gather(fit, state, i, listed, where)
         worst = _worst(penalty, local)
         optimal = progress.status[i] != NO_ROOM and worst <= l1_unit * alpha * (1.0 + SLACK)
         if not optimal and progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
             progress.repairs[i] += 1
-            progress.status[i] = move(fit, state, i, local, l1_unit * alpha, l1_unit * alpha, penalty.max_knots)
+            l1 = l1_unit * alpha
+            progress.status[i] = _solve(fit, state, i, local, l1, l1, penalty.max_knots, scratch)
             continue
         _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
         if not progress.alive[i]:
@@ -242,14 +248,25 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
         if penalty.l1_ratio < 1.0:
             fit = _fit(columns, problems, penalty, i, target * ridge_unit)
             rebuild(fit, state, i)
-            local = gather(fit, state, i, lists[a, : lengths[a]], where)
+            local = gather(fit, state, i, listed, where)
         progress.repairs[i] = 0
-        progress.status[i] = move(fit, state, i, local, l1_unit * alpha, l1_unit * target, penalty.max_knots)
+        l1, l1_to = l1_unit * alpha, l1_unit * target
+        progress.status[i] = _solve(fit, state, i, local, l1, l1_to, penalty.max_knots, scratch)
         progress.alphas[i] = target
         after = target
         if target > problems.grid[i, problems.n_alphas[i] - 1]:
             after = _next_alpha(problems, progress.reached[i], i, target)
         progress.bounds[i] = l1_unit * (2.0 * after - target)
+
+
+@njit(**JIT)
+def _solve(fit, state, i, local, l1_from, l1_to, max_knots, scratch):
+    """Move to a penalty; returns what `move` does."""
+    if state.sizes[i] > SATURATED * fit.n_train:
+        return move(fit, state, i, local, l1_from, l1_to, max_knots)
+    if leap(fit, state, i, local, l1_to, max_knots, scratch):
+        return DONE
+    return move(fit, state, i, local, l1_to, l1_to, max_knots)
 
 
 @njit(**JIT)

@@ -1,0 +1,220 @@
+"""Let several features into an active set, or out of it, in one pass over its inverse.
+
+An inverse is far larger than the nearest cache, so a pass over it takes the same time for one feature as for a few.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .active_sets import border
+from .columns import EVERY, JIT, add_columns, centre, column_dots, column_dots_of_four
+
+# Features that enter or leave in one pass.
+BLOCK = 8
+# A feature whose part outside the span of the others is this small (relative, squared) must enter by itself: together
+# with others it would blow rounding up.
+NEARLY_COLLINEAR = 1e-6
+
+
+class Bordering(NamedTuple):
+    """Scratch arrays, and what `enter_block` and `leave_block` found."""
+
+    columns: np.ndarray  # (BLOCK, n_samples), the features that enter, centred
+    raw: np.ndarray  # (n_samples,)
+    cross: np.ndarray  # (BLOCK, capacity), their products with the active features
+    solved: np.ndarray  # (BLOCK, capacity), the inverse times those
+    scaled: np.ndarray  # (BLOCK, capacity), `small` times those
+    products: np.ndarray  # (BLOCK,)
+    schur: np.ndarray  # (BLOCK, BLOCK)
+    small: np.ndarray  # (BLOCK, BLOCK), inverse of the Schur complement of the features that entered
+    kept: np.ndarray  # (BLOCK,), which of those asked for entered
+
+
+@njit(**JIT)
+def new_bordering(n_samples, capacity):
+    return Bordering(
+        np.zeros((BLOCK, n_samples)),
+        np.empty(n_samples),
+        np.empty((BLOCK, capacity)),
+        np.empty((BLOCK, capacity)),
+        np.empty((BLOCK, capacity)),
+        np.empty(BLOCK),
+        np.empty((BLOCK, BLOCK)),
+        np.empty((BLOCK, BLOCK)),
+        np.empty(BLOCK, dtype=np.int64),
+    )
+
+
+@njit(**JIT)
+def enter_block(fit, state, i, features, count, scratch):
+    """Append up to BLOCK features with weight zero and no sign yet; return how many entered.
+
+    Features nearly in the span of the others are refused: the first entries of ``scratch.kept`` say which ones entered.
+    """
+    size, inverse = state.sizes[i], state.inverses[i]
+    least = _products(fit, state, i, features, count, scratch)
+    _times_rows(inverse, size, scratch.cross, count, scratch.solved)
+    for e in range(count):
+        for other in range(e + 1):
+            total = scratch.schur[e, other]
+            for k in range(size):
+                total -= scratch.cross[e, k] * scratch.solved[other, k]
+            scratch.schur[e, other] = total
+            scratch.schur[other, e] = total
+    entered = 0
+    for e in range(count):
+        for q in range(entered):
+            scratch.products[q] = scratch.schur[e, scratch.kept[q]]
+        if border(scratch.small, entered, scratch.products, scratch.schur[e, e], least[e], scratch.scaled[0]) > 0.0:
+            scratch.kept[entered] = e
+            entered += 1
+    for q in range(entered):
+        e = scratch.kept[q]
+        if e != q:
+            scratch.cross[q, :size] = scratch.cross[e, :size]
+            scratch.solved[q, :size] = scratch.solved[e, :size]
+    _combine(scratch.small, entered, scratch.solved, size, scratch.scaled)
+    _add_outer(inverse, size, scratch.solved, scratch.scaled, entered, 1.0)
+    for k in range(size):
+        for q in range(entered):
+            inverse[k, size + q] = -scratch.scaled[q, k]
+    for q in range(entered):
+        for k in range(size):
+            inverse[size + q, k] = -scratch.scaled[q, k]
+        for other in range(entered):
+            inverse[size + q, size + other] = scratch.small[q, other]
+        state.features[i, size + q] = features[scratch.kept[q]]
+        state.signs[i, size + q] = 0.0
+        state.weights[i, size + q] = 0.0
+    state.sizes[i] = size + entered
+    return entered
+
+
+@njit(**JIT)
+def _products(fit, state, i, features, count, scratch):
+    """Fill `cross` and the lower half of `schur`; return the least pivot that each feature may have."""
+    n = fit.train.shape[0]
+    one, factor, least = np.empty(1, dtype=features.dtype), np.ones(1), np.empty(BLOCK)
+    for e in range(count):
+        one[0] = features[e]
+        scratch.raw[:] = 0.0
+        add_columns(fit.columns, one, 1, factor, scratch.raw)
+        centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.columns[e])
+        square = 0.0
+        for b in range(n):
+            square += fit.train[b] * scratch.raw[b] * scratch.raw[b]
+        least[e] = NEARLY_COLLINEAR * square
+        column_dots(fit.columns, features, e + 1, EVERY, scratch.columns[e], scratch.schur[e])
+        scratch.schur[e, e] += fit.ridge * fit.factors[features[e]]
+    active, size = state.features[i], state.sizes[i]
+    for start in range(0, count, 4):
+        if count - start >= 2:  # beyond `count`, rows hold what was there before
+            vectors, out = scratch.columns[start : start + 4], scratch.cross[start : start + 4]
+            column_dots_of_four(fit.columns, active, size, vectors, out)
+        else:
+            column_dots(fit.columns, active, size, EVERY, scratch.columns[start], scratch.cross[start])
+    return least
+
+
+@njit(**JIT)
+def leave_block(state, i, places, count, scratch):
+    """Drop up to BLOCK active features, in ascending `places`, and let the others move to their least squares.
+
+    The weights must solve the normal equations of the active set; then they do so afterwards. Returns False and changes
+    nothing if rounding spoils that.
+    """
+    size, inverse, weights = state.sizes[i], state.inverses[i], state.weights[i]
+    for q in range(count):
+        scratch.solved[q, :size] = inverse[places[q], :size]
+        for other in range(q):
+            scratch.products[other] = inverse[places[q], places[other]]
+        diagonal = inverse[places[q], places[q]]
+        if border(scratch.small, q, scratch.products, diagonal, 0.0, scratch.scaled[0]) == 0.0:
+            return False
+    _combine(scratch.small, count, scratch.solved, size, scratch.scaled)
+    _add_outer(inverse, size, scratch.solved, scratch.scaled, count, -1.0)
+    for q in range(count):
+        scratch.products[q] = weights[places[q]]
+    for q in range(count):
+        for k in range(size):
+            weights[k] -= scratch.products[q] * scratch.scaled[q, k]
+    for q in range(count - 1, -1, -1):
+        last = state.sizes[i] - 1
+        _overwrite(state, i, places[q], last)
+        state.sizes[i] = last
+    return True
+
+
+@njit(**JIT)
+def _overwrite(state, i, gone, last):
+    """Move the last active feature to the place of one that leaves."""
+    if gone == last:
+        return
+    inverse = state.inverses[i]
+    for k in range(last):
+        inverse[gone, k] = inverse[last, k]
+    inverse[gone, gone] = inverse[last, last]
+    for k in range(last):
+        inverse[k, gone] = inverse[gone, k]
+    state.features[i, gone] = state.features[i, last]
+    state.signs[i, gone] = state.signs[i, last]
+    state.weights[i, gone] = state.weights[i, last]
+
+
+@njit(**JIT)
+def _times_rows(matrix, size, rows, count, out):
+    """Write ``rows @ matrix`` to `out`, for a symmetric matrix; four rows share each pass."""
+    for start in range(0, count, 4):
+        if start + 4 <= count:
+            for i in range(size):
+                a, b, c, d = 0.0, 0.0, 0.0, 0.0
+                for k in range(size):
+                    value = matrix[i, k]
+                    a += value * rows[start, k]
+                    b += value * rows[start + 1, k]
+                    c += value * rows[start + 2, k]
+                    d += value * rows[start + 3, k]
+                out[start, i] = a
+                out[start + 1, i] = b
+                out[start + 2, i] = c
+                out[start + 3, i] = d
+        else:
+            for row in range(start, count):
+                for i in range(size):
+                    total = 0.0
+                    for k in range(size):
+                        total += matrix[i, k] * rows[row, k]
+                    out[row, i] = total
+
+
+@njit(**JIT)
+def _combine(small, count, rows, size, out):
+    """Write ``small @ rows`` to `out`."""
+    for q in range(count):
+        for k in range(size):
+            out[q, k] = 0.0
+        for other in range(count):
+            factor = small[q, other]
+            for k in range(size):
+                out[q, k] += factor * rows[other, k]
+
+
+@njit(**JIT)
+def _add_outer(matrix, size, left, right, count, sign):
+    """Add ``sign * left.T @ right``; four rows share each pass."""
+    for i in range(size):
+        q = 0
+        while q + 4 <= count:
+            a, b, c, d = sign * left[q, i], sign * left[q + 1, i], sign * left[q + 2, i], sign * left[q + 3, i]
+            for k in range(size):
+                matrix[i, k] += a * right[q, k] + b * right[q + 1, k] + c * right[q + 2, k] + d * right[q + 3, k]
+            q += 4
+        while q < count:
+            a = sign * left[q, i]
+            for k in range(size):
+                matrix[i, k] += a * right[q, k]
+            q += 1
