@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._lm.head import SplitHead, can_split, positions_at_once, score
 from sklearn_sae_encoding._lm.loading import LoadedModel
 from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
-
-_LOGIT_BYTES = 1 << 30  # logits of one batch, at most, unless a single row is larger
-_LOGIT_ROWS = 256  # positions whose probabilities over the vocabulary are held at once
 
 
 class Row(NamedTuple):
@@ -27,12 +25,7 @@ class Row(NamedTuple):
 class RowResult(NamedTuple):
     row: Row
     activations: dict[str, np.ndarray]  # hook name -> (n_new, d_model), float32
-    scores: np.ndarray | None  # (n_new, 4), float32, see the columns below
-
-
-# Columns of scores. Where nothing but a beginning-of-sequence token stands before the first token, it starts a word
-# for certain: LOG_START_BEFORE is 0 there. All but LOG_P are NaN if the tokenizer does not mark where words start.
-LOG_P, LOG_START_BEFORE, LOG_START_AFTER, STARTS_WORD = range(4)
+    scores: np.ndarray | None  # (n_new, 4), float32, columns as in head.py
 
 
 def make_rows(text: int, ids, bos_id: int | None, window: int, stride: int) -> list[Row]:
@@ -69,7 +62,7 @@ def make_batches(rows: list[Row], max_tokens: int) -> Iterator[list[Row]]:
 
 def batch_limit(max_tokens: int, vocab_size: int, surprisal: bool) -> int:
     """Tokens of a batch, fewer where logits over a large vocabulary would fill the memory."""
-    return min(max_tokens, max(1, _LOGIT_BYTES // (4 * vocab_size))) if surprisal else max_tokens
+    return min(max_tokens, positions_at_once(vocab_size)) if surprisal else max_tokens
 
 
 def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, word_starts) -> list[RowResult]:
@@ -77,13 +70,21 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
     import torch
 
     ids, mask = _padded(batch, loaded.model.device)
-    with torch.inference_mode(), _evaluating(loaded.model), _capture(loaded, hooks, stop=not surprisal) as captured:
-        logits = None
-        with contextlib.suppress(_AllCaptured):
-            logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    head = _split_head(loaded.model, batch) if surprisal else None
+    with torch.inference_mode(), _evaluating(loaded.model):
+        with _capture(loaded, hooks, stop=not surprisal) as captured, head.first_part() if head else nullcontext():
+            logits = None
+            with suppress(_AllCaptured):
+                logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
         captured = {hook: values.reshape(*ids.shape, -1).float().cpu() for hook, values in captured.items()}
-        scores = [_scores(row, logits[i], word_starts) for i, row in enumerate(batch)] if surprisal else None
+        scores = None
+        if surprisal:
+            parts = (
+                [head.all_parts(logits, ids)] if head else [[logits[i, : len(row.ids)]] for i, row in enumerate(batch)]
+            )
+            del logits
+            scores = [score(row, some, word_starts) for row, some in zip(batch, parts, strict=True)]
         return [
             RowResult(
                 row,
@@ -94,11 +95,17 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
         ]
 
 
+def _split_head(model, batch: list[Row]) -> SplitHead | None:
+    """Where logits of a single row over the whole vocabulary would fill the memory."""
+    size = positions_at_once(model.config.get_text_config().vocab_size)
+    return SplitHead(model, size) if len(batch[0].ids) > size and can_split(model) else None
+
+
 class _AllCaptured(Exception):
     """Ends a forward pass from inside, once every hook has been reached."""
 
 
-@contextlib.contextmanager
+@contextmanager
 def _capture(loaded: LoadedModel, hooks, stop: bool):
     """Collect what the hooked modules take or give, for one forward pass."""
     captured: dict = {}
@@ -128,7 +135,7 @@ def _capture(loaded: LoadedModel, hooks, stop: bool):
             handle.remove()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _evaluating(model):
     """Switch dropout off for a while, module by module as it was: the model may be the user's own."""
     training = [module for module in model.modules() if module.training]
@@ -156,41 +163,3 @@ def _padded(batch: list[Row], device):
 
 def _row_of(captured, i: int, row: Row) -> np.ndarray:
     return captured[i, row.first : len(row.ids)].numpy().copy()
-
-
-def _scores(row: Row, logits, word_starts) -> np.ndarray:
-    """Log-probability of each token that `row` answers for, and of a word starting before it and after it."""
-    import torch
-
-    n, before = len(row.ids), max(row.first - 1, 0)
-    ids = torch.from_numpy(row.ids[before:]).to(logits.device)
-    parts = [_normalised(part.float(), word_starts) for part in torch.split(logits[before:n], _LOGIT_ROWS)]
-    total, starts = (torch.cat(kind) for kind in zip(*parts, strict=True))
-    log_p = logits[before : n - 1].float().gather(-1, ids[1:, None])[:, 0] - total[:-1]
-    if row.first == 0:  # nothing stands before the first token: it has no probability
-        unknown = log_p.new_full((1,), torch.nan)
-        log_p, starts = torch.cat([unknown, log_p]), torch.cat([unknown, starts])
-    else:
-        ids = ids[1:]
-    start_before = starts[:-1].clone()
-    if row.at == 0:
-        start_before[0] = 0.0 if word_starts is not None else torch.nan
-    is_start = torch.full_like(log_p, torch.nan) if word_starts is None else word_starts[ids]
-    return torch.stack([log_p, start_before, starts[1:], is_start], dim=1).cpu().numpy()
-
-
-def _normalised(logits, members):
-    """Log of the sum of ``exp(logits)`` over the vocabulary, and log of the share that its `members` have in it."""
-    import torch
-
-    top = logits.amax(-1, keepdim=True)
-    mass = (logits - top).exp_()
-    total = mass.sum(-1)
-    log_total = top[:, 0] + total.log()
-    if members is None:
-        return log_total, torch.full_like(total, torch.nan)
-    share = (mass @ members) / total
-    if share.all():
-        return log_total, share.log()
-    # Rarer than float32 can say beside the likeliest token.
-    return log_total, logits.masked_fill(members == 0, -torch.inf).logsumexp(-1) - log_total

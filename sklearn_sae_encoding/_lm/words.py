@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_sae_encoding._lm.forward import LOG_P, LOG_START_AFTER, LOG_START_BEFORE, STARTS_WORD
+from sklearn_sae_encoding._lm.head import LOG_P, LOG_START_AFTER, LOG_START_BEFORE, STARTS_WORD
 
 _WORD = re.compile(r"\S+")
 
