@@ -1,4 +1,4 @@
-"""Problems that several benchmarks share, and the table they print."""
+"""Problems that several benchmarks share, and how they are timed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ class Problem(NamedTuple):
     splits: list  # (train rows, held-out rows) of each fold
     alphas: int | np.ndarray  # as in SparseVoxelEncoder
     eps: float
+
+
+class Timing(NamedTuple):
+    wall: float  # median seconds
+    cpu: float  # median seconds of all threads of this process
 
 
 def sparse_features(n_samples, n_features, n_active, seed=0):
@@ -37,15 +42,17 @@ def voxels(X, n_voxels, n_planted=20, seed=1):
     rng = np.random.default_rng(seed)
     n_samples, n_features = X.shape
     often = np.flatnonzero(np.diff(X.indptr) >= n_samples / 10)
-    weights = np.zeros((n_features, n_voxels))
-    for voxel in range(0, n_voxels, 2):
-        weights[rng.choice(often, min(n_planted, len(often)), replace=False), voxel] = rng.normal(
-            size=min(n_planted, len(often))
-        )
-    signal = X @ weights
-    signal /= np.where(signal.std(axis=0) > 0, signal.std(axis=0), 1.0)
-    Y = signal + rng.normal(size=(n_samples, n_voxels))
-    return (Y - Y.mean(axis=0)) / Y.std(axis=0)
+    n_planted, signals = min(n_planted, len(often)), range(0, n_voxels, 2)
+    features = np.concatenate([rng.choice(often, n_planted, replace=False) for _ in signals])
+    places = np.repeat(signals, n_planted), features
+    weights = sparse.csr_array((rng.normal(size=len(features)), places), shape=(n_voxels, n_features))
+    Y = (weights @ X.T).toarray().T
+    sd = Y.std(axis=0)
+    Y /= np.where(sd > 0, sd, 1.0)
+    Y += rng.normal(size=(n_samples, n_voxels))
+    Y -= Y.mean(axis=0)
+    Y /= Y.std(axis=0)
+    return Y
 
 
 def contiguous_folds(n_samples, n_folds):
@@ -53,22 +60,36 @@ def contiguous_folds(n_samples, n_folds):
     return [(np.setdiff1d(np.arange(n_samples), part), part) for part in parts]
 
 
-def problem_a(n_voxels=1000, n_samples=200, n_features=32768, n_active=330):
-    """A whole-brain block: 200 sentences, a wide SAE, 30 penalties, 5 folds."""
+def make_problem(n_voxels, n_samples=200, n_features=32768, n_active=330, n_alphas=30):
     X = sparse_features(n_samples, n_features, n_active)
-    return Problem(X, voxels(X, n_voxels), contiguous_folds(n_samples, 5), 30, 1e-2)
+    return Problem(X, voxels(X, n_voxels), contiguous_folds(n_samples, 5), n_alphas, 1e-2)
 
 
-def problem_c(n_voxels=200):
-    """A story-listening shape: 5,000 scans, 16,384 features, 5 folds of whole stories."""
-    return problem_a(n_voxels, 5000, 16384, 330)
+def alpha_grid(problem, y):
+    """Return the penalties of one voxel, descending."""
+    if not isinstance(problem.alphas, int):
+        return np.sort(problem.alphas)[::-1]
+    top = np.abs(problem.X.T @ (y - y.mean())).max() / len(y)
+    return np.geomspace(top, top * problem.eps, problem.alphas)
 
 
-def seconds(function, *args, repeats=3):
-    """Median wall time of a call, and its last result."""
-    times = []
+def relative_gap(X, y, alpha, weights, intercept):
+    """Return the duality gap of a lasso over the mean square of the centred target."""
+    y = y - y.mean()
+    residual = y - X @ weights
+    residual -= residual.mean()
+    bound = len(y) * alpha
+    dual = residual * min(1.0, bound / max(np.abs(X.T @ residual).max(), 1e-300))
+    primal = 0.5 * residual @ residual + bound * np.abs(weights).sum()
+    return (primal - (dual @ y - 0.5 * dual @ dual)) / (y @ y)
+
+
+def timed(function, *args, repeats=3):
+    """Return the median times of a call, and its last result."""
+    walls, cpus = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         result = function(*args)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)), result
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Timing(float(np.median(walls)), float(np.median(cpus))), result

@@ -4,25 +4,35 @@ Every competitor puts the same 200 sentences through SmolLM2-135M-Instruct in th
 the bare forward pass: our batches, given to transformers' model as they are. Time is the processor time of one thread,
 which other programs on the machine disturb less than wall time; the ratio is to the bare pass.
 
+With --memory it tells instead by how much the process grows (Linux) while a corpus on disk goes through an SAE, and
+while a long text gets its surprisal under a large vocabulary.
+
     python benchmarks/bench_extraction.py [n_sentences]
+    python benchmarks/bench_extraction.py --memory [n_tokens]
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import sys
+import tempfile
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from sklearn_sae_encoding._lm import forward
 from sklearn_sae_encoding._lm.loading import load_model
+from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding._lm.tokenize import tokenize
-from sklearn_sae_encoding.activations import LMActivationTransformer
-from sklearn_sae_encoding.datasets import load_sentences, load_smollm2
+from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.datasets import load_demo_sae, load_sentences, load_smollm2
+from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 LAYERS = [5, 15, 25]
@@ -73,6 +83,13 @@ def ours_known_texts(folder, texts):
     for transformer in both:
         transformer.transform(texts)
     return lambda: [transformer.transform(texts) for transformer in both]
+
+
+def ours_check_of_a_loaded_model(folder, texts):
+    """What a model given as an object costs more, at every call: all its numbers are read."""
+    model = load_model(ModelSource(folder)).model
+    object_key(model)  # the first call hashes it, too
+    return lambda: object_key(model)
 
 
 def one_text_at_a_time(folder, texts):
@@ -126,6 +143,7 @@ COMPETITORS = {
     "ours: 3 layers + surprisal": ours_three_layers_and_surprisal,
     "ours: layer 14 of 30 alone": ours_half_the_layers,
     "ours: texts that are known": ours_known_texts,
+    "ours: check of a loaded model": ours_check_of_a_loaded_model,
     "one text at a time, all states": one_text_at_a_time,
     "minicons: surprisal": minicons_surprisal,
     "sae-lens: 3 layers": sae_lens_cache,
@@ -142,7 +160,7 @@ def seconds(run) -> tuple[float, float]:
     return min(cpu for cpu, _ in times), min(wall for _, wall in times)
 
 
-def main(n_texts: int = 200) -> None:
+def time_all(n_texts: int) -> None:
     torch.set_num_threads(1)
     folder, texts = load_smollm2(), load_sentences()[:n_texts]
     null = None
@@ -158,5 +176,84 @@ def main(n_texts: int = 200) -> None:
         print(f"{name:32}{cpu:8.2f}{wall:8.2f}{cpu / null:8.2f}", flush=True)
 
 
+def features_of_a_corpus(folder, pooling):
+    """Texts on disk in half precision, to features of texts or of every token."""
+    return SAEProjector(load_demo_sae(), pooling=pooling).fit_transform(TokenActivations.load(folder))
+
+
+def surprisal_under_a_large_vocabulary(n_tokens):
+    """One text through a small random model that has Gemma's vocabulary and softcapping."""
+    import transformers
+
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 32}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    config = transformers.Gemma2Config(vocab_size=256_000, max_position_embeddings=1 << 20, **sizes, **heads)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    tokenizer = load_model(ModelSource(load_smollm2())).tokenizer
+    text = " the" * n_tokens
+    transformer = SurprisalTransformer(model, tokenizer=tokenizer, window=n_tokens + 1).fit([text])
+    object_key(model)
+    return lambda: transformer.transform([text])
+
+
+def write_corpus(folder, n_tokens):
+    """The activations of 200 sentences over and over."""
+    acts = LMActivationTransformer(load_smollm2(), 15).fit_transform(load_sentences())
+    n_copies = -(-n_tokens // int(acts.n_tokens.sum()))
+    TokenActivations.save_parts((acts for _ in range(n_copies)), folder)
+    return n_copies * int(acts.n_tokens.sum())
+
+
+def growth(run) -> float:
+    """Largest resident memory during a call above that before it, in GB; pages of files that it maps count too."""
+    start = largest = _resident()
+    done = threading.Event()
+
+    def watch():
+        nonlocal largest
+        while not done.wait(0.01):
+            largest = max(largest, _resident())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        run()
+    finally:
+        done.set()
+        watching.join()
+    return (max(largest, _resident()) - start) / 1e9
+
+
+def _resident() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def weigh_all(n_tokens: int) -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as parent:
+        n_written = write_corpus(Path(parent) / "corpus", n_tokens)
+        write_corpus(Path(parent) / "little", 1)
+        for pooling in ("mean", None):
+            features_of_a_corpus(Path(parent) / "little", pooling)  # loads what every call needs
+            gb = growth(lambda pooling=pooling: features_of_a_corpus(Path(parent) / "corpus", pooling))
+            what = "of every token" if pooling is None else "pooled by text"
+            print(f"{n_written:,} tokens to SAE features {what}: {gb:.2f} GB", flush=True)
+    n_long = min(max(n_tokens // 250, 16), 4000)
+    gb = growth(surprisal_under_a_large_vocabulary(n_long))
+    print(f"surprisal of a text of {n_long:,} tokens, vocabulary of 256,000: {gb:.2f} GB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("n_sentences", nargs="?", type=int, default=200)
+    parser.add_argument("--memory", nargs="?", type=int, const=1_000_000, metavar="N_TOKENS")
+    options = parser.parse_args()
+    if options.memory is None:
+        time_all(options.n_sentences)
+    else:
+        weigh_all(options.memory)
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()
