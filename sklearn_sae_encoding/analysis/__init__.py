@@ -1,6 +1,6 @@
 """What the papers ask of fitted encoders, one question a module."""
 
-from sklearn_sae_encoding.analysis.bins import bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
     adjust_family,
@@ -39,6 +39,7 @@ __all__ = [
     "adjust_family",
     "average_pairs",
     "average_participants",
+    "bin_firing",
     "bin_occupancy",
     "check_reading",
     "cluster_voxels",

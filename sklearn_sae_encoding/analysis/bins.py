@@ -141,6 +141,54 @@ def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=Non
     )
 
 
+def bin_firing(X, widths, at_least=(1, 50, 100)):
+    """Count the features of each Matryoshka bin that fire on many texts.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse array} of shape (n_texts, n_features)
+        Features of the texts; columns beyond the last width (surprisal) are not counted.
+
+    widths : sequence of int
+        The SAE's prefix widths.
+
+    at_least : sequence of int, default=(1, 50, 100)
+        Numbers of texts.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row a bin: `bin`, `n_features` (its width), and for each number of texts the features that are active in at
+        least so many, a column such as `50+`.
+
+    Raises
+    ------
+    ValueError
+        If the features are fewer than the widths ask for, or the widths don't increase.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, appendix, for 200 sentences.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import bin_firing
+    >>> bin_firing([[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]], [1, 3], at_least=(1, 2))
+       bin  n_features  1+  2+
+    0  0-1           1   1   1
+    1  1-3           2   1   0
+    """
+    edges = _edges(widths)
+    X = sparse.csc_array(X)
+    if X.shape[1] < edges[-1]:
+        raise ValueError(f"X has {X.shape[1]} columns, but the widths ask for {edges[-1]} features.")
+    n_active = _n_active(X, X.shape[1], edges[-1])
+    table = pd.DataFrame({"bin": [f"{lo}-{hi}" for lo, hi in pairwise(edges)], "n_features": np.diff(edges)})
+    for n_texts in at_least:
+        table[f"{n_texts}+"] = [int(np.sum(n_active[lo:hi] >= n_texts)) for lo, hi in pairwise(edges)]
+    return table
+
+
 def _edges(widths):
     edges = [0, *(int(width) for width in widths)]
     if len(edges) < 2 or np.any(np.diff(edges) <= 0):

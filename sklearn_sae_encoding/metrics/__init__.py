@@ -17,6 +17,7 @@ from sklearn_sae_encoding.metrics._permutation import (
 from sklearn_sae_encoding.metrics._recovery import SupportRecovery, support_recovery
 from sklearn_sae_encoding.metrics._scores import (
     fisher_mean,
+    fisher_sem,
     normalize_scores,
     voxelwise_pearson,
     voxelwise_r2,
@@ -30,6 +31,7 @@ __all__ = [
     "adjust_p_values",
     "cross_val_voxel_scores",
     "fisher_mean",
+    "fisher_sem",
     "ncsnr_from_repeats",
     "noise_ceiling",
     "noise_ceiling_from_repeats",

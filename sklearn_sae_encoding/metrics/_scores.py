@@ -105,11 +105,56 @@ def fisher_mean(r, axis=0):
     >>> fisher_mean([[0.1, 0.9], [0.3, 0.5]]).round(3)
     array([0.202, 0.766])
     """
+    return np.tanh(np.mean(_fisher_z(r), axis=axis))
+
+
+def fisher_sem(r, axis=0):
+    """Compute the standard error of a Fisher mean, upwards: ``tanh(mean(z) + sem(z)) - tanh(mean(z))``.
+
+    Folds share training samples, so that their scores are not independent: it describes how much folds differ, and is
+    no basis of a test.
+
+    Parameters
+    ----------
+    r : array-like
+        Correlations, for example ``VoxelScores.fold_scores`` of shape (n_folds, n_voxels), as for :func:`fisher_mean`.
+
+    axis : int, default=0
+        What the mean is over, at least two of them.
+
+    Returns
+    -------
+    sem : ndarray or float
+        In units of r.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside [-1, 1] by more than rounding, or there are fewer than two along the axis.
+
+    References
+    ----------
+    Lepori, Kay and Tuckute, arXiv:2606.06857, over outer folds.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import fisher_sem
+    >>> fisher_sem([[0.1, 0.9], [0.3, 0.9]]).round(3)
+    array([0.098, 0.   ])
+    """
+    z = _fisher_z(r)
+    if z.ndim == 0 or z.shape[axis] < 2:
+        raise ValueError(f"A standard error needs at least two values along axis {axis}, got shape {z.shape}.")
+    mean, sem = z.mean(axis=axis), z.std(axis=axis, ddof=1) / np.sqrt(z.shape[axis])
+    return np.tanh(mean + sem) - np.tanh(mean)
+
+
+def _fisher_z(r):
     r = np.asarray(r, dtype=np.float64)
     if np.any(np.abs(r) > 1 + _ROUNDING):
         raise ValueError(f"Correlations lie in [-1, 1], got {r[np.abs(r) > 1 + _ROUNDING].flat[0]}.")
     inside = np.nextafter(1.0, 0.0)
-    return np.tanh(np.mean(np.arctanh(np.clip(r, -inside, inside)), axis=axis))
+    return np.arctanh(np.clip(r, -inside, inside))
 
 
 def normalize_scores(scores, noise_ceiling):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_sae_encoding.analysis import bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.datasets import make_voxel_responses
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
@@ -54,6 +54,18 @@ def test_occupancy_equals_counting_and_leaves_surprisal_out():
         assert row.mean_count == pytest.approx(np.count_nonzero(coef[:, lo:hi]) / 40)
         assert row.share == pytest.approx(np.count_nonzero(coef[:, lo:hi]) / total)
         assert row.n_used == np.count_nonzero(coef[:, lo:hi].any(axis=0))
+
+
+def test_firing_features_equal_counting_and_leave_surprisal_out():
+    X = _features()
+    table = bin_firing(X, WIDTHS, at_least=(1, 100)).set_index("bin")
+    dense = X.toarray() != 0
+    for name, (lo, hi) in (("0-16", (0, 16)), ("16-64", (16, 64)), ("64-256", (64, 256))):
+        for n_texts in (1, 100):
+            assert table.loc[name, f"{n_texts}+"] == sum(dense[:, j].sum() >= n_texts for j in range(lo, hi))
+    assert table["n_features"].tolist() == [16, 48, 192]
+    with pytest.raises(ValueError, match="X has 40 columns, but the widths ask for 256 features"):
+        bin_firing(X[:, :40], WIDTHS)
 
 
 def test_chance_given_firing_rates_is_calibrated_though_coarse_features_fire_more():

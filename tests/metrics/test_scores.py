@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import r2_score
 
-from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.metrics import fisher_mean, fisher_sem, normalize_scores, voxelwise_pearson, voxelwise_r2
 
 
 def _pair(n_samples=40, n_voxels=7, seed=0):
@@ -132,6 +132,15 @@ def test_fisher_mean_of_perfect_correlations_is_finite():
 
 def test_fisher_mean_passes_nan_on():
     np.testing.assert_array_equal(np.isnan(fisher_mean([[0.1, np.nan], [0.2, 0.3]])), [False, True])
+
+
+def test_the_standard_error_of_a_fisher_mean_is_scipys_on_the_z_scale():
+    r = np.random.default_rng(3).uniform(-0.9, 0.9, size=(5, 4))
+    z = np.arctanh(r)
+    expected = np.tanh(z.mean(axis=0) + stats.sem(z, axis=0)) - np.tanh(z.mean(axis=0))
+    np.testing.assert_allclose(fisher_sem(r), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"at least two values along axis 0, got shape \(1, 4\)"):
+        fisher_sem(r[:1])
 
 
 def test_fisher_mean_refuses_what_is_no_correlation():
