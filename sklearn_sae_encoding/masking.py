@@ -132,8 +132,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         if y is None:
             raise ValueError("This MaskedTargetRegressor requires y to be passed, but the target y is None.")
-        self.masker_, Y = self._mask(y, None)
-        _check_counts(X, y, Y)
+        self.masker_, Y = self._mask(y, None, X)
         self._find_exclusions(Y)
         params = process_routing(self, "fit", **fit_params).regressor.fit if _routing_enabled() else fit_params
         Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
@@ -204,8 +203,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if metric not in _METRICS:
             raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
-        _, Y = self._mask(y, self.masker_)
-        _check_counts(X, y, Y)
+        _, Y = self._mask(y, self.masker_, X)
         return _METRICS[metric](Y, self.predict(X))
 
     def voxel_scores_img(self, X, y, metric="pearson"):
@@ -356,12 +354,15 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             raise AttributeError(f"This {type(self).__name__} has no {name} before it is fitted.")
         return getattr(self.regressor_, name)
 
-    def _mask(self, y, masker):
-        """Give the fitted masker and the responses as an array."""
+    def _mask(self, y, masker, X=None):
+        """Give the fitted masker and the responses as an array, which has a row a sample of `X`, if that is given."""
         if not is_images(y):
             masker = fit_masker(self.masker) if masker is None else masker
-            return masker, _check_array(y, masker)
+            Y = _check_array(y, masker)
+            _check_counts(X, Y, "rows")
+            return masker, Y
         rows = ImageRows(y)
+        _check_counts(X, rows, "images")  # before any is read
         masker = fit_masker(self.masker, rows) if masker is None else masker
         return masker, mask_rows(rows, masker)
 
@@ -415,10 +416,11 @@ def _check_array(y, masker):
     return y
 
 
-def _check_counts(X, y, Y):
-    if _num_samples(X) != len(Y):
-        kind = "images in y" if is_images(y) else "rows in y"
-        raise ValueError(f"X and y hold inconsistent numbers of samples: {_num_samples(X)} in X, but {len(Y)} {kind}.")
+def _check_counts(X, y, kind):
+    if X is not None and _num_samples(X) != len(y):
+        raise ValueError(
+            f"X and y hold inconsistent numbers of samples: {_num_samples(X)} in X, but {len(y)} {kind} in y."
+        )
 
 
 def _explain_all_missing(Y):
