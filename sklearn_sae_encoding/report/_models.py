@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sklearn.preprocessing import StandardScaler
+import numpy as np
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.sae import SAEProjector
@@ -106,12 +106,19 @@ def sae_name(projector):
 
 def _surprisal(surprisal, of, fitted):
     reductions = [surprisal.reduction] if isinstance(surprisal.reduction, str) else list(surprisal.reduction)
-    scaled = ", standardised over texts" if fitted.maker(StandardScaler) is not None else ""
+    scaled = ", standardised over texts" if _is_standardised(fitted) else ""
     beside = " beside them" if fitted.maker(LMActivationTransformer) is not None else ""
     return (
         f"Surprisal{of}, the {' and '.join(reductions)} over a text's {surprisal.level}s of the negative log "
         f"probability in {surprisal.unit} given what came before{scaled}, was a feature{beside}."
     )
+
+
+def _is_standardised(fitted):
+    """Whether surprisal came to the encoder with mean 0 and sd 1: only its values tell, whatever steps made them."""
+    values = fitted.X[:, np.flatnonzero(fitted.is_surprisal)].toarray()
+    close = {"rtol": 0, "atol": 1e-3}  # float32's rounding
+    return bool(np.allclose(values.mean(axis=0), 0, **close) and np.allclose(values.std(axis=0), 1, **close))
 
 
 def _reader_rows(fitted, first):

@@ -1,0 +1,144 @@
+"""The numbers, features, texts, tokens and maps on the page are those of the model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_cases import NAMES, Page, make_texts, text_of
+from scipy import sparse
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from sklearn_sae_encoding.report import encoder_report
+from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart, values_on_tokens
+
+
+def test_scores_are_summarised_without_voxels_below_the_noise_floor(report, case):
+    scores = case[3]["SAE + surprisal"].scores[1:] / 0.9
+    page = text_of(report)
+    expected = f"SAE + surprisal 11 {scores.mean():.3f} {np.quantile(scores, 0.25):.3f} {np.median(scores):.3f}"
+    assert expected in page
+    assert "In 1 voxel of 12 the noise ceiling is below r = 0.1" in page
+
+
+def test_the_model_with_surprisal_alone_is_compared_but_not_the_one_reported(report, case):
+    shown = case[3]["SAE + surprisal"].scores[1:] / 0.9
+    assert f"Median score / noise ceiling {np.median(shown):.2f}" in text_of(report)
+    assert "Scatter of voxels. SAE + surprisal predicts" in report.html
+
+
+def test_features_are_counted_and_their_effect_is_in_sd_of_the_response(case):
+    X, Y, encoder, _ = case
+    page = Page(encoder_report(encoder, make_texts(), Y, features=X, n_features=3).html)
+    coef = encoder.coef_.toarray()
+    signed = {(j, s): (coef[:, j] * s > 0) for j in range(31) for s in (1, -1)}
+    (column, sign), voxels = max(signed.items(), key=lambda item: (item[1].sum(), -item[0][0]))
+    effect = np.median(coef[voxels, column] * X.to_numpy()[:, column].std() / Y[:, voxels].std(axis=0))
+    first = page.cells[:6]
+    active = (X.to_numpy()[:, column] != 0).mean()
+    shown = [NAMES[column], "+" if sign > 0 else "−", str(voxels.sum()), f"{voxels.mean():.1%}"]
+    assert first == [*shown, f"{effect:.3f}", f"{active:.0%}"]
+
+
+def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):
+    X, Y, encoder, _ = case
+    texts = [f"text {i}" for i in range(60)]
+    page = Page(encoder_report(encoder, texts, Y, features=X, n_features=62, n_texts=2).html)
+    drivers = np.array(page.cells)
+    for name in NAMES:
+        best = texts[int(np.argmax(X[name]))]
+        rows = [i for i, cell in enumerate(drivers) if cell == name and drivers[i + 3 : i + 4].tolist() == [best]]
+        used = np.any(encoder.coef_[:, [NAMES.index(name)]].toarray() != 0)
+        assert bool(rows) == used
+
+
+def test_parts_of_predictions_are_those_of_surprisal_and_of_the_rest(case):
+    X, Y, encoder, _ = case
+    fitted = take_apart(encoder, make_texts(), Y, X)
+    surprisal, content = parts_of_predictions(fitted)
+    coef = encoder.coef_.toarray()
+    np.testing.assert_allclose(surprisal, np.abs(coef[:, -1]) * X["surprisal_mean"].std(ddof=0) / Y.std(axis=0))
+    np.testing.assert_allclose(content, (X.to_numpy()[:, :-1] @ coef[:, :-1].T).std(axis=0) / Y.std(axis=0))
+
+
+def test_any_linear_regressor_and_a_single_voxel_can_be_reported(case):
+    X, Y, *_ = case
+    ridge = Ridge().fit(X.to_numpy(), Y[:, 0])
+    page = text_of(encoder_report(ridge, make_texts(), Y[:, 0], features=sparse.csr_array(X.to_numpy()), n_features=2))
+    assert "regressed on the features by Ridge" in page
+    assert "feature_00" in page
+
+
+@pytest.mark.parametrize("as_given", [np.array, pd.Series, lambda texts: pd.DataFrame({"text": texts}), tuple])
+def test_texts_come_in_any_container(case, as_given):
+    X, Y, encoder, _ = case
+    texts = [f"text {i}" for i in range(60)]
+    shown = Page(encoder_report(encoder, as_given(texts), Y, features=X, n_features=1).html).cells
+    assert shown == Page(encoder_report(encoder, texts, Y, features=X, n_features=1).html).cells
+
+
+def test_values_on_tokens_pool_to_the_features_of_the_text(pipeline_case):
+    model, texts, Y = pipeline_case
+    fitted = take_apart(model, texts, Y, None)
+    for column in (0, 7, 39):
+        on_tokens = values_on_tokens(fitted, range(len(texts)), column)
+        np.testing.assert_allclose(
+            [t.values.mean() for t in on_tokens], fitted.X[:, [column]].toarray().ravel(), rtol=1e-5
+        )
+    surprisal = [t.values.mean() for t in values_on_tokens(fitted, range(len(texts)), 40)]
+    np.testing.assert_allclose(
+        (surprisal - np.mean(surprisal)) / np.std(surprisal), fitted.X[:, [40]].toarray().ravel(), atol=1e-5
+    )
+
+
+def test_looking_at_tokens_leaves_the_model_as_it_was(pipeline_case):
+    model, texts, Y = pipeline_case
+    before = model.predict(texts)
+    encoder_report(model, texts, Y, n_features=3)
+    np.testing.assert_array_equal(model.predict(texts), before)
+
+
+def test_shaded_texts_are_whole_and_the_deepest_token_is_the_strongest(pipeline_case):
+    model, texts, Y = pipeline_case
+    report = encoder_report(model, texts, Y, n_features=50, n_texts=len(texts))
+    page = Page(report.html)
+    assert set(texts) <= set(page.cells)
+    fitted = take_apart(model, texts, Y, None)
+    (tokens,) = values_on_tokens(fitted, [0], 40)
+    start, end = tokens.offsets[np.argmax(tokens.values)]
+    row = page.cells.index(texts[0])  # surprisal or another feature; find the row of surprisal
+    rows = [i for i, cell in enumerate(page.cells) if cell == texts[0] and page.cells[i - 3] == "surprisal_mean"]
+    assert row <= rows[0]
+    assert page.cells[rows[0] - 1] == texts[0][start:end].strip()
+    assert 'class="t5"' in report.html
+
+
+def test_images_give_maps_and_missing_voxels_are_counted(image_case):
+    X, images, model, scores = image_case
+    report = encoder_report(model, make_texts(), images, scores=scores, features=X, n_features=2)
+    page = text_of(report)
+    assert "excluded: values not finite 1" in page
+    assert "voxels fitted 119" in page
+    assert "Voxels were taken from images by nilearn's NiftiMasker." in page
+    alts = [value for _, name, value in Page(report.html).attributes if name == "alt"]
+    n_above = int(np.sum(scores["SAE + surprisal"].scores > 0.1))
+    assert f"Map of the scores of SAE + surprisal: {n_above} voxels above 0.1." in alts
+    assert any(alt.startswith("Map of differences") for alt in alts)
+    assert any(alt.startswith("Two-colour map") for alt in alts)
+
+
+def test_images_may_come_at_the_end_of_a_pipeline(image_case):
+    from sklearn.preprocessing import FunctionTransformer
+
+    X, images, model, scores = image_case
+    look_up = FunctionTransformer(lambda texts: X, feature_names_out=lambda *_: NAMES).fit(make_texts())
+    whole = make_pipeline(look_up, model)
+    direct = encoder_report(model, make_texts(), images, scores=scores, features=X, n_features=2)
+    piped = encoder_report(whole, make_texts(), images, scores=scores, n_features=2)
+    assert Page(piped.html).cells == Page(direct.html).cells
+
+
+def test_a_voxel_without_a_score_counts_neither_way():
+    from sklearn_sae_encoding.report._report import share_larger
+
+    assert share_larger(np.array([2.0, 0.0, np.nan, 5.0]), np.array([1.0, 1.0, 0.0, np.nan])) == 0.5
+    assert np.isnan(share_larger(np.array([np.nan]), np.array([1.0])))
