@@ -411,6 +411,24 @@ def test_two_colours_say_how_much_of_each():
     assert blue[0, -1] - blue[-1, 0] > 0.5
 
 
+@pytest.mark.parametrize("color", ["black", "white"])
+def test_the_letters_of_a_map_have_the_ink_of_the_page(color):
+    with plt.rc_context({"text.color": color}):
+        ax = plotting.plot_score_map(_volume(), display_mode="z", cut_coords=[0, 8])
+    letters = [text for part in ax.figure.axes for text in part.texts if text.get_text().strip()]
+    assert {text.get_text() for text in letters} >= {"L", "R", "z=0", "z=8"}
+    assert {text.get_color() for text in letters} == {color}
+
+
+def test_full_colour_is_that_of_the_largest_values_drawn():
+    img = _volume()
+    values = img.get_fdata()
+    ax = plotting.plot_surprisal_content_map(img, img, threshold=np.quantile(values, 0.9), display_mode="z")
+    (square,) = ax.child_axes
+    top = np.quantile(values[values > np.quantile(values, 0.9)], 0.98)
+    assert square.get_xticks()[-1] == pytest.approx(top, rel=1e-3)
+
+
 def test_two_colour_codes_hide_what_is_below_the_threshold_and_rise_with_the_values():
     surprisal, content = np.array([0.0, 0.5, 0.0, 9.0, np.nan]), np.array([0.05, 0.0, 0.5, 9.0, 0.5])
     codes = _maps._two_color_codes(surprisal, content, threshold=0.1, vmax=1.0)

@@ -134,7 +134,7 @@ def plot_surprisal_content_map(
         Voxels where neither is above it are not drawn. None is a tenth of `vmax`.
 
     vmax : float, default=None
-        Value of full colour, for both. None is the 98th percentile of the larger of the two.
+        Value of full colour, for both. None is the 98th percentile of the larger of the two, where that is drawn.
 
     labels : tuple of two str, default=("surprisal", "content")
         What the two are.
@@ -160,8 +160,8 @@ def plot_surprisal_content_map(
     check_same_space(surprisal, content)
     larger = np.fmax(values_of(surprisal), values_of(content))
     if vmax is None:
-        positive = larger[larger > 0]
-        vmax = float(np.quantile(positive, 0.98)) if positive.size else 1.0
+        drawn = larger[larger > (0.0 if threshold is None else threshold)]
+        vmax = float(np.quantile(drawn, 0.98)) if drawn.size else 1.0
     threshold = 0.1 * vmax if threshold is None else threshold
     if not np.any(larger > threshold):
         raise ValueError(f"No voxel lies above the threshold of {threshold:g}: there is nothing to draw.")
@@ -225,10 +225,10 @@ def _draw_volume(image, bg, ax, colors, nilearn):
 
 
 def _shrink_letters(display):
-    """nilearn's letters are made for wide figures."""
+    """nilearn's letters are made for wide figures, and for one colour of paper."""
     for cut in display.axes.values():
         for text in cut.ax.texts:
-            text.set_fontsize("x-small")
+            text.set(fontsize="x-small", color=ink())
             text.set_bbox(None)
             if "=" in text.get_text():  # the coordinate: below the slice, not on it
                 text.set_va("top")
@@ -243,7 +243,7 @@ def _draw_surface(image, bg, ax, colors, nilearn):
         for row, view in enumerate(("lateral", "medial")):
             width = _MAP_WIDTH / len(hemispheres)
             # Three-dimensional axes leave a wide margin around what they show: let them overlap.
-            bounds = [column * width - 0.03, 0.5 * (1 - row) - 0.06, width + 0.06, 0.62]
+            bounds = [column * width - 0.03, 0.48 * (1 - row) - 0.06, width + 0.06, 0.6]
             cell = _part(ax, bounds, projection="3d")
             cell.patch.set_alpha(0)
             plot_surf_stat_map(
