@@ -9,6 +9,7 @@ import pytest
 FLAGS = (
     "--headless",
     "--no-sandbox",
+    "--disable-dev-shm-usage",  # small in containers
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
