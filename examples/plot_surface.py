@@ -10,13 +10,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from nilearn.datasets import load_fsaverage, load_fsaverage_data
 from nilearn.maskers import SurfaceMasker
-from nilearn.plotting import plot_surf_stat_map
 from nilearn.surface import SurfaceImage
 from scipy import sparse
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.plotting import plot_score_map, plot_surprisal_content_map
 
 # %%
 # Responses on a mesh
@@ -42,42 +42,49 @@ imgs = SurfaceImage(mesh["pial"], {"left": left, "right": right})
 # %%
 # The encoder and its maps
 # ------------------------
-# ``SurfaceMasker`` takes the place of ``NiftiMasker``; a mask of both patches and their surroundings, 40 mm around the
-# temporal one and 30 mm around the frontal one, keeps the example quick.
+# ``SurfaceMasker`` takes the place of ``NiftiMasker``, here with all vertices of both hemispheres.
 
-near = (np.linalg.norm(points - [-60, -35, 5], axis=1) < 40) | (np.linalg.norm(points - [-50, 25, 8], axis=1) < 30)
-mask_img = SurfaceImage(mesh["pial"], {"left": near, "right": np.zeros(len(points), dtype=bool)})
-encoder = SparseVoxelEncoder(alphas=5, eps=0.2, cv=3, forced_features=[-1])
-model = MaskedTargetRegressor(encoder, SurfaceMasker(mask_img).fit())
-scores = cross_val_voxel_scores(model, X, imgs, cv=4).scores
+mask_img = SurfaceImage(mesh["pial"], {side: np.ones(len(points), dtype=bool) for side in ("left", "right")})
+encoder = SparseVoxelEncoder(alphas=4, eps=0.25, cv=3, forced_features=[-1])
+model = MaskedTargetRegressor(encoder, SurfaceMasker(mask_img))
+scores = cross_val_voxel_scores(model, X, imgs, cv=3).scores
 model.fit(X, imgs)
 
 # %%
-# Content moves the temporal patch, surprisal the frontal one, and both predict texts that the model has not seen.
+# Content (blue) moves the temporal patch, surprisal (orange) the frontal one, and both predict texts that the model has
+# not seen.
 
 maps = {
-    "cross-validated r": (model.to_img(scores), 0.4),
-    "due to surprisal (sd)": (model.surprisal_img(X), 0.75),
-    "due to content (sd)": (model.content_img(X), 0.75),
+    "cross-validated r": model.to_img(scores),
+    "surprisal's part (sd)": model.surprisal_img(X),
+    "content's part (sd)": model.content_img(X),
 }
-relief = load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), subplot_kw={"projection": "3d"})
-figure.subplots_adjust(left=0, right=0.95, bottom=0, top=0.9, wspace=0.15)
-for ax, (title, (img, threshold)) in zip(axes, maps.items(), strict=True):
-    plot_surf_stat_map(stat_map=img, surf_mesh=mesh["inflated"], bg_map=relief, hemi="left", view="lateral", axes=ax,
-                       threshold=threshold, cmap="YlOrRd", vmin=0, symmetric_cbar=False)  # fmt: skip
-    ax.set_title(title, fontsize="medium")
+figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.6))
+figure.subplots_adjust(left=0, right=1, bottom=0.02, top=0.95, wspace=0.05)
+inflated = {"surf_mesh": mesh["inflated"], "bg": load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")}
+score_img, *parts = maps.values()
+plot_score_map(score_img, threshold=0.5, label="cross-validated r", ax=axes[0], **inflated)
+plot_surprisal_content_map(*parts, threshold=0.75, ax=axes[1], **inflated)
 plt.show()
 
-for title, (img, _) in maps.items():
-    values = img.data.parts["left"].ravel()
-    others = near & ~frontal & ~temporal
-    medians = [f"{np.nanmedian(values[patch]):.2f}" for patch in (frontal, temporal, others)]
-    print(f"{title:24} frontal {medians[0]}, temporal {medians[1]}, elsewhere {medians[2]}")
+# %%
+# In numbers: of as many vertices as respond, the share of those highest in a map that are among them, which is the Dice
+# overlap of the two, and the medians of the map.
+
+nowhere = np.zeros_like(frontal)
+responding = [frontal | temporal, frontal, temporal]
+for (title, img), patch in zip(maps.items(), responding, strict=True):
+    values = np.concatenate([img.data.parts[side].ravel() for side in ("left", "right")])
+    inside = np.concatenate([patch, nowhere])
+    highest = np.argsort(-values)[: inside.sum()]
+    print(
+        f"{title:22} {inside.sum():4} vertices, Dice {inside[highest].mean():.2f}; "
+        f"median inside {np.median(values[inside]):.2f}, outside {np.median(values[~inside]):.2f}"
+    )
 
 # %%
 # What can go wrong
 # -----------------
 # Vertices sampled from one voxel carry the same response: count voxels, not vertices, before testing anything. The
-# contributions are standard deviations of fitted predictions, so noise alone gives some (see "elsewhere"); the
+# contributions are standard deviations of fitted predictions, so noise alone gives some (see "outside"); the
 # cross-validated map says which to trust.
