@@ -25,7 +25,10 @@ TINY = 1e-25
 
 
 class Screened(NamedTuple):
-    """The features that can ever enter, in the precision that is enough to find them: the dense ones first."""
+    """The features that can ever enter, in the precision that is enough to find them: the dense ones first.
+
+    Its methods are what `scan` and `largest` need of whoever multiplies features with residuals; see also devices.py.
+    """
 
     dense: np.ndarray  # (n_dense, n_samples)
     data: np.ndarray  # (nnz,) of the sparse ones, and so on as in Columns
@@ -34,6 +37,29 @@ class Screened(NamedTuple):
     features: np.ndarray  # (n_dense + n_sparse,) int32
     inverse_factors: np.ndarray  # (n_dense + n_sparse,), 1 / f_j
     rounding: np.ndarray  # (n_dense + n_sparse,), of products with a residual of norm 1, over f_j
+
+    def list_above(self, residuals, reach, allowed, rows, positive, capacity):
+        """List the features with ``|x_j'r| / f_j > 1`` for each residual, of norm `reach` at most, or a few more."""
+        thresholds = (1 - self.rounding * reach) / self.inverse_factors
+        by_sample = _by_sample(self, residuals)
+        products = self.dense @ by_sample
+        while True:
+            lists = np.empty((len(residuals), capacity), dtype=np.int32)
+            lengths = np.zeros(len(residuals), dtype=np.int64)
+            _list_dense(self, products, thresholds, allowed, rows, positive, lists, lengths)
+            _list_sparse(self, by_sample, thresholds, allowed, rows, positive, lists, lengths)
+            longest = int(lengths.max(initial=0))
+            if longest <= capacity:
+                return lists, lengths
+            capacity = longest
+
+    def largest_sizes(self, residuals, allowed, rows, positive):
+        """Return max_j |x_j'r| / f_j of each residual."""
+        by_sample = _by_sample(self, residuals)
+        out = np.zeros(by_sample.shape[1], dtype=by_sample.dtype)
+        _largest_dense(self, self.dense @ by_sample, allowed, rows, positive, out)
+        _largest_sparse(self, by_sample, allowed, rows, positive, out)
+        return out[: len(residuals)].astype(np.float64)
 
 
 def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, prune: bool) -> Screened:
@@ -98,28 +124,13 @@ def scan(screened: Screened, residuals, bounds, allowed, rows, positive, capacit
     """
     scales = np.divide(1.0 + ROOM, bounds, out=np.zeros(len(bounds)), where=bounds > TINY)
     reach = float(np.max(np.linalg.norm(residuals, axis=1) * scales, initial=0.0))
-    thresholds = (1 - screened.rounding * reach) / screened.inverse_factors
-    scaled = _by_sample(screened, residuals * scales[:, None])
-    products = screened.dense @ scaled
-    while True:
-        lists = np.empty((len(residuals), capacity), dtype=np.int32)
-        lengths = np.zeros(len(residuals), dtype=np.int64)
-        _list_dense(screened, products, thresholds, allowed, rows, positive, lists, lengths)
-        _list_sparse(screened, scaled, thresholds, allowed, rows, positive, lists, lengths)
-        longest = int(lengths.max(initial=0))
-        if longest <= capacity:
-            return lists, lengths
-        capacity = longest
+    return screened.list_above(residuals * scales[:, None], reach, allowed, rows, positive, capacity)
 
 
 def largest(screened: Screened, residuals, allowed, rows, positive):
     """Return max_j |x_j'r| / f_j over the allowed features, (n_problems,), to the precision of the screening."""
     size = np.maximum(np.abs(residuals).max(axis=1), TINY)
-    scaled = _by_sample(screened, residuals / size[:, None])
-    out = np.zeros(scaled.shape[1], dtype=scaled.dtype)
-    _largest_dense(screened, screened.dense @ scaled, allowed, rows, positive, out)
-    _largest_sparse(screened, scaled, allowed, rows, positive, out)
-    return out[: len(size)].astype(np.float64) * size
+    return screened.largest_sizes(residuals / size[:, None], allowed, rows, positive) * size
 
 
 def _by_sample(screened, residuals):
