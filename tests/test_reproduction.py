@@ -16,6 +16,7 @@ from sklearn_sae_encoding.datasets import make_voxel_responses
 TOOLS = Path(__file__).parents[1] / "tools"
 WIDTHS = (8, 24, 100)
 PARTICIPANTS = ["p1", "p2", "p3"]
+TEXTS = [f"Sentence number {i}." for i in range(200)]
 
 
 @pytest.fixture
@@ -53,21 +54,42 @@ def _voxels(X, regions, language, n_each=3):
     betas[:, 0] += 2 * stimuli["PC1"]  # one voxel that the components do explain
     r = correlate_predictors(stimuli, betas)
     voxels = voxels.assign(noise_ceiling=0.9, ncsnr=0.5, corr_SentPC1=r[0], corr_SentPC2=r[1])
-    return Bunch(texts=[f"Sentence {i}." for i in range(200)], betas=betas, voxels=voxels, stimuli=stimuli)
+    voxels = voxels.assign(parc_name_glasser="PGi", parc_lang=np.arange(len(voxels)) % 7)
+    return Bunch(texts=TEXTS, betas=betas, voxels=voxels, stimuli=stimuli)
 
 
-def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run(tool, monkeypatch, tmp_path):
+    """Function of the responses and further options that runs the script; returns the folder of its output."""
+
+    def run(sets, language, *options):
+        from lepori2026 import study
+
+        def fetch(_participants, name):
+            return sets if name == tool.SETS else language
+
+        monkeypatch.setattr(study, "fetch_lepori2026", fetch)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        monkeypatch.setattr(sys, "argv", ["reproduce", "--output", str(tmp_path), "--jobs", "1", *options])
+        tool.main()
+        return tmp_path
+
+    return run
+
+
+def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path, monkeypatch, capsys):
     sets = _voxels(X, {"hard_to_process": False, "abstract": True, "ghost": True}, language=False)
     language = _voxels(X, {"IFG": False, "MFG": False, "AntTemp": True, "PostTemp": True}, language=True)
     names = np.array([*(f"sae_{j:05d}" for j in range(WIDTHS[-1])), "surprisal_mean"], dtype=object)
     features = {"sae": (X, names), "activations": (X.toarray(), names)}
-    from lepori2026 import study
+    from lepori2026.study import Tokens
 
-    monkeypatch.setattr(study, "fetch_lepori2026", lambda _participants, name: sets if name == tool.SETS else language)
+    # One token a text is active.
+    tokens = Tokens([text.split() for text in TEXTS], [sparse.csr_array(row * np.c_[[0, 1, 0]]) for row in X.toarray()])
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
+    monkeypatch.setattr(tool, "load_tokens", lambda *_args: tokens)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
-    monkeypatch.setattr(sys, "argv", ["reproduce", "--output", str(tmp_path), "--jobs", "1"])
-    tool.main()
+    run(sets, language)
 
     table = pd.read_csv(tmp_path / "sets.csv", header=[0, 1], index_col=0)
     assert table.loc["hard_to_process", ("Surprisal", "here")] > 0.8
@@ -95,9 +117,15 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, X, tmp_path, mon
     assert unexplained.loc["hard_to_process", "by data"] < unexplained.loc["hard_to_process", "voxels"]
     assert (tmp_path / "language_readings.csv").exists()
 
+    features = pd.read_csv(tmp_path / "sets_features.csv", index_col=0, dtype={"feature": str})
+    assert set(features["tokens"]) == {"number"}
+    assert np.all((features["effect"] > 0) == features["feature"].str.startswith("+"))
+    report = (tmp_path / "report.txt").read_text()
+    assert report.count("whole ones, 0 give other weights") == 2
+
     written = {path.name for path in tmp_path.iterdir()}
     assert {"sets.png", "ghost_transfer.png", "regions_occupancy.png", "regions_prevalence.png"} <= written
-    assert capsys.readouterr().out == (tmp_path / "report.txt").read_text()
+    assert capsys.readouterr().out == report
 
 
 def test_a_second_run_reads_what_the_first_computed(tool, tmp_path):
@@ -140,11 +168,16 @@ def test_small_p_values_are_printed_as_such_and_published_text_as_it_is(tool, tm
 
 def test_feature_0_keeps_its_sign_in_the_table_of_signed_features(tool):
     from lepori2026 import tables
+    from lepori2026.study import Tokens
 
     coef = sparse.csr_array([[-1.0, 0.5, 0.0], [-2.0, 0.0, 0.0]])
     names = np.array(["sae_00000", "sae_00001", "surprisal_mean"], dtype=object)
-    voxels = pd.DataFrame({"set": ["abstract", "abstract"]})
-    table = tables.signed_features(coef, names, voxels, np.ones((2, 3)), ["One.", "Two."])
+    tokens = Tokens([["One", "."], ["Two", "."]], [np.ones((2, 3)), np.ones((2, 3))])
+    study = Bunch(coef=coef, X=np.ones((2, 3)), Y=np.array([[0.0, 1.0], [2.0, 5.0]]))
+    table = tables.signed_features(study, names, ["abstract", "abstract"], ["One.", "Two."], tokens)
+    assert table["tokens"].tolist() == ["One / . / Two"] * 2
+    # The mean over voxels of the weight (of a feature that is 1 wherever it is active) over the voxel's deviation.
+    assert table["effect"].tolist() == pytest.approx([(-1 / 1 - 2 / 2) / 2, 0.5])
     assert table.index.get_level_values("feature").tolist() == ["-0", "+1"]
 
 

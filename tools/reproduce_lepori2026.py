@@ -1,6 +1,7 @@
 """Reproduce the tables and figures of Lepori, Kay and Tuckute (2026), every number beside the published one.
 
     python tools/reproduce_lepori2026.py [--output FOLDER] [--jobs N] [--thin N] [--configuration gemma]
+        [--whole-paths]
 
 writes ``report.txt`` (also printed), a CSV a table and a PNG a figure, and says how long each stage took. Features and
 scores are kept in the folder, so that an interrupted run resumes; what they were computed from tells whether they serve
@@ -9,15 +10,16 @@ again. The language model is named in ``CONFIGURATIONS``: SmolLM2 and the SAE th
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import joblib
 import numpy as np
 from lepori2026 import figures, populations, published, tables
 from lepori2026.store import Store
-from lepori2026.study import Study, for_language, load_features, load_voxels, models_of
+from lepori2026.study import Study, for_language, load_features, load_tokens, load_voxels, make_encoder, models_of
 
-from sklearn_sae_encoding.analysis import cluster_voxels, describe_population
+from sklearn_sae_encoding.analysis import bin_firing, cluster_voxels
 from sklearn_sae_encoding.datasets import load_demo_sae, load_smollm2
 
 CONFIGURATIONS = {
@@ -40,12 +42,22 @@ CONFIGURATIONS = {
         "participants": None,  # all eight
     },
 }
+CONFIGURATIONS["gemma-layer14"] = CONFIGURATIONS["gemma"] | {
+    "title": "Gemma-2-2b, layer 14 of 26, gemma-2-2b-res-matryoshka-dc (32,768 features)",
+    "layer": 14,
+    "sae": ("gemma-2-2b-res-matryoshka-dc", "blocks.14.hook_resid_post"),
+    "jumprelu": ("gemma-scope-2b-pt-res-canonical", "layer_14/width_16k/canonical"),
+}
 SETS = ["hard_to_process", "easy_to_process", "abstract", "concrete", "ghost"]
 LANGUAGE = "langfroi12345"
+ABOUT_FEATURES = (
+    "effect: of a text that has the feature, in standard deviations of the responses, mean over voxels that use it. "
+    "tokens: those on which it is most active; what stands before in their word is in parentheses."
+)
 CHOSEN = {"sets": "their responses to these texts", "language": "a localizer"}
 
 
-def report_sets(report, study, names, texts, widths):
+def report_sets(report, study, names, texts, tokens, widths):
     """Study 1 and 2: the five sets of voxels."""
     voxels, results = study.voxels, study.results
     models = ["Shuffled", "Surprisal", *tables.compared(results)]
@@ -55,18 +67,25 @@ def report_sets(report, study, names, texts, widths):
         "sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table, note
     )
     report.add("sets_tests", "The same: paired tests against surprisal", tests)
-    report.add("sets_raw_gain", "Gain over surprisal in plain r", tables.raw_gains(results, voxels))
-    supports = tables.supports(results["Matryoshka"], study.coef, voxels)
+    note = "gain: over the ceiling, beside those of two layers of Gemma; in r: plain, beside that of layer 12."
+    report.add("sets_gain", "Gain over surprisal", tables.gains(results, voxels), note)
+    supports = tables.supports(results["Matryoshka"], study.coef, study.alpha, voxels)
     supports["paper_size"] = published.SUPPORT_SIZE
-    note = "mean_size, n_intersection and n_union count surprisal, as published; the rest leaves it out."
+    note = (
+        "mean_size, n_intersection and n_union count surprisal, as published; the rest leaves it out. ridge: median "
+        "penalty of the fits to all texts."
+    )
     report.add("sets_supports", "Features selected in the folds (Matryoshka)", supports, note, digits=2)
     bins = tables.bin_scores(results, voxels, widths, published.SET_BINS)
     report.add("sets_bins", "Matryoshka bins, all five sets; the paper's bin in the same place", bins)
-    signed = tables.signed_features(study.coef, names, voxels, study.X, texts)
-    note = "Published, in the SAE of Gemma (other features!): " + "; ".join(
+    firing = bin_firing(study.X, widths).set_index("bin")
+    note = f"Published: {published.FIRING} of the others."
+    report.add("bin_firing", "Features that fire on at least so many sentences", firing, note)
+    signed = tables.signed_features(study, names, voxels["set"], texts, tokens)
+    note = f"{ABOUT_FEATURES} Published, in the SAE of Gemma (other features!): " + "; ".join(
         f"{name}: {counts}" for name, counts in published.SIGNED_FEATURES.items()
     )
-    report.add("sets_features", "Signed features that most voxels of a set use (of 20 a participant)", signed, note)
+    report.add("sets_features", "Signed features that most voxels of a set use", signed, note, digits=2)
     figures.region_bars(report.folder, "sets", results, voxels, models, published.SETS.index)
     figures.feature_heatmap(report.folder, "sets_features", study.coef, names, voxels["set"])
 
@@ -77,10 +96,10 @@ def report_set_clusters(report, study):
     clusters = cluster_voxels(scores.normalized_scores, min_size=10)
     table = tables.clusters_by(clusters.labels, study.voxels, "set")
     report.add("set_clusters", "Voxels of all five sets, clustered by the transfer of their features", table)
-    figures.transfer_matrix(report.folder, "set_transfer", clusters, study.voxels["set"])
+    figures.transfer_matrix(report.folder, "set_transfer", scores, clusters, study.voxels["set"])
 
 
-def report_ghosts(report, study, names, texts):
+def report_ghosts(report, study, names, texts, tokens):
     """Study 2: which of the unexplained voxels share features?"""
     ghosts = (study.voxels["set"] == "ghost").to_numpy()
     scores = study.transfer(ghosts)
@@ -89,15 +108,17 @@ def report_ghosts(report, study, names, texts):
     sizes = tables.clusters_by(clusters.labels, voxels, "participant")
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.GHOST_CLUSTER}."
     report.add("ghost_clusters", "Ghost voxels, clustered by the transfer of their features", sizes, note)
-    figures.transfer_matrix(report.folder, "ghost_transfer", clusters, voxels["participant"])
+    areas = tables.places(clusters.labels, voxels)
+    report.add("ghost_places", "Where they lie", areas, f"Published: {published.GHOST_PLACES}.", digits=2)
+    figures.transfer_matrix(report.folder, "ghost_transfer", scores, clusters, voxels["participant"])
     figures.cluster_heatmap(report.folder, "ghost_features", study.coef[ghosts], names, clusters.labels)
-    largest = np.zeros(len(study.voxels), dtype=bool)
-    largest[ghosts] = clusters.labels == 0
+    membership = np.full(len(study.voxels), "other voxels", dtype=object)
+    membership[ghosts] = np.where(clusters.labels == 0, "cluster 0", "other ghosts")
+    largest = membership == "cluster 0"
     if largest.any():
-        described = describe_population(study.coef[ghosts], largest[ghosts], names, X=study.X, texts=texts, n_texts=2)
-        columns = ["sign", "n_voxels", "share", "share_elsewhere", "top_texts"]
-        table = described.set_index("feature")[columns].head(10)
-        report.add("ghost_features", "Features of the largest cluster of ghosts", table, digits=2)
+        table = tables.signed_features(study, names, membership, texts, tokens, n_features=10)
+        table = table.loc[["cluster 0", "other ghosts"]]
+        report.add("ghost_features", "Features of the ghosts", table, ABOUT_FEATURES, digits=2)
     return largest
 
 
@@ -118,7 +139,7 @@ def report_populations(report, study, stimuli, others):
     report.add(f"{study.name}_readings", "Do the features of a population pick its strongest texts?", table, note)
 
 
-def report_language(report, study, names, widths):
+def report_language(report, study, names, data, tokens, widths):
     """Study 3: the language regions."""
     voxels, results = study.voxels, study.results
     models = ["Surprisal", *tables.compared(results)]
@@ -126,24 +147,31 @@ def report_language(report, study, names, widths):
     note = tables.note_on_tests(results)
     report.add("regions", "Score / noise ceiling by language region; gain; adjusted p", table, note)
     report.add("regions_tests", "The same: paired tests against surprisal", tests)
-    size = tables.supports(results["Matryoshka"], study.coef, voxels)
+    pooled = tables.pooled_scores(results, voxels, models, published.POOLED)
+    report.add("regions_pooled", "All language voxels of a participant alike", pooled)
+    size = tables.supports(results["Matryoshka"], study.coef, study.alpha, voxels)
     report.add("regions_supports", "Features selected in the folds", size, digits=2)
+    everywhere = np.full(len(voxels), "all regions", dtype=object)
+    signed = tables.signed_features(study, names, everywhere, data.texts, tokens, n_features=12)
+    note = f"{ABOUT_FEATURES} Published, in the SAE of Gemma: {published.LANGUAGE_FEATURES}."
+    report.add("regions_features", "Signed features that most language voxels use", signed, note, digits=2)
 
-    by_region, means = tables.partition(results, study.Y, voxels, study.coef)
+    by_region, parts = tables.partition(results, study.Y, voxels, study.coef)
     by_region = by_region.loc[[region for region in published.REGIONS.index if region in by_region.index]]
     by_region["paper_ratio"] = published.SURPRISAL_OVER_MATRYOSHKA
     positive = (study.coef[:, [-1]].toarray() > 0).mean()
     paper = published.POSITIVE_SURPRISAL_WEIGHT
     note = f"Responses grow with surprisal in {positive:.1%} of all voxels pooled (published {paper:.1%})."
     report.add("regions_surprisal", "Surprisal against content, means over participants", by_region.T, note)
+    means = parts[["r_surprisal", "r_both"]].groupby([voxels["participant"], voxels["region"]]).mean()
     report.add("regions_ratio", "Ratio by participant", (means["r_surprisal"] / means["r_both"]).unstack())
     test, note = tables.frontal_against_temporal(means)
     report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test, note)
     figures.region_bars(report.folder, "regions", results, voxels, models, published.REGIONS.index)
-    figures.surprisal_and_content(report.folder, "regions_surprisal", by_region)
+    figures.surprisal_and_content(report.folder, "regions_surprisal", parts, voxels, published.REGIONS.index)
     report_bins(report, study, widths)
     report_prevalence(report, study, names)
-    report_transfer(report, study, names)
+    report_transfer(report, study, names, data.stimuli)
 
 
 def report_bins(report, study, widths):
@@ -157,6 +185,7 @@ def report_bins(report, study, widths):
     report.add("regions_occupancy", "Where the selected features lie, against chance given firing rates", occupancy)
     figures.bin_bars(report.folder, "regions_bins", results, voxels, [n for n in bins.index if n != "Matryoshka"])
     figures.occupancy_bars(report.folder, "regions_occupancy", occupancy)
+    figures.selected_indices(report.folder, "regions_indices", study.coef, widths)
 
 
 def report_prevalence(report, study, names):
@@ -171,14 +200,17 @@ def report_prevalence(report, study, names):
     figures.prevalence(report.folder, "regions_prevalence", table, study.voxels["participant"])
 
 
-def report_transfer(report, study, names):
+def report_transfer(report, study, names, stimuli):
     keep = tables.best_half(study.results["Matryoshka"], study.voxels)
     scores = study.transfer(keep)
     table, pairs = tables.transfer(scores, study.Y, study.voxels, keep)
+    alone = tables.components(stimuli[populations.COMPONENTS], study.Y[:, keep], study.voxels[keep])
     note = (
         f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
         f"(published, {published.TRANSFER_PAIRS}: {published.SELF_TRANSFER}). Published direct correlation, "
-        f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}."
+        f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}. The published components of the "
+        f"sentences correlate with the voxels by {', '.join(f'{r:.2f} ({name})' for name, r in alone.items())}, "
+        "magnitudes over the ceiling."
     )
     report.add("regions_transfer", "Transfer of features between language voxels, means over pairs", table, note)
     by_target, test = tables.same_against_other_region(pairs)
@@ -192,22 +224,32 @@ def report_transfer(report, study, names):
     table = tables.clusters_by(clusters.labels, voxels, "region")
     note = f"Mean silhouette {clusters.silhouette:.2f}. Published: {published.REGION_CLUSTERS}."
     report.add("regions_clusters", "Language voxels, clustered by the transfer of their features", table, note)
-    figures.transfer_matrix(report.folder, "regions_transfer", clusters, voxels["region"])
+    figures.transfer_matrix(report.folder, "regions_transfer", scores, clusters, voxels["region"])
     figures.cluster_heatmap(report.folder, "regions_clusters", study.coef[keep], names, clusters.labels)
+
+
+def report_early_stopping(report, study):
+    """Say what stopping the paths early changed, in a sample of the voxels."""
+    other, n = study.compare_whole_paths()
+    report.say(f"\nPaths stop where the error has clearly turned up; of {n} whole ones, {other} give other weights.")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--configuration", choices=CONFIGURATIONS, default="smollm2")
     parser.add_argument("--output", type=Path, default=Path("reproduction_output"))
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--jobs", type=int, default=joblib.cpu_count(), help="threads, as many as cores by default")
     parser.add_argument(
         "--thin", type=int, default=1, metavar="N", help="take every N-th voxel of the language regions"
     )
     parser.add_argument("--sets-only", action="store_true", help="leave out the language regions")
+    parser.add_argument("--whole-paths", action="store_true", help="never stop a voxel's path early: slower")
     options = parser.parse_args()
+    # Threads share one copy of everything, and voxels keep them busy to the end of a fit; the encoder asks for the
+    # number here. Folds in processes of their own, five of them on two cores, would leave one core idle at the end.
+    os.environ["OMP_NUM_THREADS"] = str(options.jobs)
     store = Store(options.output / "scores")
-    with joblib.parallel_config(n_jobs=options.jobs), store.stage("everything"):
+    with store.stage("everything"):
         run(CONFIGURATIONS[options.configuration], options, store, tables.Report(options.output))
 
 
@@ -215,28 +257,34 @@ def run(configuration, options, store, report):
     widths, participants = configuration["widths"], configuration["participants"]
     data, Y, voxels = load_voxels(participants, SETS)
     loaded = load_features(configuration, data.texts, options.output, store)
+    tokens = load_tokens(configuration, data.texts, options.output, store)
     features, names = {name: X for name, (X, _) in loaded.items()}, loaded["sae"][1]
-    models = models_of(widths, features)
+    encoder = make_encoder(options.whole_paths)
+    models = models_of(widths, features, encoder)
     participants = ", ".join(voxels["participant"].unique())
     report.say(f"{configuration['title']}; participants {participants}, {len(data.texts)} sentences.")
     report.say("Published: Gemma-2-2b, layer 12, 32,768 features, eight participants.")
-    study = Study("sets", features, Y, voxels, models, store)
+    study = Study("sets", features, Y, voxels, models, encoder, store, options.jobs)
     with store.stage("sets: tables and figures"):
-        report_sets(report, study, names, data.texts, widths)
+        report_sets(report, study, names, data.texts, tokens, widths)
         report_set_clusters(report, study)
-        largest = report_ghosts(report, study, names, data.texts)
+        largest = report_ghosts(report, study, names, data.texts, tokens)
         others = {"largest cluster of ghosts": (largest, "transfer between them, on these texts")}
         report_populations(report, study, data.stimuli, others)
+    if not options.whole_paths:
+        report_early_stopping(report, study)
     if not options.sets_only:
         _, Y, voxels = load_voxels(configuration["participants"], LANGUAGE, options.thin)
         if options.thin > 1:
             report.say(f"\nOf the language regions, every {options.thin}-th voxel: {len(voxels)}.")
-        study = Study("language", features, Y, voxels, for_language(models, widths), store)
+        study = Study("language", features, Y, voxels, for_language(models, widths), encoder, store, options.jobs)
         with store.stage("language regions: tables and figures"):
-            report_language(report, study, names, widths)
+            report_language(report, study, names, data, tokens, widths)
             report_populations(report, study, data.stimuli, {})
-    missing = "" if "jumprelu" in features else "JumpReLU features and "
-    report.say(f"\nNot reproduced: the 3T replication (no data), {missing}layer 14 (no SAE configured).")
+        if not options.whole_paths:
+            report_early_stopping(report, study)
+    missing = "" if "jumprelu" in features else "; JumpReLU features and another layer (no such SAE of this model)"
+    report.say(f"\nNot reproduced: the 3T replication (no data){missing}.")
 
 
 if __name__ == "__main__":

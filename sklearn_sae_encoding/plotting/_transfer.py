@@ -4,6 +4,9 @@ import numpy as np
 
 from sklearn_sae_encoding.plotting._style import colors_for, ink, new_axes
 
+# Merges of the tree that are drawn, from the top: more become a black block.
+_MERGES = 150
+
 
 def plot_transfer_matrix(
     similarity,
@@ -26,7 +29,7 @@ def plot_transfer_matrix(
 
     linkage : array-like of shape (n_voxels - 1, 4), default=None
         Hierarchical clustering as :func:`scipy.cluster.hierarchy.linkage` gives it. Rows and columns follow its
-        leaves, and its tree is drawn. None keeps the order.
+        leaves, and its tree is drawn (of more than 150 merges, the uppermost). None keeps the order.
 
     groups : array-like of shape (n_voxels,), default=None
         A label a voxel, such as its region, shown as a strip of colours. At most 8 different ones, or pass `colors`.
@@ -87,7 +90,8 @@ def plot_transfer_matrix(
     ax.text(left - 0.02, 0.5, "source voxels", fontsize="small", **beside)
     if clusters is not None:
         _outline(ax, _one_a_voxel(clusters, n, "clusters")[order])
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, shrink=0.8, extend="max")
+    below = np.nanmin(np.where(np.eye(n, dtype=bool), vmin, similarity)) < vmin
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, shrink=0.8, extend="both" if below else "max")
     bar.set_label(label, fontsize="x-small")
     bar.ax.tick_params(labelsize="x-small")
     return ax
@@ -121,7 +125,8 @@ def _draw_groups(ax, groups, colors):
     strip.set_axis_off()
     labels = [str(name).replace("_", " ") for name in names]
     handles = [Patch(color=color, label=label) for color, label in zip(colors, labels, strict=True)]
-    for n_columns in range(min(len(names), 4), 0, -1):
+    n_rows = -(-len(names) // 4)
+    for n_columns in range(-(-len(names) // n_rows), 0, -1):
         legend = ax.legend(
             handles=handles,
             ncols=n_columns,
@@ -140,7 +145,7 @@ def _draw_groups(ax, groups, colors):
 
 
 def _draw_tree(ax, linkage, order, left):
-    """Draw the tree without recursion, which a chain of thousands of merges would exhaust."""
+    """Draw the top of the tree, without recursion, which a chain of thousands of merges would exhaust."""
     from matplotlib.collections import LineCollection
 
     linkage = np.asarray(linkage, dtype=float)
@@ -153,7 +158,8 @@ def _draw_tree(ax, linkage, order, left):
         forks.append([(height[a], place[a]), (distance, place[a]), (distance, place[b]), (height[b], place[b])])
         place[i], height[i] = (place[a] + place[b]) / 2, distance
     tree = ax.inset_axes([left - 0.17, 0, 0.16, 1])
-    tree.add_collection(LineCollection(forks, colors=[ink()], linewidths=0.5))
+    forks = forks[-_MERGES:]
+    tree.add_collection(LineCollection(forks, colors=[ink()], linewidths=min(0.5, 40 / len(forks))))
     tree.set(xlim=(height.max() * 1.02 or 1.0, 0), ylim=(n - 0.5, -0.5))
     tree.set_axis_off()
     return left - 0.17

@@ -19,6 +19,7 @@ class Store:
 
     def __init__(self, folder):
         self.folder = folder
+        self.seconds = {}  # of each stage, on the clock and of all cores
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, name, function, **inputs):
@@ -33,7 +34,9 @@ class Store:
 
     @contextmanager
     def stage(self, name):
-        """Print how long a stage takes."""
-        start = time.perf_counter()
+        """Print how long a stage takes, and keep it."""
+        start = time.perf_counter(), time.process_time()
         yield
-        print(f"  {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+        wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+        self.seconds[name] = wall, cpu
+        print(f"  {name}: {wall:.0f} s, {cpu:.0f} CPU s", file=sys.stderr, flush=True)

@@ -4,21 +4,27 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 from sklearn.model_selection import KFold
 
-from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, transfer_scores
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, top_tokens, transfer_scores
 from sklearn_sae_encoding.datasets import fetch_lepori2026
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
-from sklearn_sae_encoding.pipeline import make_augmented_encoder
+from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_published_encoder
+from sklearn_sae_encoding.sae import SAEProjector
 
 FOLDS = KFold(5, shuffle=True, random_state=19)
 SEED = 19
+PLACES = ["first", "second", "third", "fourth", "fifth"]
+CHECKED = 20  # of every so many voxels, weights are compared with those of whole paths
 
 
 class Study:
-    """Scores and weights of all models on one group of voxels."""
+    """Scores and weights of all models on one group of voxels; `encoder` is the one that selects features."""
 
-    def __init__(self, name, features, Y, voxels, models, store):
+    def __init__(self, name, features, Y, voxels, models, encoder, store, n_jobs=1):
+        self.n_jobs = n_jobs
         self.name, self.X, self.Y, self.voxels, self.store = name, features["sae"], Y, voxels, store
         self.ceiling = voxels["noise_ceiling"].to_numpy()
         shuffled = shuffle_responses(Y, random_state=SEED)  # the paper's control: a fresh permutation for every voxel
@@ -26,13 +32,22 @@ class Study:
             model: self._score(model, encoder, features[content], shuffled if permuted else Y)
             for model, (encoder, content, permuted) in models.items()
         }
-        encoder = restrict_encoder()
+        encoder = restrict_encoder(encoder=encoder)
         self.coef, self.alpha = store(
             f"{name}-weights", lambda: fit_all(encoder, self.X, Y), encoder=encoder, X=self.X, Y=Y
         )
 
-    def _score(self, name, model, X, Y):
-        inputs = {"model": model, "X": X, "Y": Y, "cv": FOLDS, "noise_ceiling": self.ceiling}
+    def compare_whole_paths(self):
+        """Count the fits (a voxel in a fold) whose weights are other ones when no path is stopped early."""
+        chosen = slice(None, None, CHECKED)
+        whole = self._score("whole-paths", restrict_encoder(), self.X, self.Y[:, chosen], self.ceiling[chosen])
+        pairs = zip(whole.estimators, self.results["Matryoshka"].estimators, strict=True)
+        other = [abs(coef - stopped[chosen]).max(axis=1).toarray().ravel() > 1e-8 for coef, stopped in pairs]
+        return int(np.sum(other)), int(np.size(other))
+
+    def _score(self, name, model, X, Y, ceiling=None):
+        ceiling = self.ceiling if ceiling is None else ceiling
+        inputs = {"model": model, "X": X, "Y": Y, "cv": FOLDS, "noise_ceiling": ceiling}
         return self.store(f"{self.name}-{name}", lambda: score(**inputs), **inputs)
 
     def transfer(self, keep, label="transfer"):
@@ -46,7 +61,7 @@ class Study:
             "scaled_features": [-1],  # surprisal, the last column
             "noise_ceiling": self.ceiling[keep],
         }
-        return self.store(f"{self.name}-{label}", lambda: transfer_scores(**inputs), **inputs)
+        return self.store(f"{self.name}-{label}", lambda: transfer_scores(**inputs, n_jobs=self.n_jobs), **inputs)
 
 
 def score(model, X, Y, cv, noise_ceiling):
@@ -63,19 +78,32 @@ def fit_all(encoder, X, Y):
     return fitted.coef_, fitted.refit_alpha_
 
 
-def models_of(widths, features):
+def make_encoder(whole_paths=False):
+    """Build the published encoder, whose cross-validated paths may stop where the error has clearly turned up."""
+    return make_published_encoder().set_params(early_stopping=not whole_paths)
+
+
+def models_of(widths, features, encoder):
     """All models of the paper, by name: (encoder, features, whether the responses are shuffled)."""
+    everything = restrict_encoder(encoder=encoder)
     models = {
-        "Surprisal": (restrict_encoder([]), "sae", False),
-        "Matryoshka": (restrict_encoder(), "sae", False),
-        "Dense": (restrict_encoder(), "activations", False),
-        "Content": (restrict_encoder(surprisal=False), "sae", False),
-        "Shuffled": (restrict_encoder(), "activations", True),
+        "Surprisal": (restrict_encoder([], encoder=encoder), "sae", False),
+        "Matryoshka": (everything, "sae", False),
+        "Dense": (everything, "activations", False),
+        "Content": (restrict_encoder(surprisal=False, encoder=encoder), "sae", False),
+        "Shuffled": (everything, "activations", True),
     }
     if "jumprelu" in features:
-        models["JumpReLU"] = (restrict_encoder(), "jumprelu", False)
-    bins = matryoshka_models(widths)
-    return models | {name: (model, "sae", False) for name, model in bins.items() if name != "all"}
+        models["JumpReLU"] = (everything, "jumprelu", False)
+    bins, reported = matryoshka_models(widths, encoder=encoder), place_names(widths)
+    return models | {name: (model, "sae", False) for name, model in bins.items() if name in reported}
+
+
+def place_names(widths):
+    """The bins, prefixes and rests that the paper scores, each with its place from the coarsest features on."""
+    edges = [0, *widths]
+    names = {f"{lo}-{hi}": place for (lo, hi), place in zip(pairwise(edges), PLACES, strict=False)}
+    return names | {f"0-{widths[1]}": "first two", f"{widths[0]}+": "rest", f"{widths[1]}+": "rest after two"}
 
 
 def for_language(models, widths):
@@ -98,12 +126,54 @@ def load_features(configuration, texts, folder, store):
         pipeline = make_augmented_encoder(
             lm, layer, sae, sae_id=sae_id, content=content, memory=folder / "cache", verbose=1
         )["features"]
-        files = [_size_and_time(path) for path in (lm, sae)]
-        key = {"texts": texts, "model": str(lm), "layer": layer, "sae": str(sae), "sae_id": sae_id, "files": files}
         features[name] = store(
-            f"features-{name}", lambda p=pipeline: (p.fit_transform(texts), p.get_feature_names_out()), **key
+            f"features-{name}",
+            lambda p=pipeline: (p.fit_transform(texts), p.get_feature_names_out()),
+            **_origin(texts, lm, layer, sae, sae_id),
         )
     return features
+
+
+class Tokens:
+    """The tokens of all texts, with their features: what each feature responds to, word by word."""
+
+    def __init__(self, words, features):
+        self.words = words
+        self.features = [sparse.csc_array(of_text) for of_text in features]
+
+    def of(self, feature, n_tokens=5):
+        """Write the different tokens on which a feature is most active, the strongest first."""
+        strongest = top_tokens(self.features, self.words, feature, n_tokens=10 * n_tokens)["token"]
+        return " / ".join(list(dict.fromkeys(token.strip() for token in strongest))[:n_tokens])
+
+
+def load_tokens(configuration, texts, folder, store):
+    """Read the tokens, as they stand in the texts, with the features of the SAE."""
+    lm, layer = _given(configuration["model"]), configuration["layer"]
+    sae, sae_id = _given(configuration["sae"][0]), configuration["sae"][1]
+
+    def read():
+        activations = LMActivationTransformer(lm, layer, memory=folder / "cache").fit_transform(texts)
+        words = [
+            [_in_its_word(text, *place) for place in of_text]
+            for text, of_text in zip(texts, activations.offsets, strict=True)
+        ]
+        return words, SAEProjector(sae, sae_id, pooling=None).fit_transform(activations)
+
+    return Tokens(*store("features-tokens", read, **_origin(texts, lm, layer, sae, sae_id)))
+
+
+def _in_its_word(text, start, end):
+    """Write a token as it stands in the text, after the beginning of its word in parentheses."""
+    token, before = text[start:end], text[:start]
+    inside = start > 0 and not token[:1].isspace() and not before[-1].isspace()
+    return f"({before.split()[-1]}){token}" if inside else token
+
+
+def _origin(texts, lm, layer, sae, sae_id):
+    """What features are computed from."""
+    files = [_size_and_time(path) for path in (lm, sae)]
+    return {"texts": texts, "model": str(lm), "layer": layer, "sae": str(sae), "sae_id": sae_id, "files": files}
 
 
 def _given(source):

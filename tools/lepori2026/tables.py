@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lepori2026 import published
+from lepori2026.study import FOLDS, PLACES, place_names
 from sklearn_sae_encoding.analysis import (
     average_pairs,
     average_participants,
@@ -19,11 +20,12 @@ from sklearn_sae_encoding.analysis import (
     support_stability,
     surprisal_by_region,
     top_texts,
+    typical_effects,
     within_and_across,
 )
 from sklearn_sae_encoding.metrics import voxel_score_table
 
-PLACES = ["first", "second", "third", "fourth", "fifth"]
+LANGUAGE_PARCELS = range(1, 6)
 
 
 class Report:
@@ -104,41 +106,86 @@ def note_on_tests(results):
     )
 
 
-def raw_gains(results, voxels):
+def gains(results, voxels):
+    """What the models gain over surprisal, over the ceiling (in two layers of the paper) and in plain r."""
     table = table_of(results, voxels, ["Surprisal", *compared(results)])
-    gain = mean_gain(compare_models(table, "Surprisal", value="score", random_state=0))
-    return pd.DataFrame({"here": gain, "paper, gain of all three": published.RAW_GAIN[gain.index]})
+    over_ceiling, plain = (
+        mean_gain(compare_models(table, "Surprisal", value=value, random_state=0))
+        for value in ("normalized_score", "score")
+    )
+    paper = published.GAINS.loc[plain.index]
+    return pd.DataFrame({"gain": over_ceiling, **paper[["layer 12", "layer 14"]], "in r": plain, "paper": paper["r"]})
 
 
-def supports(result, coef, voxels):
-    """Sizes as published, with surprisal; agreement of folds without it."""
+def supports(result, coef, alpha, voxels):
+    """Sizes as published, with surprisal; agreement of folds without it; ridge penalties of the fits to all texts."""
     with_surprisal = support_stability(result.estimators)
     stability = support_stability(result.estimators, full_coef=coef, exclude=[-1])
     table = with_surprisal[["mean_size", "n_intersection", "n_union"]].join(
         stability[["jaccard", "stability", "full_in_folds"]]
     )
-    return table.groupby(voxels["region"].to_numpy(), sort=False).mean()
+    regions = voxels["region"].to_numpy()
+    return (
+        table.groupby(regions, sort=False).mean().assign(ridge=pd.Series(alpha).groupby(regions, sort=False).median())
+    )
 
 
-def signed_features(coef, names, voxels, X, texts, n_features=8, n_texts=2):
-    """The features that most voxels of each set use, with the sentences that drive them most."""
+def signed_features(study, names, groups, texts, tokens, n_features=8, n_texts=2):
+    """The features that most voxels of each group use, with the tokens and sentences that drive them most.
+
+    `effect` is what a text gains that has the feature, in standard deviations of the voxels that use it.
+    """
     rows = []
-    for group in dict.fromkeys(voxels["set"]):
-        use = count_feature_use(coef[(voxels["set"] == group).to_numpy()], names)
+    effects = typical_effects(study.coef, study.X, target_scale=study.Y.std(axis=0))
+    for group in dict.fromkeys(groups):
+        members = np.flatnonzero(np.asarray(groups) == group)
+        use = count_feature_use(study.coef[members], names)
         for row in use[use["feature"].str.startswith("sae_")].head(n_features).itertuples():
-            driving = " | ".join(top_texts(X, texts, row.index, n_texts)["text"])
+            effect = effects[members][:, [row.index]].toarray()
             rows.append(
-                (group, f"{'+' if row.sign > 0 else '-'}{row.index}", row.n_voxels, f"{row.share:.2f}", driving)
+                {
+                    "group": group,
+                    "feature": f"{'+' if row.sign > 0 else '-'}{row.index}",
+                    "voxels": row.n_voxels,
+                    "share": row.share,
+                    "effect": effect[effect * row.sign > 0].mean(),
+                    "tokens": tokens.of(row.index),
+                    "sentences": " | ".join(top_texts(study.X, texts, row.index, n_texts)["text"]),
+                }
             )
-    return pd.DataFrame(rows, columns=["set", "feature", "voxels", "share", "sentences"]).set_index(["set", "feature"])
+    return pd.DataFrame(rows).set_index(["group", "feature"])
+
+
+def pooled_scores(results, voxels, models, paper):
+    """Means over participants of all voxels of a participant, whatever the region."""
+    means = average_participants(table_of(results, voxels, models), region=None)
+    return pd.DataFrame({"mean": means.mean(), "sem": means.sem(), "paper": paper.reindex(means.columns)})
+
+
+def components(stimuli, Y, voxels):
+    """How well the published components of the sentences alone follow the voxels, over the noise ceiling."""
+    r = correlate_predictors(stimuli, Y, noise_ceiling=voxels["noise_ceiling"].to_numpy(), cv=FOLDS)
+    return pd.Series(np.abs(r).mean(axis=1), index=stimuli.columns)
+
+
+def places(labels, voxels, n_places=4):
+    """Where the voxels of a cluster lie, beside all others: areas of Glasser's atlas, and language parcels."""
+    inside = np.where(labels == 0, "largest cluster", "others")
+    groups = voxels.reset_index(drop=True).groupby(inside)
+    names = groups["parc_name_glasser"].agg(lambda area: _counts(area, n_places))
+    outside = groups["parc_lang"].agg(lambda parcel: np.mean(~parcel.isin(LANGUAGE_PARCELS)))
+    return pd.DataFrame({"voxels": groups.size(), "outside language parcels": outside, "areas": names})
+
+
+def _counts(labels, n):
+    return ", ".join(f"{name} {count}" for name, count in labels.value_counts().head(n).items())
 
 
 def partition(results, Y, voxels, coef):
-    """Surprisal against content by region, and the mean scores of each participant and region."""
+    """Surprisal against content by region, and the parts of each voxel."""
     named = {"surprisal": results["Surprisal"], "content": results["Content"], "both": results["Matryoshka"]}
     parts = partition_surprisal(named, Y, noise_ceiling=voxels["noise_ceiling"].to_numpy())
-    table = surprisal_by_region(parts, voxels["participant"], voxels["region"], coef[:, [-1]])
-    return table, parts[["r_surprisal", "r_both"]].groupby([voxels["participant"], voxels["region"]]).mean()
+    return surprisal_by_region(parts, voxels["participant"], voxels["region"], coef[:, [-1]]), parts
 
 
 def frontal_against_temporal(means):
@@ -166,7 +213,7 @@ def frontal_against_temporal(means):
 
 def bin_scores(results, voxels, widths, paper):
     """Mean over participants of each bin, prefix and rest, by its place, with the published bin in that place."""
-    names = place_names(widths)
+    names = place_names(widths) | {"Matryoshka": "all"}
     table = table_of(results, voxels, [name for name in names if name in results])
     means = average_participants(table, region=None)
     ours = pd.DataFrame({"mean": means.mean(), "sem": means.sem()})
@@ -185,13 +232,6 @@ def bin_tests(results, voxels, widths):
     ]
     columns = ["model", "reference", "mean", "reference_mean", "difference", "low", "high", "t", "p_value", "hedges_g"]
     return pd.concat(tests, ignore_index=True)[columns]
-
-
-def place_names(widths):
-    edges = [0, *widths]
-    names = {f"{lo}-{hi}": place for lo, hi, place in zip(edges, edges[1:], PLACES, strict=False)}
-    names |= {f"0-{widths[1]}": "first two", f"{widths[0]}+": "rest", f"{widths[1]}+": "rest after two"}
-    return names | {"Matryoshka": "all"}
 
 
 def occupancy(coef, widths, X):
