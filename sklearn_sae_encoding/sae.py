@@ -16,15 +16,7 @@ from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side, split_by_text
-from sklearn_sae_encoding._sae.encoding import (
-    Encoded,
-    Encoder,
-    decode,
-    default_chunk_size,
-    normalises_tokens,
-    pooled_features,
-    token_features,
-)
+from sklearn_sae_encoding._sae.encoding import Encoder, decode, encode_texts, normalises_tokens
 from sklearn_sae_encoding._sae.inputs import (
     check_belongs,
     check_finite,
@@ -33,7 +25,7 @@ from sklearn_sae_encoding._sae.inputs import (
     is_list_of_texts,
 )
 from sklearn_sae_encoding._sae.loading import load_sae
-from sklearn_sae_encoding._sae.matching import Origin
+from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
 
@@ -136,15 +128,10 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     BatchTopK or Matryoshka SAE that was just trained is used in its inference form, JumpReLU. A learnt SAE encodes a
     float64 table in float64.
 
-    Some SAEs of GPT-2 and its kin were trained on the model as TransformerLens loads it with
-    ``center_writing_weights``, which takes the mean over its dimensions out of every activation. This is done to ``X``
-    where an SAE's metadata ask for it. Any other such change of the model that may change its activations is an error,
-    unless `check_match` is False.
-
-    Some words at the start of a text are attention sinks: their activations are many times as long as all others, and
-    one would outweigh the rest of its text. A learnt SAE, and the one that the package ships, scale tokens of more than
-    three times the median norm of the training tokens down to that norm, both in training and in encoding; the limit
-    stands in the SAE's metadata as ``max_norm``. Other SAEs encode tokens as they are.
+    Where an SAE's metadata say so, activations are prepared as in its training: the mean over dimensions is taken out
+    (GPT-2 with ``center_writing_weights``), and tokens longer than ``max_norm``, attention sinks, are scaled down to it
+    (a learnt SAE, and the one that the package ships). Any other change of the model in training that may change its
+    activations is an error, unless `check_match` is False. :doc:`/sae` has the reasons.
 
     A table ``X`` of shape (n_samples, d_model) counts as one token a sample; of the metadata, only its width can be
     checked.
@@ -277,11 +264,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         texts, origin = self._validate(X, reset=False)
         sae = self._load(texts[0].dtype)
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
-        encoder, chunk_size = self._encoder(sae)
-        if self.pooling is not None:
-            return self._columns(pooled_features(encoder, texts, self.pooling, chunk_size))
-        features = self._columns(token_features(encoder, texts, chunk_size))
-        return split_by_text(features, [len(text) for text in texts]) if _is_texts(X) else features
+        encoded = encode_texts(self._encoder(sae), texts, self.pooling, self.chunk_size)
+        features = side_by_side(encoded, self.reconstruction)
+        features = features if self.sparse_output else features.toarray()
+        if self.pooling is None and _is_texts(X):
+            return split_by_text(features, [len(text) for text in texts])
+        return features
 
     def inverse_transform(self, X):
         """
@@ -304,13 +292,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         names = self.get_feature_names_out()
         if X.shape[1] != len(names):
             raise ValueError(f"X has {X.shape[1]} columns, but the fitted SAEProjector gives {len(names)}.")
-        encoder, chunk_size = self._encoder(self._load(X.dtype))
+        encoder = self._encoder(self._load(X.dtype))
         if normalises_tokens(encoder.sae):
             raise ValueError(
                 "This SAE rescales every token before it encodes it, so that features alone do not tell the "
                 "activations: there is no inverse_transform."
             )
-        return decode(encoder, X[:, : len(self.feature_indices_)], chunk_size)
+        return decode(encoder, X[:, : len(self.feature_indices_)], self.chunk_size)
 
     def get_feature_names_out(self, input_features=None):
         """
@@ -335,14 +323,10 @@ class SAEProjector(TransformerMixin, BaseEstimator):
             check_finite(X, "The activations in X")
             # A row is a text of one token.
             return list(X[:, None]), Origin(None, None, None)
-        texts = checked_texts(X.values if isinstance(X, TokenActivations) else X)
+        values = X.values if isinstance(X, TokenActivations) else X
+        texts = checked_texts(values, fitted_width=None if reset else self.n_features_in_)
         if reset:
             self.n_features_in_ = texts[0].shape[1]
-        elif texts[0].shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has activations of width {texts[0].shape[1]}, but SAEProjector was fitted on width "
-                f"{self.n_features_in_}."
-            )
         return texts, Origin(*(getattr(X, name, None) for name in ("model", "hook", "prepend_bos")))
 
     def _learn(self, texts, origin: Origin) -> SAEArrays:
@@ -356,13 +340,9 @@ class SAEProjector(TransformerMixin, BaseEstimator):
             learning_rate=self.learning_rate,
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
-        known = {"model_name": origin.model, "hook_name": origin.hook, "prepend_bos": origin.prepend_bos}
+        report = print if self.verbose else None
         return train_matryoshka(
-            np.concatenate(texts),
-            plan,
-            device=self.device,
-            metadata={name: value for name, value in known.items() if value is not None},
-            report=print if self.verbose else None,
+            np.concatenate(texts), plan, device=self.device, metadata=metadata_of(origin), report=report
         )
 
     def _load(self, dtype=np.float32):
@@ -370,13 +350,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
             return load_sae(self.sae, self.sae_id, revision=self.revision, device=self.device)
         return self.learnt_.build(self.device, "float64" if dtype == np.float64 else "float32")
 
-    def _encoder(self, sae) -> tuple[Encoder, int]:
-        encoder = Encoder(sae, self.feature_indices_, self.scale_by_decoder_norm, bool(self.reconstruction))
-        return encoder, self.chunk_size or default_chunk_size(self.n_features_)
-
-    def _columns(self, encoded: Encoded):
-        features = side_by_side(encoded, self.reconstruction)
-        return features if self.sparse_output else features.toarray()
+    def _encoder(self, sae) -> Encoder:
+        return Encoder(sae, self.feature_indices_, self.scale_by_decoder_norm, bool(self.reconstruction))
 
     def __sklearn_clone__(self):
         # The weights of an SAE object are read only: copying them for every fold would be waste.

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from sklearn_sae_encoding._lm.tokens import TokenActivations
+
 D_MODEL, N_FEATURES = 8, 24
+HOOK = "blocks.3.hook_resid_post"
 ARCHITECTURES = ("standard", "gated", "jumprelu", "topk", "abstopk", "matching_pursuit")
 TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder")
 TRAINED = ("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk")
@@ -65,3 +68,25 @@ def _randomize(sae, seed):
         for name, parameter in sae.named_parameters():
             values = torch.randn(parameter.shape, generator=generator) * 0.5
             parameter.copy_(values.abs() if "threshold" in name else values)
+
+
+def activations(texts, model="LM-1", hook=HOOK, prepend_bos=True):
+    return TokenActivations(texts, model=model, hook=hook, prepend_bos=prepend_bos)
+
+
+def encoded(sae, text):
+    import torch
+
+    with torch.inference_mode():
+        return sae.encode(torch.from_numpy(text)).numpy()
+
+
+def pooled(tokens, pooling):
+    pool = {
+        "mean": lambda x: x.mean(0),
+        "max": lambda x: x.max(0),
+        "sum": lambda x: x.sum(0),
+        "last": lambda x: x[-1],
+        "fraction_active": lambda x: (x != 0).mean(0),
+    }[pooling]
+    return np.stack([pool(text) for text in tokens])

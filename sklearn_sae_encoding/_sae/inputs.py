@@ -17,7 +17,7 @@ def is_list_of_texts(X) -> bool:
     return isinstance(X, (list, tuple)) and any(isinstance(text, np.ndarray) and text.ndim == 2 for text in X)
 
 
-def checked_texts(texts: Sequence) -> list[np.ndarray]:
+def checked_texts(texts: Sequence, fitted_width: int | None) -> list[np.ndarray]:
     """Check one `(n_tokens, d_model)` array a text: at least one token each, one width, and numbers throughout."""
     checked = [_as_floats(text, i) for i, text in enumerate(texts)]
     if not checked:
@@ -31,6 +31,8 @@ def checked_texts(texts: Sequence) -> list[np.ndarray]:
                 f"Text {i} has no tokens. An empty text has no features: leave it out, together with its responses."
             )
         check_finite(text, f"The activations of text {i}")
+    if fitted_width not in (None, width):
+        raise ValueError(f"X has activations of width {width}, but SAEProjector was fitted on width {fitted_width}.")
     return checked
 
 

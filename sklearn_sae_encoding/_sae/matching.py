@@ -25,6 +25,12 @@ def origin_of_sae(config: dict) -> Origin:
     return Origin(metadata.get("model_name"), metadata.get("hook_name"), metadata.get("prepend_bos"))
 
 
+def metadata_of(origin: Origin) -> dict:
+    """Entries of an SAE's configuration that say so, of what is known."""
+    known = {"model_name": origin.model, "hook_name": origin.hook, "prepend_bos": origin.prepend_bos}
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def find_mismatch(sae: Origin, activations: Origin) -> str | None:
     """Say how the two differ and what to do about it, or None. What is unknown on either side cannot differ."""
     if _both_known(sae.model, activations.model) and not _same_model(sae.model, activations.model):
