@@ -97,7 +97,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
     max_iter : int, default=10_000
-        Most linear segments of a path.
+        How often features may enter or leave between two penalties.
     device : str, default="cpu"
         Where the products of all features with the residuals are computed.
     block_size : int or "auto", default="auto"
@@ -126,7 +126,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dual_gap_ : ndarray of shape (n_targets,)
         Duality gaps of the sparse solutions on all samples, in squared units of the targets.
     n_iter_ : ndarray of shape (n_targets,)
-        Linear segments followed to the solutions on all samples.
+        How often features entered or left on the way to the solutions on all samples, plus one.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 

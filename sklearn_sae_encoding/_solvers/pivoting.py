@@ -32,7 +32,7 @@ def leap(fit, state, i, local, l1, max_knots, scratch):
     before, entering = np.zeros(n_local), np.empty(n_local, dtype=np.int64)
     for k in range(state.sizes[i]):
         before[k] = state.weights[i, k]
-    fewest, waits, refinements = n_local + 1, 0, 0
+    fewest, waits, refinements, most = n_local + 1, 0, 0, state.knots[i] + max_knots
     _newton(fit, state, i, local, l1)
     while True:
         changes, spoilt = _drop_wrong_signs(fit, state, i, local, scratch)
@@ -51,7 +51,7 @@ def leap(fit, state, i, local, l1, max_knots, scratch):
         waits = 0 if changes < fewest else waits + 1
         fewest = min(fewest, changes)
         room = min(capacity, fit.n_train) - state.sizes[i]
-        if waits > PATIENCE or n_entering > room or state.knots[i] > max_knots:
+        if waits > PATIENCE or n_entering > room or state.knots[i] > most:
             return False
         if not _enter_all(fit, state, i, local, l1, entering, n_entering, before, scratch):
             return False
