@@ -78,6 +78,15 @@ def fitted(brains):
     return restrict_encoder().fit(X, Y)["encoder"]
 
 
+@pytest.fixture(scope="module")
+def scored(brains):
+    """All models of the tests below on the same folds, each once."""
+    _, X, Y, _, _ = brains
+    bins = matryoshka_models(WIDTHS)
+    models = surprisal_content_models() | {name: bins[name] for name in ("0-12", "12-60")}
+    return cross_val_voxel_scores(models, X, Y, cv=CV, noise_ceiling=np.full(40, CEILING), return_predictions=True)
+
+
 def _strong(coef):
     """Weights without those that are falsely selected, which are small: a tenth of the planted ones."""
     coef = coef.toarray()
@@ -117,10 +126,9 @@ def test_transfer_clusters_are_the_shared_population_and_each_participants_own(b
     assert voxels["participant"][clusters.labels == 0].nunique() == 4
 
 
-def test_each_population_needs_the_bin_that_it_was_planted_in(brains, fitted):
-    _, X, Y, _, voxels = brains
-    results = cross_val_voxel_scores(matryoshka_models(WIDTHS), X, Y, cv=CV, noise_ceiling=np.full(40, CEILING))
-    table = voxel_score_table(results, voxels)
+def test_each_population_needs_the_bin_that_it_was_planted_in(brains, fitted, scored):
+    _, X, _, _, voxels = brains
+    table = voxel_score_table(scored, voxels)
     tests = compare_models(table, "12-60", models=["0-12"], random_state=0).set_index("region")
     assert tests.loc["shared", "difference"] > 0.2
     assert tests.loc["private", "difference"] < -0.2
@@ -134,10 +142,9 @@ def test_each_population_needs_the_bin_that_it_was_planted_in(brains, fitted):
     assert occupancy[False].loc[0, "ratio"] < 0.9
 
 
-def test_shares_of_surprisal_and_content_are_as_planted(brains, fitted):
-    share, X, Y, _, voxels = brains
-    results = cross_val_voxel_scores(surprisal_content_models(), X, Y, cv=CV, return_predictions=True)
-    parts = partition_surprisal(results, Y, noise_ceiling=CEILING)
+def test_shares_of_surprisal_and_content_are_as_planted(brains, fitted, scored):
+    share, _, Y, _, voxels = brains
+    parts = partition_surprisal(scored, Y, noise_ceiling=CEILING)
     table = surprisal_by_region(parts, voxels["participant"], voxels["region"], fitted.coef_[:, [-1]])
     for region in ("shared", "private"):
         assert table.loc[region, "unique_surprisal"] == pytest.approx(share, abs=0.08)
@@ -164,11 +171,12 @@ def test_an_untrained_model_explains_no_more_voxels_than_the_nominal_rate(tiny_l
     permuted = np.column_stack([rng.permutation(y) for y in related.T])
     Y = np.hstack([rng.normal(size=(60, 500)), permuted])
     encoder = restrict_encoder(encoder=SparseVoxelEncoder([0.1, 0.3], cv=3, refit="ridge"))
-    test = permutation_test_voxel_scores(encoder, X, Y, n_permutations=5, cv=3, pool=True, random_state=0)
+    # Pooled over voxels, three permutations are 3,000 scores by chance: enough to tell 0.01 from 0.05.
+    test = permutation_test_voxel_scores(encoder, X, Y, n_permutations=3, cv=3, pool=True, random_state=0)
     for voxels in (slice(500), slice(500, 1000)):
         for level in (0.05, 0.01):
             n_false = np.sum(test.p_values[voxels] <= level)
             assert binom.isf(0.999, 500, level) <= n_false <= binom.isf(0.001, 500, level)
     assert np.sum(test.adjusted_p_values <= 0.05) <= 2  # with nothing to find, there is any discovery in 5% of studies
-    found = permutation_test_voxel_scores(encoder, X, related, n_permutations=2, cv=3, pool=True, random_state=0)
+    found = permutation_test_voxel_scores(encoder, X, related, n_permutations=1, cv=3, pool=True, random_state=0)
     assert np.mean(found.adjusted_p_values <= 0.05) > 0.9  # though an untrained model can be related to responses
