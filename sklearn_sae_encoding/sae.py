@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
@@ -15,8 +16,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side, split_by_text
-from sklearn_sae_encoding._sae.encoding import Encoder, decode, encode_texts, normalises_tokens
+from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side
+from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features, token_features
 from sklearn_sae_encoding._sae.inputs import (
     check_belongs,
     check_finite,
@@ -264,12 +265,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         texts, origin = self._validate(X, reset=False)
         sae = self._load(texts[0].dtype)
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
-        encoded = encode_texts(self._encoder(sae), texts, self.pooling, self.chunk_size)
-        features = side_by_side(encoded, self.reconstruction)
-        features = features if self.sparse_output else features.toarray()
-        if self.pooling is None and _is_texts(X):
-            return split_by_text(features, [len(text) for text in texts])
-        return features
+        encoder = self._encoder(sae)
+        columns = partial(side_by_side, reconstruction=self.reconstruction, sparse_output=self.sparse_output)
+        if self.pooling is not None:
+            return columns(pooled_features(encoder, texts, self.pooling, self.chunk_size))
+        if _is_texts(X):
+            return token_features(encoder, texts, self.chunk_size, columns)
+        return token_features(encoder, [np.concatenate(texts)], self.chunk_size, columns)[0]
 
     def inverse_transform(self, X):
         """

@@ -29,17 +29,12 @@ def names_of(indices: np.ndarray, reconstruction: Sequence[str]) -> np.ndarray:
     return np.asarray(names + [_RECONSTRUCTION[name] for name in reconstruction], dtype=object)
 
 
-def side_by_side(encoded: Encoded, reconstruction: Sequence[str]) -> sparse.csr_array:
+def side_by_side(encoded: Encoded, reconstruction: Sequence[str], sparse_output: bool) -> sparse.csr_array | np.ndarray:
     """Features, and the columns on their reconstruction."""
-    if not reconstruction:
-        return encoded.features
-    error, distance = encoded.squares.T
-    column = {"error": np.sqrt(error), "explained_variance": 1 - error / np.where(distance > 0, distance, 1)}
-    added = np.column_stack([column[name] for name in reconstruction]).astype(encoded.features.dtype)
-    return sparse.hstack([encoded.features, sparse.csr_array(added)], format="csr")
-
-
-def split_by_text(features, lengths: Sequence[int]) -> list:
-    """Cut the rows of all tokens into one array a text."""
-    ends = np.cumsum(lengths)
-    return [features[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+    features = encoded.features
+    if reconstruction:
+        error, distance = encoded.squares.T
+        column = {"error": np.sqrt(error), "explained_variance": 1 - error / np.where(distance > 0, distance, 1)}
+        added = np.column_stack([column[name] for name in reconstruction]).astype(features.dtype)
+        features = sparse.hstack([features, sparse.csr_array(added)], format="csr")
+    return features if sparse_output else features.toarray()

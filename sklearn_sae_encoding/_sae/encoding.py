@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -84,14 +84,6 @@ def normalises_tokens(sae: SAE) -> bool:
     return sae.cfg.normalize_activations in ("layer_norm", "constant_norm_rescale")
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str | None, chunk_size: int | None) -> Encoded:
-    """Encode every token; give one row a text, or without `pooling` one row a token."""
-    chunk_size = chunk_size or _default_chunk_size(encoder.sae)
-    if pooling is None:
-        return token_features(encoder, texts, chunk_size)
-    return pooled_features(encoder, texts, pooling, chunk_size)
-
-
 def _default_chunk_size(sae: SAE) -> int:
     """Tokens that make a chunk of bounded memory."""
     return max(16, _CHUNK_NUMBERS // sae.cfg.d_sae)
@@ -116,14 +108,26 @@ def chunks(texts: Sequence[np.ndarray], chunk_size: int) -> Iterator[Chunk]:
         start = stop
 
 
-def token_features(encoder: Encoder, texts: Sequence[np.ndarray], chunk_size: int) -> Encoded:
-    """Encode every token of every text; the rows are the tokens, texts in order."""
-    encoded = [encoder(chunk.values) for chunk in chunks(texts, chunk_size)]
-    return Encoded(_stack([one.features for one in encoded]), np.concatenate([one.squares for one in encoded]))
+def token_features(
+    encoder: Encoder, texts: Sequence[np.ndarray], chunk_size: int | None, finish: Callable[[Encoded], Any]
+) -> list:
+    """Encode every token; `finish` makes one array of each chunk, cut here into one a text, so that none holds all."""
+    parts: list[list] = []
+    previous = -1
+    for chunk in chunks(texts, chunk_size or _default_chunk_size(encoder.sae)):
+        rows, ends = finish(encoder(chunk.values)), np.cumsum(chunk.lengths)
+        cut = [rows[end - length : end] for length, end in zip(chunk.lengths, ends, strict=True)]
+        if chunk.first == previous:  # one more part of the same text
+            parts[-1].append(cut[0])
+        else:
+            parts.extend([one] for one in cut)
+        previous = chunk.first
+    return [_stack(of_text) if sparse.issparse(of_text[0]) else np.concatenate(of_text) for of_text in parts]
 
 
-def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int) -> Encoded:
+def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int | None) -> Encoded:
     """Encode every token, then pool to one row a text; squares are averaged over the pooled tokens."""
+    chunk_size = chunk_size or _default_chunk_size(encoder.sae)
     if pooling == "last":
         texts = [text[-1:] for text in texts]
     n_tokens = np.array([len(text) for text in texts])

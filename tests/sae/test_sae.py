@@ -1,5 +1,6 @@
 """Token features are what sae-lens encodes; pooling, taking and decoding them follow."""
 
+import sys
 import threading
 import warnings
 
@@ -16,11 +17,14 @@ from tiny_saes import (
     TRANSCODERS,
     encoded,
     make_sae,
+    make_texts,
     make_training_sae,
     pooled,
 )
 
 from sklearn_sae_encoding._lm.tokens import TokenActivations
+from sklearn_sae_encoding._sae.encoding import Encoder
+from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding.sae import SAEProjector
 
 POOLINGS = ("mean", "max", "sum", "last", "fraction_active")
@@ -64,6 +68,23 @@ def test_pooling_comes_after_encoding_whatever_the_chunks(pooling, architecture,
     assert np.all(features.data != 0)
     expected = pooled([encoded(sae, text) for text in texts], pooling)
     np.testing.assert_allclose(features.toarray(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", None])
+def test_no_dense_array_of_features_is_larger_than_a_chunk(pooling, folder, monkeypatch):
+    sae, encoding = load_sae(folder), sys.modules[Encoder.__module__]
+    seen, encode = [], sae.encode
+    monkeypatch.setattr(sae, "encode", lambda x: seen.append(len(x)) or encode(x))
+    monkeypatch.setattr(encoding, "_CHUNK_NUMBERS", 20 * N_FEATURES)
+    many = [*make_texts(n_texts=60), np.ones((50, D_MODEL), dtype=np.float32), *make_texts(seed=1)]
+    features = SAEProjector(folder, pooling=pooling).fit_transform(many)
+    assert max(seen) == 20
+    assert sum(seen) == sum(len(text) for text in many)
+    features = [features] if pooling else features
+    assert all(sparse.issparse(one) for one in features)
+    at_once = SAEProjector(folder, pooling=pooling, chunk_size=10_000).fit_transform(many)
+    for one, expected in zip(features, [at_once] if pooling else at_once, strict=True):
+        np.testing.assert_allclose(one.toarray(), expected.toarray(), rtol=1e-5)
 
 
 def test_averaging_before_encoding_gives_other_features(texts, folder):
