@@ -12,10 +12,17 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from tiny_models import FAMILIES, SENTENCES, tiny_model, tiny_tokenizer
+from tiny_models import (
+    FAMILIES,
+    SENTENCES,
+    metaspace_tokenizer,
+    tiny_model,
+    tiny_tokenizer,
+    unmarking_tokenizer,
+)
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.activations import LMActivationTransformer, forget_texts
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 
@@ -57,8 +64,10 @@ def test_token_surprisal_equals_log_softmax_of_the_models_logits(name, texts):
         np.testing.assert_allclose(frame["surprisal"], by_log_softmax(model, tokenizer, text), atol=1e-5)
 
 
-def test_word_surprisal_equals_minicons_with_its_whitespace_correction(texts):
-    model, tokenizer = tiny_model(), tiny_tokenizer()
+@pytest.mark.parametrize("make_tokenizer", [tiny_tokenizer, metaspace_tokenizer])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2", "opt"])
+def test_word_surprisal_equals_minicons_with_its_whitespace_correction(name, make_tokenizer, texts):
+    model, tokenizer = tiny_model(name), make_tokenizer()
     frames = SurprisalTransformer(model, tokenizer=tokenizer).fit(texts).by_word(texts)
     for text, frame in zip(texts, frames, strict=True):
         words, surprisal = by_minicons(model, tokenizer, text)
@@ -66,6 +75,19 @@ def test_word_surprisal_equals_minicons_with_its_whitespace_correction(texts):
         np.testing.assert_allclose(frame["surprisal"], surprisal, atol=1e-5)
         _, uncorrected = by_minicons(model, tokenizer, text, correction=False)
         assert np.abs(frame["surprisal"] - uncorrected).max() > 0.01
+
+
+def test_where_tokens_do_not_mark_white_space_word_surprisal_is_the_sum_over_tokens(texts):
+    model, tokenizer = tiny_model(), unmarking_tokenizer()
+    transformer = SurprisalTransformer(model, tokenizer=tokenizer).fit(texts)
+    for text, words, tokens in zip(texts, transformer.by_word(texts), transformer.by_token(texts), strict=True):
+        assert words["word"].tolist() == text.split()
+        sums = [
+            tokens["surprisal"][(tokens["start"] >= start) & (tokens["end"] <= end)].sum()
+            for start, end in zip(words["start"], words["end"], strict=True)
+        ]
+        np.testing.assert_allclose(words["surprisal"], sums, atol=1e-5)
+        np.testing.assert_allclose(tokens["surprisal"], by_log_softmax(model, tokenizer, text), atol=1e-5)
 
 
 @pytest.mark.real_model
@@ -78,6 +100,19 @@ def test_the_real_models_surprisal_equals_minicons(smollm2):
         names, expected = by_minicons(model, tokenizer, text)
         assert words["word"].tolist() == names
         np.testing.assert_allclose(words["surprisal"], expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.real_model
+def test_the_real_model_gives_a_text_the_same_row_alone_and_in_any_batch_and_order(smollm2):
+    def run(some, **params):
+        forget_texts()
+        rows = LMActivationTransformer(smollm2, 15, pooling="mean", **params).fit_transform(some)
+        return rows, SurprisalTransformer(smollm2, **params).fit_transform(some)
+
+    alone = [np.concatenate(parts) for parts in zip(*(run([text]) for text in SENTENCES), strict=True)]
+    for params in ({"batch_tokens": 1}, {"batch_tokens": 60}, {"batch_tokens": 4096, "window": 64, "stride": 7}):
+        for one, expected in zip(run(SENTENCES[::-1], **params), alone, strict=True):
+            np.testing.assert_allclose(one[::-1], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 def test_words_are_what_stands_between_white_space_whatever_it_is(tiny_lm_dir):

@@ -36,6 +36,36 @@ def tiny_tokenizer(bos_token="<s>"):
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos_token, eos_token="</s>", pad_token="</s>")
 
 
+def metaspace_tokenizer():
+    """BPE that marks white space by ▁ as SentencePiece does, before the first word of a text too."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    core.decoder = decoders.Metaspace(prepend_scheme="always")
+    core.train_from_iterator(
+        SENTENCES,
+        trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<unk>"], show_progress=False),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
+    )
+
+
+def unmarking_tokenizer():
+    """Words and punctuation, none of which tells of the white space before it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.train_from_iterator(SENTENCES, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
+    )
+
+
 def _sizes(**changes):
     return {
         "vocab_size": 400,
