@@ -204,8 +204,8 @@ def write_corpus(folder, n_tokens):
     return n_copies * int(acts.n_tokens.sum())
 
 
-def growth(run) -> float:
-    """Largest resident memory during a call above that before it, in GB; pages of files that it maps count too."""
+def growth(run) -> str:
+    """Largest resident memory during a call above that before it, and how much of it are pages of mapped files."""
     start = largest = _resident()
     done = threading.Event()
 
@@ -221,12 +221,15 @@ def growth(run) -> float:
     finally:
         done.set()
         watching.join()
-    return (max(largest, _resident()) - start) / 1e9
+    total, of_files = ((now - before) / 1e9 for now, before in zip(largest, start, strict=True))
+    return f"{total:.2f} GB, {of_files:.2f} of it pages of files"
 
 
-def _resident() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+def _resident() -> tuple[int, int]:
+    """Bytes in memory: all, and those that the system reads from a file again when it needs the room."""
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    sizes = {words[0]: int(words[1]) * 1024 for words in lines if words[0] in ("VmRSS:", "RssFile:")}
+    return sizes["VmRSS:"], sizes["RssFile:"]
 
 
 def weigh_all(n_tokens: int) -> None:
@@ -236,12 +239,12 @@ def weigh_all(n_tokens: int) -> None:
         write_corpus(Path(parent) / "little", 1)
         for pooling in ("mean", None):
             features_of_a_corpus(Path(parent) / "little", pooling)  # loads what every call needs
-            gb = growth(lambda pooling=pooling: features_of_a_corpus(Path(parent) / "corpus", pooling))
+            weight = growth(lambda pooling=pooling: features_of_a_corpus(Path(parent) / "corpus", pooling))
             what = "of every token" if pooling is None else "pooled by text"
-            print(f"{n_written:,} tokens to SAE features {what}: {gb:.2f} GB", flush=True)
+            print(f"{n_written:,} tokens to SAE features {what}: {weight}", flush=True)
     n_long = min(max(n_tokens // 250, 16), 4000)
-    gb = growth(surprisal_under_a_large_vocabulary(n_long))
-    print(f"surprisal of a text of {n_long:,} tokens, vocabulary of 256,000: {gb:.2f} GB")
+    weight = growth(surprisal_under_a_large_vocabulary(n_long))
+    print(f"surprisal of a text of {n_long:,} tokens, vocabulary of 256,000: {weight}")
 
 
 def main() -> None:
