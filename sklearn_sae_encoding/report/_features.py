@@ -6,10 +6,12 @@ from itertools import groupby
 
 import numpy as np
 
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import count_feature_use, top_texts
 from sklearn_sae_encoding.analysis.labels import find_labels
 from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 _LEVELS = 5  # shades of a token, t1 to t5
 
@@ -76,14 +78,17 @@ def _effects(fitted, use):
 
 def _driver_table(fitted, use, labels, n_texts):
     columns = [("Feature", "text"), *([("Label", "text")] if labels else []), ("Value in text", "number")]
-    columns += [("Strongest token", "text"), ("Text", "text")]
+    # Features that were given don't say which token made them.
+    by_token = fitted.maker((LMActivationTransformer, SurprisalTransformer)) is not None
+    columns += [("Strongest token", "text")] if by_token else []
+    columns += [("Text", "text")]
     rows = []
     for column in dict.fromkeys(use["index"]):
-        rows += _drivers(fitted, column, labels, n_texts)
+        rows += _drivers(fitted, column, labels, n_texts, by_token)
     return searchable_table("drivers", "Texts and tokens that drive the features", columns, rows, rows_are="texts")
 
 
-def _drivers(fitted, column, labels, n_texts):
+def _drivers(fitted, column, labels, n_texts, by_token):
     """Make the rows of one feature: its strongest texts, shaded where it is active."""
     name = str(fitted.names[column])
     top = top_texts(fitted.X, range(len(fitted.texts)), column, n_texts)
@@ -97,7 +102,7 @@ def _drivers(fitted, column, labels, n_texts):
                 cell(name, class_="name"),
                 *([cell(labels(name))] if labels else []),
                 cell(f"{activation:.3g}", f"{activation:.6g}", class_="number"),
-                cell(element("bdi", _strongest_token(text, tokens))),
+                *([cell(element("bdi", _strongest_token(text, tokens)))] if by_token else []),
                 cell(element("bdi", _passage(text, tokens, strongest)), text, class_="passage"),
             ]
         )

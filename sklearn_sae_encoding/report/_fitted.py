@@ -53,7 +53,7 @@ class Fitted(NamedTuple):
     given: Given
 
     def maker(self, kind):
-        """The first estimator of a class, or None."""
+        """The first estimator of a class, or of any of several, or None."""
         return next((maker for maker in self.makers if isinstance(maker, kind)), None)
 
     @property

@@ -85,22 +85,37 @@ def test_headings_sort_their_table_in_both_directions(page):
 
 
 @needs_browser
+def test_the_texts_that_drive_features_sort_by_value_and_by_text(page):
+    from selenium.webdriver.common.by import By
+
+    heads = {head.text.strip(): head for head in page.find_elements(By.CSS_SELECTOR, "#drivers th")}
+    assert list(heads) == ["Feature", "Label", "Value in text", "Text"]  # no tokens, since the features were given
+    heads["Value in text"].find_element(By.TAG_NAME, "button").click()
+    values = [float(v) for v in _column(page, "drivers", 2)]
+    assert values == sorted(values, reverse=True)
+    heads["Text"].find_element(By.TAG_NAME, "button").click()
+    plain = [text for text in _column(page, "drivers", 3) if text.startswith("Sentence number")]
+    assert plain == sorted(plain, key=lambda text: int(text.split()[2]))
+    assert len(set(plain)) > 5
+
+
+@needs_browser
 def test_search_shows_the_rows_that_hold_all_words(page):
     from selenium.webdriver.common.by import By
 
     box = page.find_element(By.CSS_SELECTOR, "[data-search=drivers]")
-    texts = _column(page, "drivers", 4)
+    texts = _column(page, "drivers", 3)
     box.send_keys("NUMBER plain")
-    found = _column(page, "drivers", 4)
+    found = _column(page, "drivers", 3)
     assert found == [text for text in texts if "number" in text and "plain" in text]
     assert 0 < len(found) < len(texts)
     status = page.find_element(By.CSS_SELECTOR, "[data-count=drivers]")
     assert status.text == f"{len(found)} of {len(texts)} rows"
     box.send_keys(" nothing-like-this")
-    assert _column(page, "drivers", 4) == []
+    assert _column(page, "drivers", 3) == []
     box.clear()
     page.execute_script("arguments[0].dispatchEvent(new Event('input'))", box)
-    assert len(_column(page, "drivers", 4)) == len(texts)
+    assert len(_column(page, "drivers", 3)) == len(texts)
 
 
 @needs_browser

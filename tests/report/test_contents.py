@@ -46,7 +46,7 @@ def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):
     drivers = np.array(page.cells)
     for name in NAMES:
         best = texts[int(np.argmax(X[name]))]
-        rows = [i for i, cell in enumerate(drivers) if cell == name and drivers[i + 3 : i + 4].tolist() == [best]]
+        rows = [i for i, cell in enumerate(drivers) if cell == name and drivers[i + 2 : i + 3].tolist() == [best]]
         used = np.any(encoder.coef_[:, [NAMES.index(name)]].toarray() != 0)
         assert bool(rows) == used
 
