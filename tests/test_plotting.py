@@ -142,6 +142,14 @@ def _surface_figure(ax=None):
     return plotting.plot_score_map(_surface(), ax=ax)
 
 
+def _surface_difference_figure(ax=None):
+    return plotting.plot_difference_map(_surface(), _surface(1), threshold=0.2, ax=ax)
+
+
+def _surface_two_color_figure(ax=None):
+    return plotting.plot_surprisal_content_map(_surface(), _surface(1), ax=ax)
+
+
 FIGURES = [
     _region_figure,
     _histogram_figure,
@@ -155,6 +163,8 @@ FIGURES = [
     _difference_map_figure,
     _two_color_figure,
     _surface_figure,
+    _surface_difference_figure,
+    _surface_two_color_figure,
 ]
 
 

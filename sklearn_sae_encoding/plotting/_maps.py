@@ -202,7 +202,8 @@ def _draw(image, bg, ax, colors, nilearn):
 
     surface = is_surface(image)
     if ax is None:
-        figure = plt.figure(figsize=(COLUMN_WIDTH, 2.6 if surface else 1.35))
+        one_row = not surface and nilearn.get("display_mode") not in ("mosaic", "tiled")
+        figure = plt.figure(figsize=(COLUMN_WIDTH, 1.35 if one_row else 2.6))
         ax = figure.add_axes([0, 0, 1, 1])
     else:
         ax.figure.draw_without_rendering()  # a layout engine gives the axes their place only now

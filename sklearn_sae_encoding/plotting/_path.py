@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, GREY, accent, ink, palette, plain, spread
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, GREY, accent, ink, legend_above, palette, plain, spread
 
 
 def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=None, n_labels=5, axes=None):
@@ -69,7 +69,7 @@ def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=N
             ax.axvline(chosen, color=ink(), linewidth=0.8, linestyle="--", label="chosen")
         plain(ax)
     axes[-1].set_xlabel("penalty α (models grow to the right)", fontsize="small")
-    axes[0].legend(frameon=False, fontsize="x-small")
+    legend_above(axes[0])
     return axes if coefs is not None else axes[0]
 
 
