@@ -376,7 +376,7 @@ def test_a_forged_cache_beside_the_encoder_is_never_read(masked, X, tmp_path):
 
     loaded = load_encoder(folder)
     assert loaded.masker.memory is None
-    assert loaded.masker_.memory is None
+    assert getattr(loaded.masker_.memory, "location", None) is None  # nilearn may have made one without a folder
     assert loaded.regressor_.memory is None
     assert_array_equal(loaded.voxel_scores(X, volume()), masked.voxel_scores(X, volume()))
     assert not mark.exists()
