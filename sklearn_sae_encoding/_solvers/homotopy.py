@@ -89,8 +89,8 @@ def gather(fit, state, i, candidates, where):
 def move(fit, state, i, local, l1_from, l1_to, max_knots):
     """Follow the path of problem `i` from penalty `l1_from` to `l1_to` over the `local` features.
 
-    Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after `max_knots` more; the state is then a
-    valid start for another call.
+    Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after `max_knots` more; the state is then
+    a valid start for another call.
     """
     fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, -1, state.knots[i] + max_knots
     _split_correlations(fit, state, i, local, l1)
