@@ -67,10 +67,16 @@ def all_rows(n_samples: int) -> Folds:
     return frozen(Folds(np.ones((1, n_samples)), np.array([float(n_samples)]), np.zeros((1, n_samples))))
 
 
+def voxels_of_a_chunk(task: Task) -> int:
+    return max(1, CHUNK // max(1, len(task.folds.train)))
+
+
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
     """Solve a block of voxels; `targets` is (n_voxels, n_samples)."""
     task = frozen(task)
-    per_chunk = max(1, CHUNK // max(1, len(task.folds.train)))
+    # The other way round: blocks may come memory-mapped or not, and kernels are compiled for writable ones.
+    targets = np.require(targets, requirements=["C", "W", "E"])
+    per_chunk = voxels_of_a_chunk(task)
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
     return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk), chunks, n_threads))
 

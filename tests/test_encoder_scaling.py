@@ -1,0 +1,137 @@
+"""SparseVoxelEncoder over worker processes and clusters: the same bits, features sent once, killed workers."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from scipy import sparse
+
+from sklearn_sae_encoding._solvers import blocks
+from sklearn_sae_encoding._solvers.cross_validation import Task
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+
+N_BLOCKS = 8
+
+
+def problem(n_voxels=12 * N_BLOCKS):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(2.0, 1.0, (120, 1500)) * (rng.random((120, 1500)) < 0.1)
+    weights = rng.normal(size=(1500, n_voxels)) * (rng.random((1500, n_voxels)) < 0.01)
+    return sparse.csr_array(X), X @ weights + 2.0 * rng.normal(size=(120, n_voxels))
+
+
+def assert_same_bits(found, expected):
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found.coef_, name), getattr(expected.coef_, name))
+    for name in ("intercept_", "alpha_", "cv_mse_path_", "dual_gap_", "n_iter_"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Return a plain sequential fit, in a process that loads the kernels from disk.
+
+    This one may be the process that compiled them, and its results may then differ in the last bit: it calls some inner
+    functions where they were compiled by themselves, and not as they were optimised together with their callers.
+    """
+    X, Y = problem()
+    SparseVoxelEncoder().fit(X, Y[:, :2])
+    with ProcessPoolExecutor(1) as fresh:
+        return fresh.submit(SparseVoxelEncoder().fit, X, Y).result()
+
+
+@pytest.mark.parametrize("options", [{"n_jobs": 2}, {"n_jobs": 3}, {"n_jobs": 2, "block_size": 24}], ids=str)
+def test_worker_processes_give_the_very_bits_of_a_sequential_fit(alone, options):
+    X, Y = problem()
+    with parallel_config(backend="loky"):
+        assert_same_bits(SparseVoxelEncoder(**options).fit(X, Y), alone)
+
+
+def test_features_are_written_once_for_all_worker_processes(tmp_path, monkeypatch, capsys):
+    X, Y = problem()
+    written, reported = [], blocks._reported
+
+    def watched(solutions, n_voxels):
+        for solution in reported(solutions, n_voxels):
+            sizes = [path.stat().st_size for path in tmp_path.rglob("*.pkl")]
+            written.append(sum(X.data.nbytes <= size < X.data.nbytes + 5000 for size in sizes))
+            yield solution
+
+    monkeypatch.setattr(blocks, "_reported", watched)
+    with parallel_config(backend="loky", temp_folder=str(tmp_path), max_nbytes=100_000):
+        SparseVoxelEncoder(n_jobs=2, block_size=12, verbose=1).fit(X, Y)
+    assert written[: N_BLOCKS // 2] == [1] * (N_BLOCKS // 2)  # joblib may have removed it before the last one
+    assert max(written) == 1
+    assert len(capsys.readouterr().err.splitlines()) == N_BLOCKS
+
+
+def test_after_a_killed_worker_process_a_fit_resumes_from_the_finished_blocks(alone, tmp_path):
+    X, Y = problem()
+    encoder = SparseVoxelEncoder(n_jobs=2, block_size=12, memory=str(tmp_path))
+
+    def finished():
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("output.pkl")}
+
+    def kill_one():
+        deadline = time.monotonic() + 60
+        while not finished() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(next(p.pid for p in multiprocessing.active_children() if "Loky" in p.name), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    with parallel_config(backend="loky"):
+        killer.start()
+        with pytest.raises(TerminatedWorkerError, match="worker process managed by the executor was unexpectedly"):
+            encoder.fit(X, Y)
+        killer.join()
+        before = finished()
+        assert 1 <= len(before) < N_BLOCKS
+        encoder.fit(X, Y)
+    after = finished()
+    assert len(after) == N_BLOCKS
+    assert before.items() <= after.items()  # none was computed again
+    assert_same_bits(encoder, alone)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def test_a_dask_cluster_gives_the_same_bits_and_features_are_sent_once(alone, cluster, monkeypatch):
+    X, Y = problem()
+    sent, reduce = [], tuple.__reduce_ex__
+
+    def counted(self, protocol):
+        sent.append(self.columns.data.nbytes)
+        return reduce(self, protocol)
+
+    monkeypatch.setattr(Task, "__reduce_ex__", counted)
+    with parallel_config(backend="dask"):
+        SparseVoxelEncoder().fit(X, Y[:, :24])
+        n_sent = len(sent)
+        encoder = SparseVoxelEncoder(block_size=12).fit(X, Y)
+    assert n_sent >= 1
+    assert len(sent) == 2 * n_sent  # as often with eight blocks as with two
+    assert_same_bits(encoder, alone)
+
+
+def test_a_dask_cluster_survives_a_killed_worker(alone, cluster):
+    X, Y = problem()
+    pids = list(cluster.run(os.getpid).values())
+    killer = threading.Timer(0.3, os.kill, (pids[0], signal.SIGKILL))
+    killer.start()
+    with parallel_config(backend="dask"):
+        encoder = SparseVoxelEncoder(block_size=12).fit(X, Y)
+    assert not killer.is_alive(), "the fit was over before a worker was killed"
+    assert_same_bits(encoder, alone)
