@@ -187,13 +187,15 @@ def partition(rng):
     results = cross_val_voxel_scores(models, X, Y, cv=CV, return_predictions=True)
     parts = ["unique_surprisal", "unique_content", "shared"]
     print_parts(f"partition, nothing planted in {N_VOXELS} voxels", partition_surprisal(results, Y)[parts])
-    for effect in (2.0, 0.5):
+    for n_texts, effect in ((200, 2.0), (1000, 2.0), (200, 0.5)):
+        X = sparse_features(rng, n_texts, n_features=60)
         options = {"n_voxels": 100, "n_informative": 3, "forced_features": [-1], "forced_effect": effect}
         data = make_voxel_responses(X, noise_ceiling=0.95, random_state=1, **options)
         share = (X[:, [-1]] @ data.weights[:, [-1]].T).toarray().var(axis=0).mean()
         results = cross_val_voxel_scores(models, X, data.betas, cv=CV, return_predictions=True)
         found = partition_surprisal(results, data.betas, noise_ceiling=data.noise_ceiling)[parts]
-        print_parts(f"partition, surprisal planted as {share:.0%}, content as {1 - share:.0%}", found)
+        title = f"partition, {n_texts} texts, surprisal planted as {share:.0%}, content as {1 - share:.0%}"
+        print_parts(title, found)
 
 
 def print_parts(title, table):

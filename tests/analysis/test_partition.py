@@ -94,6 +94,31 @@ def test_planted_shares_and_signs_are_recovered_region_by_region(X):
         assert table.loc[region, "positive_weight"] == 1
 
 
+def test_a_large_part_of_surprisal_takes_from_content_alone_with_few_texts_and_nothing_with_many():
+    """To the model of content alone, and to no other, what surprisal does is noise."""
+    rng = np.random.default_rng(0)
+    tables = {}
+    for n_texts in (200, 1000):
+        content = rng.exponential(size=(n_texts, 60)) * (rng.random((n_texts, 60)) < 0.2)
+        X = np.hstack([content, rng.normal(size=(n_texts, 1))])
+        options = {"forced_features": [-1], "forced_effect": 2.0, "noise_ceiling": 0.95, "random_state": 1}
+        data = make_voxel_responses(X, n_voxels=30, n_informative=3, **options)
+        models = surprisal_content_models(_encoder())
+        results = cross_val_voxel_scores(models, X, data.betas, cv=FOLDS, return_predictions=True)
+        parts = partition_surprisal(results, data.betas, noise_ceiling=data.noise_ceiling).mean()
+        share = (X[:, [-1]] @ data.weights[:, [-1]].toarray().T).var(axis=0).mean()
+        print(n_texts, round(share, 3), parts.round(3).to_dict())
+        assert share > 0.5
+        assert parts["variance_both"] == pytest.approx(1, abs=0.04)
+        assert parts["variance_surprisal"] == pytest.approx(share, abs=0.04)
+        tables[n_texts] = {**parts, "planted": share}
+    few, many = tables[200], tables[1000]
+    assert few["variance_content"] < 1 - few["planted"] - 0.05
+    assert many["unique_surprisal"] == pytest.approx(many["planted"], abs=0.04)
+    assert many["unique_content"] == pytest.approx(1 - many["planted"], abs=0.04)
+    assert many["shared"] == pytest.approx(0, abs=0.04)
+
+
 def test_what_content_knows_of_surprisal_is_shared():
     """A feature that is a noisy copy of surprisal explains the same variance."""
     rng = np.random.default_rng(0)
