@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
-from sklearn.utils.validation import _num_samples, check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, is_region_masker, mask_rows
+from sklearn_sae_encoding._images.checks import check_counts, check_rows, find_exclusions
+from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
 from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
@@ -19,10 +19,6 @@ from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
 __all__ = ["ImageRows", "MaskedTargetRegressor"]
 
 _METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
-_MASK_GAPS = (
-    " To average each region over the voxels that are finite in all images, give the masker "
-    "mask_img=ImageRows(imgs).finite_mask_img()."
-)
 
 
 class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -133,7 +129,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         if y is None:
             raise ValueError("This MaskedTargetRegressor requires y to be passed, but the target y is None.")
         self.masker_, Y = self._mask(y, None, X)
-        self._find_exclusions(Y)
+        self.n_elements_, self._is_1d = Y.shape[1] if Y.ndim == 2 else 1, Y.ndim == 1
+        self.missing_, self.constant_ = find_exclusions(Y, self.masker)
         params = process_routing(self, "fit", **fit_params).regressor.fit if _routing_enabled() else fit_params
         Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
         self.regressor_ = clone(self.regressor).fit(X, Y, **params)
@@ -358,36 +355,13 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """Give the fitted masker and the responses as an array, which has a row a sample of `X`, if that is given."""
         if not is_images(y):
             masker = fit_masker(self.masker) if masker is None else masker
-            Y = _check_array(y, masker)
-            _check_counts(X, Y, "rows")
+            Y = check_rows(y, masker)
+            check_counts(X, Y, "rows")
             return masker, Y
         rows = ImageRows(y)
-        _check_counts(X, rows, "images")  # before any is read
+        check_counts(X, rows, "images")  # before any is read
         masker = fit_masker(self.masker, rows) if masker is None else masker
         return masker, mask_rows(rows, masker)
-
-    def _find_exclusions(self, Y):
-        # Minima and maxima carry NaN and infinity along and, unlike np.isfinite, need no second array.
-        low, high = np.atleast_1d(Y.min(axis=0)), np.atleast_1d(Y.max(axis=0))
-        self.missing_ = ~(np.isfinite(low) & np.isfinite(high))
-        self.constant_ = ~self.missing_ & (low == high)
-        self.n_elements_, self._is_1d = len(low), Y.ndim == 1
-        all_elements = f"{self.n_elements_} {'regions' if is_region_masker(self.masker) else 'voxels'}"
-        advice = _MASK_GAPS if is_region_masker(self.masker) else ""
-        if self.missing_.all():
-            raise ValueError(f"None of the {all_elements} is finite {_explain_all_missing(Y)}{advice}")
-        if self.missing_.any():
-            warnings.warn(
-                f"{self.missing_.sum()} of {all_elements} are left out of the fit, because they hold NaN or infinite "
-                f"values in at least one sample. Predictions and maps are NaN there.{advice}",
-                stacklevel=3,
-            )
-        if self.constant_.any() and self.n_elements_ > 1:
-            warnings.warn(
-                f"{self.constant_.sum()} of {all_elements} are constant over the samples of this fit: there is nothing "
-                "to explain in them.",
-                stacklevel=3,
-            )
 
     def _kept(self, Y):
         return Y[:, ~self.missing_] if self.missing_.any() else Y
@@ -403,27 +377,3 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     def _map(self, values):
         return self.to_img(self._expanded(values))
-
-
-def _check_array(y, masker):
-    y = check_array(y, ensure_2d=False, ensure_all_finite=False, dtype="numeric", input_name="y")
-    expected = getattr(masker, "n_elements_", None)
-    columns = y.shape[1] if y.ndim == 2 else 1
-    if expected is not None and columns != expected:
-        raise ValueError(
-            f"The responses have {columns} column(s), but the {type(masker).__name__} has {expected} voxels or regions."
-        )
-    return y
-
-
-def _check_counts(X, y, kind):
-    if X is not None and _num_samples(X) != len(y):
-        raise ValueError(
-            f"X and y hold inconsistent numbers of samples: {_num_samples(X)} in X, but {len(y)} {kind} in y."
-        )
-
-
-def _explain_all_missing(Y):
-    lost = np.flatnonzero(~np.isfinite(Y.reshape(len(Y), -1)).any(axis=1))
-    where = f"sample(s) {', '.join(map(str, lost[:5]))} hold no finite value" if len(lost) else "each has a gap"
-    return f"in all {len(Y)} samples: {where}. Input contains NaN or infinity."
