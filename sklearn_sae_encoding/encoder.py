@@ -57,9 +57,9 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     alphas : int, float or array-like of shape (n_alphas,), default=30
-        An integer is a number of log-spaced penalties from each voxel's own ``alpha_max``, above which all its
-        weights are zero, down to ``eps * alpha_max``. Other values are the penalties themselves, in units of the
-        targets (standardised ones, if `standardize_targets`). A single penalty needs no cross-validation. Larger
+        An integer (at least 2) is a number of log-spaced penalties from each voxel's own ``alpha_max``, above which
+        all its weights are zero, down to ``eps * alpha_max``. Other values are the penalties themselves, in units of
+        the targets (standardised ones, if `standardize_targets`). A single penalty needs no cross-validation. Larger
         values select fewer features.
     eps : float, default=1e-2
         Smallest penalty of the grid over the largest, if `alphas` is an integer.
@@ -245,7 +245,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ------
         ValueError
             If a voxel is NaN in some samples but not in all, or all voxels are; if a feature that is named does not
-            exist.
+            exist; if `alphas` is the integer 1.
         """
         X, Y = self._validate(X, y)
         targets = self._targets(Y)
@@ -414,6 +414,11 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _alphas(self):
         if isinstance(self.alphas, Integral):
+            if self.alphas == 1:
+                raise ValueError(
+                    "alphas=1 is a number of penalties, and the only one would be alpha_max, at which all weights are "
+                    "zero. Set alphas=1.0 or [1.0] for the penalty 1, or an integer of at least 2 for a grid."
+                )
             return int(self.alphas)
         return np.sort(_penalties(np.atleast_1d(self.alphas), "alphas"))[::-1].copy()
 

@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_regression
 from sklearn.linear_model import ElasticNetCV, LassoCV, Ridge, RidgeCV
 from sklearn.metrics import r2_score
-from sklearn.model_selection import GroupKFold, KFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_info
 
@@ -122,6 +125,53 @@ def test_groups_reach_the_splitter():
     splits = list(GroupKFold(4).split(X, groups=groups))
     witness = LassoCV(alphas=30, eps=1e-2, cv=splits, **EXACT).fit(X, Y[:, 0])
     np.testing.assert_allclose(encoder.cv_mse_path_[0], witness.mse_path_, rtol=1e-5)
+
+
+@pytest.fixture
+def routing():
+    with config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("inside", ["fit", "pipeline", "search", "cross_validate"])
+def test_groups_are_routed_to_the_splitter_as_in_lasso_cv(inside):
+    X, Y = problem(n_samples=120)
+    y, groups = Y[:, 0], np.random.default_rng(0).integers(0, 6, 120)
+    outer, inner = GroupKFold(3), GroupKFold(4 if inside in ("fit", "pipeline") else 2)
+
+    def paths(estimator):
+        """Held-out errors of the inner folds, of every fit that can be seen."""
+        if inside == "fit":
+            return [estimator.fit(X, y, groups=groups)]
+        pipeline = make_pipeline(MaxAbsScaler(), estimator)
+        if inside == "pipeline":
+            return [pipeline.fit(X, y, groups=groups)[-1]]
+        if inside == "search":
+            search = GridSearchCV(pipeline, {f"{type(estimator).__name__.lower()}__max_iter": [10_000]}, cv=outer)
+            return [search.fit(X, y, groups=groups).best_estimator_[-1]]
+        found = cross_validate(pipeline, X, y, cv=outer, params={"groups": groups}, return_estimator=True)
+        return [fitted[-1] for fitted in found["estimator"]]
+
+    ours = paths(SparseVoxelEncoder(20, cv=inner, standardize_targets=False))
+    witnesses = paths(LassoCV(alphas=20, eps=1e-2, cv=inner, tol=1e-10, max_iter=10_000))
+    for encoder, witness in zip(ours, witnesses, strict=True):
+        np.testing.assert_allclose(encoder.cv_mse_path_[0], witness.mse_path_, rtol=1e-4)
+        assert encoder.alpha_[0] == pytest.approx(witness.alpha_)
+
+
+@pytest.mark.usefixtures("routing")
+def test_groups_that_the_splitter_needs_are_missed_as_in_lasso_cv():
+    X, Y = problem()
+    for estimator in (SparseVoxelEncoder(cv=GroupKFold(3)), LassoCV(alphas=20, cv=GroupKFold(3))):
+        with pytest.raises(ValueError, match="The 'groups' parameter should not be None"):
+            estimator.fit(X, Y[:, 0])
+
+
+def test_other_metadata_are_refused():
+    X, Y = problem()
+    with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
+        SparseVoxelEncoder().fit(X, Y, sample_weight=np.ones(len(X)))
 
 
 def test_a_list_of_splits_and_a_splitter_agree():
@@ -253,6 +303,7 @@ def test_a_voxel_with_some_nan_is_an_error_that_names_the_sample():
         ({"penalty_factor": [1.0]}, "each of the 150 features, got shape"),
         ({"penalty_factor": -np.ones(150)}, "with minimum -1.0"),
         ({"alphas": [0.1, 0.0]}, "alphas must be positive"),
+        ({"alphas": 1}, r"all weights are zero\. Set alphas=1\.0 or \[1\.0\] for the penalty 1"),
         ({"refit": "ridge", "refit_alphas": [-1.0]}, "refit_alphas must be positive"),
         ({"cv": [([0, 0, 1], [2])]}, "Fold 0 of cv has 3 training rows"),
     ],
