@@ -96,6 +96,11 @@ def load_config(source: ModelSource):
             f"({type(source.model).__name__}). Give its name or folder, or an object with random weights."
         )
     if source.is_object:
+        if not hasattr(getattr(source.model, "config", None), "get_text_config"):
+            raise ValueError(
+                f"model must be a name, a folder, a GGUF file or a causal model of transformers, got a "
+                f"{type(source.model).__name__}. Of a pipeline, give its .model and .tokenizer."
+            )
         return source.model.config.get_text_config()
     from transformers import AutoConfig
 
@@ -182,6 +187,8 @@ def clear_errors(source: ModelSource, part: str = "language model"):
     except OSError as error:
         raise ValueError(_not_found(source, part, error)) from error
     except ValueError as error:
+        if part == "tokenizer" and "trust_remote_code" not in str(error):
+            raise ValueError(f"{_not_found(source, part, error)} Name another one with tokenizer=.") from error
         if "trust_remote_code" not in str(error):
             raise
         raise ValueError(
@@ -196,11 +203,21 @@ def _not_found(source: ModelSource, part: str, error: Exception) -> str:
     wanted = source.tokenizer if part == "tokenizer" and isinstance(source.tokenizer, str) else source.model
     path = Path(str(wanted)).expanduser()
     if path.exists():
-        return f"Could not read the {part} at {path.resolve()}: {error}"
+        return f"Could not read the {part} at {path.resolve()}: {error}{_advice_on_pickles(path)}"
     hub = "switched off" if constants.HF_HUB_OFFLINE else "asked"
     return (
         f"Could not find the {part} {str(wanted)!r} (revision {source.revision or 'main'}). There is no folder or GGUF "
         f"file {path.absolute()}, it is not in the hub's cache {constants.HF_HUB_CACHE}, and the hub was {hub}: {error}"
+    )
+
+
+def _advice_on_pickles(path: Path) -> str:
+    pickles = sorted(one.name for one in path.glob("*.bin")) if path.is_dir() else []
+    if not pickles or any(path.glob("*.safetensors")):
+        return ""
+    return (
+        f" {pickles[0]} is a pickle, which can run any code and is not opened. If you trust it, load it with "
+        "transformers and write it with save_pretrained, or give the loaded model."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from numbers import Number
 from typing import NamedTuple
@@ -49,12 +50,24 @@ def check_texts(estimator, X, *, reset: bool) -> list[str]:
 
 
 def _table(estimator, X, *, reset: bool) -> np.ndarray:
-    if X is None or isinstance(X, (str, bytes)):
-        got = "None" if X is None else f"one string ({_shortened(X)})"
-        raise ValueError(f"{_EXPECTED}; expected a list of texts, got {got}.")
+    if X is None or isinstance(X, (str, bytes, dict, set, os.PathLike)):
+        one = "one string: " if isinstance(X, (str, bytes)) else ""
+        raise ValueError(f"{_EXPECTED}, got {one}{_shortened(X)}.")
+    _check_rows_of_one_length(X)
     column = _one_column(X)
     table = validate_data(estimator, X if column is None else column, reset=reset, dtype=None, ensure_all_finite=False)
     return _with_numbers_as_words(table) if column is None else table
+
+
+def _check_rows_of_one_length(X) -> None:
+    """A table of lists needs rows of one length; texts that are split into words are likelier to be meant."""
+    rows = [row for row in X if isinstance(row, (list, tuple))] if isinstance(X, (list, tuple)) else []
+    for i, row in enumerate(X if rows else []):
+        if not isinstance(row, (list, tuple, np.ndarray)) or len(row) != len(rows[0]):
+            raise ValueError(
+                f"{_EXPECTED}, but sample {i} is {_shortened(row)} where other samples are like {_shortened(rows[0])}: "
+                "all rows of a table have as many cells. Join the words of a text by spaces."
+            )
 
 
 def _one_column(X):

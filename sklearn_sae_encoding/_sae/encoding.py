@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,17 +112,22 @@ def chunks(texts: Sequence[np.ndarray], chunk_size: int) -> Iterator[Chunk]:
 def token_features(
     encoder: Encoder, texts: Sequence[np.ndarray], chunk_size: int | None, finish: Callable[[Encoded], Any]
 ) -> list:
-    """Encode every token; `finish` makes one array of each chunk, cut here into one a text, so that none holds all."""
+    """Encode every token; `finish` makes one array of each chunk, and these are cut into one a text."""
+    # All chunks first: small arrays of texts would lie between the large ones that encoding needs for a moment.
+    done = deque(
+        (chunk.first, chunk.lengths, finish(encoder(chunk.values)))
+        for chunk in chunks(texts, chunk_size or _default_chunk_size(encoder.sae))
+    )
     parts: list[list] = []
     previous = -1
-    for chunk in chunks(texts, chunk_size or _default_chunk_size(encoder.sae)):
-        rows, ends = finish(encoder(chunk.values)), np.cumsum(chunk.lengths)
-        cut = [rows[end - length : end] for length, end in zip(chunk.lengths, ends, strict=True)]
-        if chunk.first == previous:  # one more part of the same text
+    while done:
+        first, lengths, rows = done.popleft()
+        cut = [rows[end - length : end] for length, end in zip(lengths, np.cumsum(lengths), strict=True)]
+        if first == previous:  # one more part of the same text
             parts[-1].append(cut[0])
         else:
             parts.extend([one] for one in cut)
-        previous = chunk.first
+        previous = first
     return [_stack(of_text) if sparse.issparse(of_text[0]) else np.concatenate(of_text) for of_text in parts]
 
 

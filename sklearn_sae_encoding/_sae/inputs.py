@@ -55,18 +55,18 @@ def check_no_strings(X) -> None:
 
 def check_belongs(sae, origin: Origin, width: int, check_match: bool) -> None:
     """Raise unless the SAE was trained on such activations: on their width in any case, on their origin if asked."""
+    mismatch = None
+    if check_match:  # first: it says what to do about another width, too
+        mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin)
+        if mismatch is None and origin.model is not None:
+            mismatch = unknown_processing(sae.cfg.metadata)
+    if mismatch:
+        raise ValueError(f"{mismatch}, or set check_match=False if this is intended.")
     if sae.cfg.d_in != width:
         raise ValueError(
             f"The SAE takes activations of width {sae.cfg.d_in}, but X has width {width}. "
-            "Use the model and hook that the SAE was trained on."
+            "Use the model and hook that the SAE was trained on, and one layer."
         )
-    if not check_match:
-        return
-    mismatch = find_mismatch(origin_of_sae(sae.cfg.to_dict()), origin)
-    if mismatch is None and origin.model is not None:
-        mismatch = unknown_processing(sae.cfg.metadata)
-    if mismatch:
-        raise ValueError(f"{mismatch}, or set check_match=False if this is intended.")
 
 
 def _as_floats(text, index: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,8 @@ def _from_release(release: str, sae_id: str, revision: str | None, device: str) 
             "you saved it, as sae=."
         )
     if revision is None:
-        return _ready(SAE.from_pretrained(release, sae_id, device=device, dtype="float32"))
+        with _clear_errors(release, sae_id):
+            return _ready(SAE.from_pretrained(release, sae_id, device=device, dtype="float32"))
     if file_format != "sae_lens":
         raise ValueError(
             f"revision={revision!r} can be pinned only for SAEs in sae-lens' own format, and the release {release!r} "
@@ -127,14 +129,32 @@ def _from_revision(release: str, sae_id: str, revision: str, device: str) -> SAE
     from sae_lens.loading.pretrained_saes_directory import get_norm_scaling_factor, get_repo_id_and_folder_name
 
     repository, subfolder = get_repo_id_and_folder_name(release, sae_id)
-    config, _ = (
-        hf_hub_download(repository, f"{subfolder}/{name}", revision=revision) for name in (CONFIG_FILE, WEIGHTS_FILE)
-    )
+    with _clear_errors(release, sae_id, revision):
+        config, _ = (
+            hf_hub_download(repository, f"{subfolder}/{name}", revision=revision)
+            for name in (CONFIG_FILE, WEIGHTS_FILE)
+        )
     sae = _from_folder(Path(config).parent, device)
     factor = get_norm_scaling_factor(release, sae_id)
     if sae.cfg.normalize_activations == "expected_average_only_in" and factor is not None:
         sae.fold_activation_norm_scaling_factor(factor)
     return sae
+
+
+@contextmanager
+def _clear_errors(release: str, sae_id: str, revision: str | None = None):
+    """Say which SAE was looked for and where."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        yield
+    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError, ConnectionError) as error:
+        hub = "switched off" if constants.HF_HUB_OFFLINE else "asked"
+        raise FileNotFoundError(
+            f"Could not find the SAE {sae_id!r} of {release!r} (revision {revision or 'main'}). It is not in the hub's "
+            f"cache {constants.HF_HUB_CACHE}, and the hub was {hub}: {error}"
+        ) from error
 
 
 def _as_inference(sae, device: str) -> SAE:

@@ -302,6 +302,33 @@ def test_pickled_weights_are_never_opened(folder, texts, tmp_path):
     assert not (tmp_path / "opened").exists()
 
 
+def test_a_folder_of_pickled_weights_alone_says_what_to_do(folder, texts):
+    weights = Path(folder) / "model.safetensors"
+    torch.save(tiny_model().state_dict(), Path(folder) / "pytorch_model.bin")
+    weights.unlink()
+    with pytest.raises(ValueError, match=r"pytorch_model.bin is a pickle, .* write it with save_pretrained"):
+        LMActivationTransformer(folder, 1).fit_transform(texts)
+
+
+def test_a_folder_without_a_tokenizer_asks_for_one(folder, tiny_lm_dir, texts):
+    for path in Path(folder).glob("*token*"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"(?s)Could not read the tokenizer at .*Name another one with tokenizer="):
+        LMActivationTransformer(folder, 1).fit_transform(texts)
+    named = LMActivationTransformer(folder, 1, tokenizer=tiny_lm_dir).fit_transform(texts)
+    expected = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    np.testing.assert_array_equal(named.concatenated(), expected.concatenated())
+
+
+def test_a_pipeline_of_transformers_is_no_model(texts):
+    from tiny_models import tiny_model, tiny_tokenizer
+    from transformers import pipeline
+
+    generator = pipeline("text-generation", model=tiny_model(), tokenizer=tiny_tokenizer())
+    with pytest.raises(ValueError, match=r"got a TextGenerationPipeline\. Of a pipeline, give its \.model and"):
+        LMActivationTransformer(generator, 1).fit(texts)
+
+
 def test_code_that_comes_with_a_model_is_never_run(folder, texts, tmp_path):
     (folder / "modeling_trap.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
     config = json.loads((folder / "config.json").read_text())

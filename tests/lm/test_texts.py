@@ -1,5 +1,7 @@
 """What counts as a list of texts; every refusal names the sample."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,9 +62,13 @@ def test_the_cells_of_a_row_are_joined_by_a_space():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ("One text.", "expected a list of texts, got one string"),
-        (b"bytes", "expected a list of texts, got one string"),
-        (None, "expected a list of texts, got None"),
+        ("One text.", r"Expected a list of texts \(.*\), got one string: 'One text.'"),
+        (b"bytes", r"Expected a list of texts \(.*\), got one string"),
+        (None, r"Expected a list of texts \(.*\), got None"),
+        (Path("texts.txt"), r"Expected a list of texts \(.*\), got PosixPath|WindowsPath"),
+        ({"a": "text"}, r"Expected a list of texts \(.*\), got {'a': 'text'}"),
+        ([["a", "b"], ["c"]], r"sample 1 is \['c'\] where other samples are like \['a', 'b'\]: .*Join the words"),
+        (["a text", ["of", "words"]], "sample 0 is 'a text' where other .*Join the words"),
         (["a", "", "b"], "sample 1 is empty"),
         (["a", "b", " \n\t"], "sample 2 is empty or only whitespace"),
         (["a", None], "sample 1 is missing: got None"),

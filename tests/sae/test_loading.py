@@ -160,6 +160,18 @@ def test_a_release_comes_from_the_hubs_cache_at_the_revision_asked_for(texts):
         np.testing.assert_allclose(features.toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("hub_cache")
+def test_a_release_that_is_not_in_the_hubs_cache_is_named_with_where_it_was_looked_for(texts, tmp_path):
+    for release, sae_id, revision in (
+        ("toy/saes", "blocks.4", None),
+        ("toy/saes", "blocks.4", "a" * 40),
+        ("nobody/saes", "blocks.3", None),
+    ):
+        message = f"Could not find the SAE '{sae_id}' of '{release}'.*{tmp_path / 'hub'}, and the hub was switched off"
+        with pytest.raises(FileNotFoundError, match=message):
+            SAEProjector(release, sae_id, revision=revision).fit(texts)
+
+
 def test_a_revision_that_cannot_be_pinned_is_an_error(texts):
     with pytest.raises(ValueError, match="revision='abc' can be pinned only for SAEs in sae-lens' own format"):
         SAEProjector("gemma-scope-2b-pt-res-canonical", "layer_12/width_16k/canonical", revision="abc").fit(texts)

@@ -41,6 +41,14 @@ def test_activations_from_elsewhere_are_an_error_unless_asked_for(origin, messag
     np.testing.assert_array_equal(unchecked.toarray(), projector.transform(texts).toarray())
 
 
+def test_of_activations_of_another_model_and_width_the_model_is_named(texts, folder):
+    wide = [np.hstack([text, text]) for text in texts]
+    with pytest.raises(ValueError, match="trained on toy/LM-1, but the activations come from gpt2"):
+        SAEProjector(folder).fit(activations(wide, model="gpt2"))
+    with pytest.raises(ValueError, match=r"come from \('blocks.2.* Set layer='blocks.3.hook_resid_post'"):
+        SAEProjector(folder).fit(activations(wide, hook=("blocks.2.hook_resid_post", HOOK)))
+
+
 @pytest.mark.parametrize(
     ("trained_on", "given"),
     [
