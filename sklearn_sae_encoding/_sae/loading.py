@@ -106,6 +106,7 @@ def _from_release(release: str, sae_id: str, revision: str | None, device: str) 
     from sae_lens.loading.pretrained_sae_loaders import get_conversion_loader_name
 
     file_format = get_conversion_loader_name(release)
+    _check_encodes_tokens(file_format)  # before anything is fetched
     if file_format in _PICKLED_FORMATS:
         raise ValueError(
             f"The release {release!r} stores its weights as a pickle ({file_format}), and opening one can run any "
@@ -171,9 +172,13 @@ def _as_inference(sae, device: str) -> SAE:
 
 
 def _ready(sae: SAE) -> SAE:
-    if sae.cfg.architecture() == "temporal":
+    _check_encodes_tokens(sae.cfg.architecture())
+    return sae
+
+
+def _check_encodes_tokens(architecture: str) -> None:
+    if architecture == "temporal":
         raise ValueError(
             "A temporal SAE encodes a token by the tokens before it, which SAEProjector does not do: it encodes each "
             "token alone."
         )
-    return sae

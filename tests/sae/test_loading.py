@@ -184,6 +184,8 @@ def test_a_temporal_sae_is_refused(texts):
     sae = sae_class(config_class(d_in=16, d_sae=32, n_heads=2, bottleneck_factor=2))
     with pytest.raises(ValueError, match="A temporal SAE encodes a token by the tokens before it"):
         SAEProjector(sae).fit(np.zeros((3, 16)))
+    with pytest.raises(ValueError, match="A temporal SAE encodes a token by the tokens before it"):
+        SAEProjector("temporal-sae-gemma-2-2b", "blocks.12.hook_resid_post").fit(np.zeros((3, 16)))
 
 
 def test_importing_it_is_light():
