@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -23,21 +22,13 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
+from ._encoder.task import make_task
 from ._solvers.blocks import solve_in_blocks
-from ._solvers.columns import as_columns
-from ._solvers.cross_validation import Task, make_folds
-from ._solvers.ftest import Screen, column_norms
-from ._solvers.path import make_penalty
-from ._solvers.ridge import Refit
-from ._solvers.screening import make_screened
 from ._solvers.targets import make_targets
 from .metrics import voxelwise_pearson, voxelwise_r2
 
 __all__ = ["SparseVoxelEncoder"]
-
-# A weight below this (for standardised targets) does not count as selected; scikit-learn's SelectFromModel uses the
-# same.
-SELECTED = 1e-5
 
 
 class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -248,8 +239,11 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             exist; if `alphas` is the integer 1.
         """
         X, Y = self._validate(X, y)
-        targets = self._targets(Y)
-        task = self._task(X, Y, params)
+        targets = make_targets(Y, self.standardize_targets, self.fit_intercept)
+        warn_of_unfitted(targets, stacklevel=3)
+        names = list(getattr(self, "feature_names_in_", ()))
+        given = SimpleNamespace(**self.get_params(deep=False))
+        task = make_task(X, names, lambda: self._splits(X, Y, params), given)
         solution = solve_in_blocks(
             task,
             targets.values,
@@ -258,8 +252,9 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             memory=self.memory,
             verbose=self.verbose,
         )
-        self._store(solution, task, targets, X.dtype)
-        self._warn_of_gaps(solution, targets)
+        for name, value in fitted_attributes(solution, task, targets, X.dtype).items():
+            setattr(self, name, value)
+        warn_of_gaps(solution, targets, self.tol, self.max_iter, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -363,85 +358,6 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._one_target = Y.ndim == 1
         return X, Y.reshape(len(Y), -1)
 
-    def _targets(self, Y):
-        targets = make_targets(Y, self.standardize_targets, self.fit_intercept)
-        n_constant, n_absent = targets.constant.sum(), targets.absent.sum()
-        if n_constant or n_absent:
-            warnings.warn(
-                f"Of {Y.shape[1]} voxels, {n_constant} are constant and {n_absent} are NaN in every sample. They get "
-                "zero weights, and predictions of that constant or NaN.",
-                UserWarning,
-                stacklevel=4,
-            )
-        return targets
-
-    def _task(self, X, Y, params):
-        """Gather what all voxels share."""
-        alphas = self._alphas()
-        forced = self._feature_indices(self.forced_features)
-        factors = self._factors(forced)
-        columns = as_columns(X)
-        norms = column_norms(columns, self.fit_intercept)
-        screen = None
-        if self.screening is not None:
-            screen = Screen(norms.centred, self.screening, np.flatnonzero(factors == 0), self.fit_intercept)
-        refit = None
-        if self.refit is not None:
-            refit = Refit(_penalties(self.refit_alphas, "refit_alphas"), forced, SELECTED)
-        one_alpha = not isinstance(alphas, int) and len(alphas) == 1
-        penalty = make_penalty(
-            factors,
-            usable=norms.centred > 0,
-            l1_ratio=self.l1_ratio,
-            positive=self.positive,
-            fit_intercept=self.fit_intercept,
-            max_knots=self.max_iter,
-        )
-        # The elastic net spreads weight over multiples of a feature, and an F-test may leave out any of them.
-        prune = self.l1_ratio == 1.0 and self.screening is None
-        return Task(
-            columns=columns,
-            screened=make_screened(columns, penalty.inverse_factors, norms, prune),
-            folds=make_folds([] if one_alpha else self._splits(X, Y, params), X.shape[0]),
-            penalty=penalty,
-            alphas=alphas,
-            eps=self.eps,
-            selection=self.selection,
-            stop_early=self.early_stopping,
-            screen=screen,
-            refit=refit,
-        )
-
-    def _alphas(self):
-        if isinstance(self.alphas, Integral):
-            if self.alphas == 1:
-                raise ValueError(
-                    "alphas=1 is a number of penalties, and the only one would be alpha_max, at which all weights are "
-                    "zero. Set alphas=1.0 or [1.0] for the penalty 1, or an integer of at least 2 for a grid."
-                )
-            return int(self.alphas)
-        return np.sort(_penalties(np.atleast_1d(self.alphas), "alphas"))[::-1].copy()
-
-    def _feature_indices(self, features):
-        if features is None:
-            return np.zeros(0, dtype=np.int64)
-        names = list(getattr(self, "feature_names_in_", ()))
-        return np.unique([_feature_index(feature, names, self.n_features_in_) for feature in features]).astype(np.int64)
-
-    def _factors(self, forced):
-        factors = np.ones(self.n_features_in_)
-        if self.penalty_factor is not None:
-            factors = check_array(self.penalty_factor, ensure_2d=False, dtype=np.float64, input_name="penalty_factor")
-            if factors.shape != (self.n_features_in_,) or factors.min() < 0:
-                raise ValueError(
-                    f"penalty_factor must hold a number of at least 0 for each of the {self.n_features_in_} features, "
-                    f"got shape {factors.shape} with minimum {factors.min()}."
-                )
-            factors = factors.copy()
-        if self.refit is None:
-            factors[forced] = 0.0
-        return factors
-
     def _splits(self, X, Y, params):
         cv = check_cv(self.cv)
         if _routing_enabled():
@@ -451,70 +367,3 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _raise_for_params(params, self, "fit", allow=["groups"])
             split_params = params
         return list(cv.split(X, Y[:, 0] if self._one_target else Y, **split_params))
-
-    def _store(self, solution, task, targets, dtype):
-        voxels, n_voxels = targets.voxels, len(targets.centres)
-        scale, missing = targets.scales[voxels], np.full(n_voxels, np.nan)
-        weights = solution.weights
-        weights.data *= np.repeat(scale, np.diff(weights.indptr))
-        self.coef_ = _rows_at(weights, voxels, n_voxels).astype(dtype)
-        intercepts = targets.centres[voxels] + scale * solution.intercepts
-        self.intercept_ = _at(intercepts, voxels, targets.centres).astype(dtype)
-        chosen = np.take_along_axis(solution.alphas, solution.chosen[:, None], axis=1)[:, 0]
-        self.alpha_ = _at(chosen, voxels, missing)
-        self.alphas_ = task.alphas
-        if isinstance(task.alphas, int):
-            self.alphas_ = _at(solution.alphas, voxels, np.full((n_voxels, task.alphas), np.nan))
-        if task.refit is not None:
-            self.refit_alpha_ = _at(solution.refit_alphas, voxels, missing)
-        if len(task.folds.train):
-            errors = solution.errors * scale[:, None, None] ** 2
-            self.cv_mse_path_ = _at(errors, voxels, np.full((n_voxels, *errors.shape[1:]), np.nan))
-        self.dual_gap_ = _at(solution.gaps * scale**2, voxels, missing)
-        self.n_iter_ = _at(solution.knots + 1, voxels, np.ones(n_voxels, dtype=np.int64))
-
-    def _warn_of_gaps(self, solution, targets):
-        relative = solution.worst_gaps / np.mean(targets.values**2, axis=1)
-        late = ~(relative <= self.tol)
-        if late.any():
-            worst = int(np.argmax(np.where(late, np.nan_to_num(relative, nan=np.inf), -np.inf)))
-            warnings.warn(
-                f"{late.sum()} of {len(late)} voxels did not converge: the largest duality gap is "
-                f"{relative[worst]:.2g} times the mean square of the target (voxel {targets.voxels[worst]}), above "
-                f"tol={self.tol}. Increase max_iter={self.max_iter}, or use larger alphas.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-
-def _penalties(values, name):
-    values = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
-    if values.ndim != 1 or values.min() <= 0:
-        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r}.")
-    return values
-
-
-def _feature_index(feature, names, n_features):
-    if isinstance(feature, str):
-        if feature not in names:
-            raise ValueError(
-                f"forced_features names {feature!r}, which is not among the {len(names)} feature names of X."
-            )
-        return names.index(feature)
-    if not isinstance(feature, Integral) or not -n_features <= feature < n_features:
-        raise ValueError(f"forced_features must hold names, or indices of the {n_features} features, got {feature!r}.")
-    return int(feature) % n_features
-
-
-def _at(values, place, default):
-    out = default.astype(np.result_type(values, default))
-    out[place] = values
-    return out
-
-
-def _rows_at(matrix, place, n_rows):
-    """Put the rows of a CSR array in the given places among empty rows."""
-    counts = np.zeros(n_rows, dtype=matrix.indptr.dtype)
-    counts[place] = np.diff(matrix.indptr)
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(matrix.indptr.dtype)
-    return sparse.csr_array((matrix.data, matrix.indices, indptr), shape=(n_rows, matrix.shape[1]))

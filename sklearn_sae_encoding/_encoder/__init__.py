@@ -1,0 +1,1 @@
+"""What SparseVoxelEncoder does between scikit-learn and the solvers."""
