@@ -8,8 +8,8 @@ from sklearn_sae_encoding._lm.tokens import TokenActivations
 D_MODEL, N_FEATURES = 8, 24
 HOOK = "blocks.3.hook_resid_post"
 ARCHITECTURES = ("standard", "gated", "jumprelu", "topk", "abstopk", "matching_pursuit")
-TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder")
-TRAINED = ("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk")
+TRANSCODERS = ("transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder")
+TRAINED = ("standard", "gated", "jumprelu", "topk", "batchtopk", "matryoshka_batchtopk", "matching_pursuit")
 
 
 def make_texts(n_texts=7, d_model=D_MODEL, seed=0):
@@ -29,7 +29,7 @@ def make_sae(architecture="jumprelu", seed=0, **metadata):
     options = {"k": 5} if architecture in ("topk", "abstopk") else {}
     if architecture in TRANSCODERS:
         options = {
-            "d_out": D_MODEL + 1 if architecture != "skip_transcoder" else D_MODEL,
+            "d_out": D_MODEL if "skip" in architecture else D_MODEL + 1,
             "apply_b_dec_to_input": False,
         }
     sae = sae_class(config_class(d_in=D_MODEL, d_sae=N_FEATURES, **options))
