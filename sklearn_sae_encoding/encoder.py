@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
 from ._solvers.blocks import solve_in_blocks
+from ._solvers.devices import check_device
 from ._solvers.targets import make_targets
 from .metrics import voxelwise_pearson, voxelwise_r2
 
@@ -89,8 +90,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
     max_iter : int, default=10_000
         How often features may enter or leave between two penalties.
-    device : str, default="cpu"
-        Where the products of all features with the residuals are computed.
+    device : str or torch.device, default="cpu"
+        Where the products of all features with the residuals are computed: ``"cpu"`` by compiled code, anything else
+        by torch on that device, such as ``"cuda"``. All else runs on the processor in double precision, and the
+        solutions are the same to rounding.
     block_size : int or "auto", default="auto"
         Voxels in a block, the unit of work that `n_jobs` distributes. Memory grows with it.
     n_jobs : int, default=None
@@ -161,7 +164,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
+        "device": "no_validation",
         "block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "n_jobs": [Integral, None],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
@@ -340,8 +343,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _validate(self, X, y):
         if y is None:
             raise ValueError("This SparseVoxelEncoder estimator requires y to be passed, but the target y is None.")
-        if self.device != "cpu":
-            raise NotImplementedError(f"device={self.device!r} is not supported yet. Set device='cpu'.")
+        check_device(self.device)
         X = validate_data(self, X, accept_sparse="csc", dtype=(np.float64, np.float32), ensure_min_samples=2)
         Y = check_array(
             y,

@@ -61,6 +61,7 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
         stop_early=given.early_stopping,
         screen=screen,
         refit=refit,
+        device=given.device,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from .columns import Columns, frozen
+from .devices import on_device
 from .ftest import EVERY_FEATURE, Screen, best_features
 from .path import Paths, Penalty, Problems, alpha_max, solve_paths
 from .ridge import Refit, refit_ridge
@@ -16,6 +17,8 @@ from .threads import threaded_map
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache.
 CHUNK = 64
+# Bytes that the inverses of a chunk may come to take at most, if one voxel alone doesn't take more.
+LARGEST_CHUNK = 2**29
 
 
 class Folds(NamedTuple):
@@ -37,6 +40,7 @@ class Task(NamedTuple):
     stop_early: bool  # end a voxel's paths once its held-out error has clearly turned up
     screen: Screen | None  # a voxel may use only the features that an F-test on all rows ranks first
     refit: Refit | None  # replace the weights by those of ridge on the selected features
+    device: object  # where the products over all features run, see devices.py
 
 
 class BlockSolution(NamedTuple):
@@ -68,12 +72,15 @@ def all_rows(n_samples: int) -> Folds:
 
 
 def voxels_of_a_chunk(task: Task) -> int:
-    return max(1, CHUNK // max(1, len(task.folds.train)))
+    n_folds, n_samples = max(1, len(task.folds.train)), task.screened.dense.shape[1]
+    longest = min(n_samples, len(task.screened.features)) + len(task.penalty.free)
+    return max(1, min(CHUNK, LARGEST_CHUNK // (8 * longest**2 + 1)) // n_folds)
 
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
     """Solve a block of voxels; `targets` is (n_voxels, n_samples)."""
     task = frozen(task)
+    task = task._replace(screened=on_device(task.screened, task.device))
     # The other way round: blocks may come memory-mapped or not, and kernels are compiled for writable ones.
     targets = np.require(targets, requirements=["C", "W", "E"])
     per_chunk = voxels_of_a_chunk(task)
