@@ -12,7 +12,8 @@ ARGUMENTS = {
         ["--problem", "C", "--seconds", "20", "--repeats", "1"],
         ["--problem", "D", "--seconds", "0", "--others", "0", "--repeats", "1"],
         ["--growth", str(Path(__file__).with_name("growth.png")), "--scale", "0.1", "--repeats", "1"],
-    ]
+    ],
+    "bench_extraction.py": [[], ["--memory"]],
 }
 
 
