@@ -1,5 +1,6 @@
 """Surprisal equals the log-softmax of transformers' own logits, and minicons with its word correction."""
 
+import copy
 import inspect
 import re
 
@@ -34,6 +35,9 @@ def by_log_softmax(model, tokenizer, text, bos=0):
 
 
 def by_minicons(model, tokenizer, text, correction=True):
+    if getattr(tokenizer, "add_bos_token", False):  # some versions of transformers: then there would be two
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.add_bos_token = False
     scorer = IncrementalLMScorer(model, "cpu", tokenizer=tokenizer)
     scores = scorer.word_score_tokenized(
         [text], lambda words: words.split(" "), bow_correction=correction, bos_token=True, surprisal=True
