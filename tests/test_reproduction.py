@@ -9,14 +9,15 @@ import pytest
 from scipy import sparse
 from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
+from tiny_gemma import D_MODEL, save_tiny_gemma
 
 from sklearn_sae_encoding.analysis import correlate_predictors, restrict_encoder
-from sklearn_sae_encoding.datasets import make_voxel_responses
+from sklearn_sae_encoding.datasets import load_sentences, make_voxel_responses
 
 TOOLS = Path(__file__).parents[1] / "tools"
 WIDTHS = (8, 24, 100)
 PARTICIPANTS = ["p1", "p2", "p3"]
-TEXTS = [f"Sentence number {i}." for i in range(200)]
+TEXTS = load_sentences()[:200]
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def X():
     return sparse.csr_array(np.hstack([features, rng.normal(9.0, 1.0, (200, 1))]))
 
 
-def _voxels(X, regions, language, n_each=3):
+def _voxels(X, regions, language, n_each=3, n_coarse=WIDTHS[0]):
     """Voxels of each participant and region; they respond to coarse features (True) or to surprisal (False)."""
     labels = [(p, r) for p in PARTICIPANTS for r in regions for _ in range(n_each)]
     voxels = pd.DataFrame(labels, columns=["participant", "region"])
     content = voxels["region"].map(regions).to_numpy()
     options = {"noise_ceiling": 0.9, "random_state": 0, "n_voxels": len(voxels)}
-    coarse = make_voxel_responses(X[:, : WIDTHS[0]], n_informative=3, **options)
+    coarse = make_voxel_responses(X[:, :n_coarse], n_informative=3, **options)
     surprisal = make_voxel_responses(X[:, [-1]], n_informative=0, forced_features=[0], **options)
     betas = np.where(content, coarse.betas, surprisal.betas)
     voxels["set"] = "langfroi12345" if language else voxels["region"]
@@ -85,7 +86,7 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     from lepori2026.study import Tokens
 
     # One token a text is active.
-    tokens = Tokens([text.split() for text in TEXTS], [sparse.csr_array(row * np.c_[[0, 1, 0]]) for row in X.toarray()])
+    tokens = Tokens([["a", "number", "."]] * 200, [sparse.csr_array(row * np.c_[[0, 1, 0]]) for row in X.toarray()])
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
     monkeypatch.setattr(tool, "load_tokens", lambda *_args: tokens)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
@@ -121,11 +122,67 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert set(features["tokens"]) == {"number"}
     assert np.all((features["effect"] > 0) == features["feature"].str.startswith("+"))
     report = (tmp_path / "report.txt").read_text()
-    assert report.count("whole ones, 0 give other weights") == 2
+    assert report.count("repeated with whole paths, 0 gave other weights") == 2
 
     written = {path.name for path in tmp_path.iterdir()}
     assert {"sets.png", "ghost_transfer.png", "regions_occupancy.png", "regions_prevalence.png"} <= written
     assert capsys.readouterr().out == report
+
+
+@pytest.fixture
+def tiny_hub(tmp_path, monkeypatch):
+    """Function of a layer that makes the hub's cache hold tiny models and SAEs under the names of Gemma's."""
+    from huggingface_hub import constants
+    from sae_lens.loading import pretrained_sae_loaders as loaders
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    # The one number about Gemma that sae-lens doesn't read from the files.
+    config = loaders.get_gemma_2_config_from_hf
+    monkeypatch.setattr(
+        loaders, "get_gemma_2_config_from_hf", lambda *args, **kwargs: config(*args, **kwargs) | {"d_in": D_MODEL}
+    )
+    return lambda layer: save_tiny_gemma(tmp_path / "hub", TEXTS, layer)
+
+
+@pytest.mark.parametrize(("configuration", "option"), [("gemma", "--jobs=1"), ("gemma-layer14", "--sets-only")])
+def test_another_configuration_is_all_that_gemma_needs(tool, run, tiny_hub, tmp_path, configuration, option):
+    tiny_hub(tool.CONFIGURATIONS[configuration]["layer"])
+    from lepori2026.study import load_features
+
+    store = tool.Store(tmp_path / "scores")
+    features = load_features(tool.CONFIGURATIONS[configuration], TEXTS, tmp_path, store)
+    X = features["sae"][0]
+    assert {name: values.shape[1] for name, (values, _) in features.items()} == {
+        "sae": 32769,
+        "activations": D_MODEL + 1,
+        "jumprelu": 16385,
+    }
+    sets = _voxels(X, {"hard_to_process": False, "abstract": True, "ghost": True}, False, n_each=2, n_coarse=128)
+    language = _voxels(X, {"IFG": False, "AntTemp": True}, True, n_each=2, n_coarse=128)
+    run(sets, language, "--configuration", configuration, option)
+
+    table = pd.read_csv(tmp_path / "sets.csv", header=[0, 1], index_col=0)
+    assert table.loc["hard_to_process", ("Surprisal", "here")] > 0.8
+    assert table.loc["abstract", ("Matryoshka", "here")] > table.loc["abstract", ("Surprisal", "here")] + 0.3
+    gains = [table.loc["abstract", (name, "here")] for name in ("JumpReLU", "Matryoshka", "Dense")]
+    expected = np.mean(gains) - table.loc["abstract", ("Surprisal", "here")]
+    assert table.loc["abstract", ("gain of all three", "here")] == pytest.approx(expected)
+    bins = pd.read_csv(tmp_path / "sets_bins.csv", index_col=0)
+    assert set(bins["place"]) == {*tool.tables.PLACES, "first two", "rest", "rest after two", "all"}
+    assert bins.loc["0-128", "mean"] > bins.loc["128+", "mean"]
+    tokens = set(" / ".join(pd.read_csv(tmp_path / "sets_features.csv")["tokens"]).split(" / "))
+    assert tokens <= {"(space)", *(word for text in TEXTS for word in _pieces(text))}
+    report = (tmp_path / "report.txt").read_text()
+    assert report.startswith(tool.CONFIGURATIONS[configuration]["title"])
+    assert report.endswith("Not reproduced: the 3T replication (no data).\n")
+    assert (tmp_path / "regions.csv").exists() == (option != "--sets-only")
+
+
+def _pieces(text):
+    """All that a token of a text may be called: letters of a word, after what stands before them in parentheses."""
+    for word in text.split():
+        cuts = range(len(word) + 1)
+        yield from (f"({word[:i]})" * (i > 0) + word[i:j] for i in cuts for j in cuts if j > i)
 
 
 def test_a_second_run_reads_what_the_first_computed(tool, tmp_path):

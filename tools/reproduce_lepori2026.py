@@ -231,7 +231,10 @@ def report_transfer(report, study, names, stimuli):
 def report_early_stopping(report, study):
     """Say what stopping the paths early changed, in a sample of the voxels."""
     other, n = study.compare_whole_paths()
-    report.say(f"\nPaths stop where the error has clearly turned up; of {n} whole ones, {other} give other weights.")
+    report.say(
+        "\nPaths were ended where the held-out error had clearly turned up: of "
+        f"{n} fits (a voxel in a fold) repeated with whole paths, {other} gave other weights."
+    )
 
 
 def main():

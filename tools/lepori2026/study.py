@@ -144,7 +144,7 @@ class Tokens:
     def of(self, feature, n_tokens=5):
         """Write the different tokens on which a feature is most active, the strongest first."""
         strongest = top_tokens(self.features, self.words, feature, n_tokens=10 * n_tokens)["token"]
-        return " / ".join(list(dict.fromkeys(token.strip() for token in strongest))[:n_tokens])
+        return " / ".join(list(dict.fromkeys(token.strip() or "(space)" for token in strongest))[:n_tokens])
 
 
 def load_tokens(configuration, texts, folder, store):
