@@ -401,3 +401,15 @@ def test_a_fit_changes_no_thread_setting():
     before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
     SparseVoxelEncoder().fit(X, Y)
     assert [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()] == before
+
+
+def test_paths_on_which_the_active_set_nears_the_rank_of_the_data_are_followed_to_their_end():
+    rng = np.random.default_rng(1)
+    n_samples, n_features = 100, 2000
+    X = rng.gamma(2.0, size=(n_samples, n_features))
+    X *= rng.random((n_samples, n_features)) < 15.0 / np.arange(15, n_features + 15)
+    X *= rng.gamma(2.0, size=n_features)
+    y = rng.normal(size=(n_samples, 300))[:, 143]
+    encoder = SparseVoxelEncoder(8, cv=3, standardize_targets=False).fit(sparse.csc_array(X), y)
+    reference = LassoCV(alphas=encoder.alphas_[0], cv=3, **EXACT).fit(X, y)
+    np.testing.assert_allclose(encoder.cv_mse_path_[0], reference.mse_path_, rtol=1e-5)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import EVERY, JIT, Columns, add_columns, centre, column_dots
+from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
@@ -72,14 +72,14 @@ def grown(state: ActiveSets, capacity: int) -> ActiveSets:
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def new_scratch(n_samples, capacity):
     return Scratch(
         np.empty(n_samples), np.empty(n_samples), np.empty(1, dtype=np.int32), np.empty(capacity), np.empty(capacity)
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def border(inverse, size, cross, diagonal, least, solved):
     """Grow an inverse by one row and column; return the pivot, or 0 and change nothing if it is not above `least`."""
     for i in range(size):
@@ -102,7 +102,7 @@ def border(inverse, size, cross, diagonal, least, solved):
     return pivot
 
 
-@njit(**JIT)
+@njit(**PART)
 def unborder(inverse, size, gone):
     """Shrink an inverse by row and column `gone`; the last one takes its place."""
     last = size - 1
@@ -118,7 +118,7 @@ def unborder(inverse, size, gone):
             inverse[i, k] -= scaled * inverse[last, k]
 
 
-@njit(**JIT)
+@njit(**PART)
 def enter(fit, state, i, feature, sign, scratch):
     """Append a feature with weight zero; return its pivot, or 0 if it lies in the span of the others and is refused."""
     size = state.sizes[i]
@@ -142,7 +142,7 @@ def enter(fit, state, i, feature, sign, scratch):
     return pivot
 
 
-@njit(**JIT)
+@njit(**PART)
 def leave(state, i, gone):
     """Drop the feature in place `gone`; the last one takes its place."""
     last = state.sizes[i] - 1
@@ -153,7 +153,7 @@ def leave(state, i, gone):
     state.sizes[i] = last
 
 
-@njit(**JIT)
+@njit(**PART)
 def exchange(fit, state, i, sign, solved):
     """Give weight to a feature that lies in the span of the active ones, at no cost, until one of those reaches zero.
 
@@ -172,18 +172,3 @@ def exchange(fit, state, i, sign, solved):
             state.weights[i, k] -= reach * sign * solved[k]
         state.weights[i, gone] = reach * sign
     return gone
-
-
-@njit(**JIT)
-def rebuild(fit, state, i):
-    """Build the inverse anew, for another ridge term; features found collinear leave with their weight."""
-    old = state.sizes[i]
-    features = state.features[i, :old].copy()
-    signs = state.signs[i, :old].copy()
-    weights = state.weights[i, :old].copy()
-    scratch = new_scratch(fit.train.shape[0], old + 1)
-    state.sizes[i] = 0
-    for k in range(old):
-        size = state.sizes[i]
-        if enter(fit, state, i, features[k], signs[k], scratch) > 0.0:
-            state.weights[i, size] = weights[k]

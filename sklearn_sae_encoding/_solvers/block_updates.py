@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import border
-from .columns import EVERY, JIT, add_columns, centre, column_dots, column_dots_of_four
+from .active_sets import border, enter, new_scratch
+from .columns import EVERY, JIT, PART, add_columns, centre, column_dots, column_dots_of_four
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -94,7 +94,7 @@ def enter_block(fit, state, i, features, count, scratch):
     return entered
 
 
-@njit(**JIT)
+@njit(**PART)
 def _products(fit, state, i, features, count, scratch):
     """Fill `cross` and the lower half of `schur`; return the least pivot that each feature may have."""
     n = fit.train.shape[0]
@@ -149,7 +149,44 @@ def leave_block(state, i, places, count, scratch):
     return True
 
 
-@njit(**JIT)
+@njit(**PART)
+def rebuild(fit, state, i, scratch):
+    """Build the inverse anew, for another ridge term or without what rounding added up; collinear features leave."""
+    old = state.sizes[i]
+    features, signs, weights = (
+        state.features[i, :old].copy(),
+        state.signs[i, :old].copy(),
+        state.weights[i, :old].copy(),
+    )
+    alone, refused = new_scratch(fit.train.shape[0], old + 1), 0
+    state.sizes[i] = 0
+    for start in range(0, old, BLOCK):
+        count, size = min(BLOCK, old - start), state.sizes[i]
+        entered = enter_block(fit, state, i, features[start:], count, scratch)
+        q = 0
+        for e in range(count):
+            if q < entered and scratch.kept[q] == e:
+                state.signs[i, size + q] = signs[start + e]
+                state.weights[i, size + q] = weights[start + e]
+                q += 1
+            else:  # to the ones that enter by themselves, in the part of the arrays that is done with
+                features[refused], signs[refused], weights[refused] = (
+                    features[start + e],
+                    signs[start + e],
+                    weights[start + e],
+                )
+                refused += 1
+    for k in range(refused):
+        size = state.sizes[i]
+        if enter(fit, state, i, features[k], signs[k], alone) > 0.0:
+            state.weights[i, size] = weights[k]
+        else:
+            for b in range(fit.train.shape[0]):
+                state.fitted[i, b] -= weights[k] * alone.raw[b]
+                state.residuals[i, b] += weights[k] * alone.column[b]
+
+
+@njit(**PART)
 def _overwrite(state, i, gone, last):
     """Move the last active feature to the place of one that leaves."""
     if gone == last:
@@ -165,7 +202,7 @@ def _overwrite(state, i, gone, last):
     state.weights[i, gone] = state.weights[i, last]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _times_rows(matrix, size, rows, count, out):
     """Write ``rows @ matrix`` to `out`, for a symmetric matrix; four rows share each pass."""
     for start in range(0, count, 4):
@@ -191,7 +228,7 @@ def _times_rows(matrix, size, rows, count, out):
                     out[row, i] = total
 
 
-@njit(**JIT)
+@njit(**PART)
 def _combine(small, count, rows, size, out):
     """Write ``small @ rows`` to `out`."""
     for q in range(count):
@@ -203,7 +240,7 @@ def _combine(small, count, rows, size, out):
                 out[q, k] += factor * rows[other, k]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _add_outer(matrix, size, left, right, count, sign):
     """Add ``sign * left.T @ right``; four rows share each pass."""
     for i in range(size):

@@ -11,6 +11,10 @@ from scipy import sparse
 # Sums may be reordered so that they vectorise; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH}
+# Each kernel is compiled again within all that call it. So what is called from one place only becomes part of that
+# place, and what Python never calls needs no entry from there: both take seconds off the first fit.
+INLINED = {**JIT, "inline": "always"}
+PART = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 # Features that fire in a larger share of the samples are also kept dense: products with them are then several times
 # faster, for at most 1 / DENSE numbers of memory for each non-zero one.
@@ -83,21 +87,23 @@ def _read_only(part):
 EVERY = np.zeros(0, dtype=np.int64)
 
 
-@njit(**JIT)
+@njit(**PART)
 def column_dots(columns, features, count, slot, vector, out):
     """Products of the first `count` of the `features` with `vector` (n_samples,).
 
     Features whose `slot` is not negative are left out; pass EVERY to leave out none.
     """
     data, indices, indptr, dense, row_of = columns
-    waiting, first, second, third = 0, 0, 0, 0  # dense ones, until four of them can share a pass over the vector
     for place in range(count):
         if slot.shape[0] > 0 and slot[place] >= 0:
             continue
         row = row_of[features[place]]
         # Four sums, so that an addition needn't wait for the one before.
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        if row < 0:
+        if row >= 0:
+            for i in range(vector.shape[0]):
+                a += dense[row, i] * vector[i]
+        else:
             start, end = indptr[features[place]], indptr[features[place] + 1]
             for _ in range((end - start) // 4):
                 a += data[start] * vector[indices[start]]
@@ -107,28 +113,10 @@ def column_dots(columns, features, count, slot, vector, out):
                 start += 4
             for k in range(start, end):
                 a += data[k] * vector[indices[k]]
-            out[place] = (a + b) + (c + d)
-        elif waiting == 3:
-            row_a, row_b, row_c = row_of[features[first]], row_of[features[second]], row_of[features[third]]
-            for i in range(vector.shape[0]):
-                a += dense[row_a, i] * vector[i]
-                b += dense[row_b, i] * vector[i]
-                c += dense[row_c, i] * vector[i]
-                d += dense[row, i] * vector[i]
-            out[first], out[second], out[third], out[place] = a, b, c, d
-            waiting = 0
-        else:
-            first, second, third = second, third, place
-            waiting += 1
-    for left in range(3 - waiting, 3):
-        place = first if left == 0 else second if left == 1 else third
-        row, a = row_of[features[place]], 0.0
-        for i in range(vector.shape[0]):
-            a += dense[row, i] * vector[i]
-        out[place] = a
+        out[place] = (a + b) + (c + d)
 
 
-@njit(**JIT)
+@njit(**PART)
 def column_dots_of_four(columns, features, count, vectors, out):
     """Products of the first `count` of the `features` with four `vectors` (4, n_samples), to `out` (4, count)."""
     data, indices, indptr, dense, row_of = columns
@@ -154,35 +142,21 @@ def column_dots_of_four(columns, features, count, vectors, out):
         out[3, place] = d
 
 
-@njit(**JIT)
+@njit(**PART)
 def add_columns(columns, features, count, factors, out):
     """Add the first `count` of the `features`, each times its factor, to `out` (n_samples,)."""
     data, indices, indptr, dense, row_of = columns
-    waiting, first, second, third = 0, 0, 0, 0  # dense ones, as above
-    for place in range(count):
-        row, factor = row_of[features[place]], factors[place]
-        if factor == 0.0:
-            continue
-        if row < 0:
-            for k in range(indptr[features[place]], indptr[features[place] + 1]):
-                out[indices[k]] += factor * data[k]
-        elif waiting == 3:
-            row_a, row_b, row_c = row_of[features[first]], row_of[features[second]], row_of[features[third]]
-            a, b, c = factors[first], factors[second], factors[third]
+    for a in range(count):
+        factor, row = factors[a], row_of[features[a]]
+        if row >= 0:
             for i in range(out.shape[0]):
-                out[i] += a * dense[row_a, i] + b * dense[row_b, i] + c * dense[row_c, i] + factor * dense[row, i]
-            waiting = 0
+                out[i] += factor * dense[row, i]
         else:
-            first, second, third = second, third, place
-            waiting += 1
-    for left in range(3 - waiting, 3):
-        place = first if left == 0 else second if left == 1 else third
-        row, factor = row_of[features[place]], factors[place]
-        for i in range(out.shape[0]):
-            out[i] += factor * dense[row, i]
+            for k in range(indptr[features[a]], indptr[features[a] + 1]):
+                out[indices[k]] += factor * data[k]
 
 
-@njit(**JIT)
+@njit(**PART)
 def centre(vector, train, n_train, fit_intercept, out):
     """Write `vector` less its mean over the training rows to `out`, zero on held-out rows; return the mean.
 

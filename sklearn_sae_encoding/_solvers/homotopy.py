@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, JIT, add_columns, centre, column_dots
+from .columns import EVERY, JIT, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -85,7 +85,7 @@ def gather(fit, state, i, candidates, where):
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def move(fit, state, i, local, l1_from, l1_to, max_knots):
     """Follow the path of problem `i` from penalty `l1_from` to `l1_to` over the `local` features.
 
@@ -115,7 +115,7 @@ def move(fit, state, i, local, l1_from, l1_to, max_knots):
             resting = _add(fit, state, i, local, event, sign, fall, l1)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _split_correlations(fit, state, i, local, l1):
     for a in range(local.features.shape[0]):
         f = fit.factors[local.features[a]]
@@ -132,7 +132,7 @@ def _split_correlations(fit, state, i, local, l1):
         local.corr[a] -= local.rho[a]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _full_step(fit, state, i, local, fall):
     size = state.sizes[i]
     push = local.scratch.solved
@@ -145,7 +145,7 @@ def _full_step(fit, state, i, local, fall):
         local.step[k] = total
 
 
-@njit(**JIT)
+@njit(**PART)
 def _rates(fit, state, i, local):
     local.raw[:] = 0.0
     add_columns(fit.columns, state.features[i], state.sizes[i], local.step, local.raw)
@@ -155,7 +155,7 @@ def _rates(fit, state, i, local):
         local.rate[a] = local.rho[a] - local.rate[a]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _next_event(fit, state, i, local, fall, l1, length, resting):
     """How far to go, which local feature then changes sides (-1 at the end), and with which sign it enters."""
     event, sign = -1, 0.0
@@ -182,7 +182,7 @@ def _next_event(fit, state, i, local, fall, l1, length, resting):
     return length, event, sign
 
 
-@njit(**JIT)
+@njit(**PART)
 def _walk(state, i, local, length):
     for k in range(state.sizes[i]):
         state.weights[i, k] += length * local.step[k]
@@ -194,7 +194,7 @@ def _walk(state, i, local, length):
             local.corr[a] += length * local.rate[a]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _drop(fit, state, i, local, event, l1):
     """Take a feature out of the active set, its correlation at the bound, and the step with it."""
     gone, last = local.slot[event], state.sizes[i] - 1
@@ -209,7 +209,7 @@ def _drop(fit, state, i, local, event, l1):
     local.slot[event] = -1
 
 
-@njit(**JIT)
+@njit(**PART)
 def _add(fit, state, i, local, event, sign, fall, l1):
     """Put a feature into the active set; return the one that had to leave for it, or -1."""
     size = state.sizes[i]
@@ -229,7 +229,7 @@ def _add(fit, state, i, local, event, sign, fall, l1):
     return -1
 
 
-@njit(**JIT)
+@njit(**PART)
 def _swap(fit, state, i, local, event, sign, fall, l1):
     """Let a feature in the span of the active ones take the place of one of them."""
     gone = exchange(fit, state, i, sign, local.scratch.solved)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import ActiveSets, Fit, grown, new_active_sets, rebuild
-from .block_updates import new_bordering
-from .columns import EVERY, JIT, Columns, centre, column_dots
+from .active_sets import ActiveSets, Fit, grown, new_active_sets
+from .block_updates import new_bordering, rebuild
+from .columns import EVERY, INLINED, JIT, PART, Columns, centre, column_dots
 from .homotopy import DONE, NO_ROOM, TOO_LONG, gather, move
 from .pivoting import leap
 from .screening import Screened, largest, scan
@@ -202,7 +202,7 @@ def _centre_targets(problems, fit_intercept, residuals):
         )
 
 
-@njit(**JIT)
+@njit(**PART)
 def _fit(columns, problems, penalty, i, ridge):
     fold = problems.folds[i]
     return Fit(
@@ -238,38 +238,37 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
         optimal = progress.status[i] != NO_ROOM and worst <= l1_unit * alpha * (1.0 + SLACK)
         if not optimal and progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
             progress.repairs[i] += 1
-            l1 = l1_unit * alpha
-            progress.status[i] = _solve(fit, state, i, local, l1, l1, penalty.max_knots, scratch)
-            continue
-        _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
-        if not progress.alive[i]:
-            continue
-        target = _next_alpha(problems, progress.reached[i], i, alpha)
-        if penalty.l1_ratio < 1.0:
-            fit = _fit(columns, problems, penalty, i, target * ridge_unit)
-            rebuild(fit, state, i)
-            local = gather(fit, state, i, listed, where)
-        progress.repairs[i] = 0
+            target = alpha
+        else:
+            _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
+            if not progress.alive[i]:
+                continue
+            progress.repairs[i] = 0
+            target = _next_alpha(problems, progress.reached[i], i, alpha)
+            if penalty.l1_ratio < 1.0:
+                fit = _fit(columns, problems, penalty, i, target * ridge_unit)
+                rebuild(fit, state, i, scratch)
+                local = gather(fit, state, i, listed, where)
+            progress.alphas[i] = target
+            after = target
+            if target > problems.grid[i, problems.n_alphas[i] - 1]:
+                after = _next_alpha(problems, progress.reached[i], i, target)
+            progress.bounds[i] = l1_unit * (2.0 * after - target)
         l1, l1_to = l1_unit * alpha, l1_unit * target
-        progress.status[i] = _solve(fit, state, i, local, l1, l1_to, penalty.max_knots, scratch)
-        progress.alphas[i] = target
-        after = target
-        if target > problems.grid[i, problems.n_alphas[i] - 1]:
-            after = _next_alpha(problems, progress.reached[i], i, target)
-        progress.bounds[i] = l1_unit * (2.0 * after - target)
+        progress.status[i] = _solve(fit, state, i, local, l1, l1_to, penalty.max_knots, scratch, listed, where)
 
 
-@njit(**JIT)
-def _solve(fit, state, i, local, l1_from, l1_to, max_knots, scratch):
+@njit(**INLINED)
+def _solve(fit, state, i, local, l1_from, l1_to, max_knots, scratch, listed, where):
     """Move to a penalty; returns what `move` does."""
-    if state.sizes[i] > SATURATED * fit.n_train:
-        return move(fit, state, i, local, l1_from, l1_to, max_knots)
-    if leap(fit, state, i, local, l1_to, max_knots, scratch):
-        return DONE
-    return move(fit, state, i, local, l1_to, l1_to, max_knots)
+    if state.sizes[i] <= SATURATED * fit.n_train:
+        if leap(fit, state, i, local, l1_to, max_knots, scratch):
+            return DONE
+        local = gather(fit, state, i, listed, where)
+    return move(fit, state, i, local, l1_from, l1_to, max_knots)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _next_alpha(problems, reached, i, alpha):
     """The next stop below `alpha`: a grid point, or a step towards one that is far."""
     k = reached
@@ -281,7 +280,7 @@ def _next_alpha(problems, reached, i, alpha):
     return STRIDE * alpha
 
 
-@njit(**JIT)
+@njit(**PART)
 def _worst(penalty, local):
     """Return max |x_j'r| / f_j over the features that are not active."""
     worst = 0.0
@@ -292,7 +291,7 @@ def _worst(penalty, local):
     return worst
 
 
-@njit(**JIT)
+@njit(**PART)
 def _record(problems, penalty, state, progress, i, worst):
     """Note what is asked at every grid point that the present solution solves."""
     gave_up = progress.status[i] == TOO_LONG
@@ -309,7 +308,7 @@ def _record(problems, penalty, state, progress, i, worst):
     progress.alive[i] = False
 
 
-@njit(**JIT)
+@njit(**PART)
 def _held_out_error(problems, fit_intercept, state, progress, i):
     target, fold = problems.targets[problems.voxels[i]], problems.folds[i]
     train, test, fitted = problems.train[fold], problems.test[fold], state.fitted[i]
@@ -327,7 +326,7 @@ def _held_out_error(problems, fit_intercept, state, progress, i):
     return total / held_out if held_out > 0.0 else np.nan
 
 
-@njit(**JIT)
+@njit(**PART)
 def _duality_gap(problems, penalty, state, i, alpha, worst):
     """Objective less the dual objective at the residual, scaled into the dual feasible set."""
     fold = problems.folds[i]

@@ -3,7 +3,7 @@
 This is block principal pivoting (Júdice and Pires 1994; for the lasso, Kim and Park, AISTATS 2010): solve the normal
 equations of the active set, drop all features whose weight has the wrong sign, let in all that break their bound, and
 repeat. From a solution at a nearby penalty a few rounds suffice, where the exact path has a breakpoint for each change.
-Rounds that stop making progress are given up; following the path (homotopy.py) then finishes from wherever they led.
+Rounds that stop making progress are given up; the path is then followed (homotopy.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from .active_sets import leave
-from .block_updates import BLOCK, enter_block, leave_block
-from .columns import EVERY, JIT, add_columns, centre, column_dots
+from .block_updates import BLOCK, enter_block, leave_block, rebuild
+from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
 # Rounds in a row that need no fewer changes than the best one before.
 PATIENCE = 3
@@ -22,12 +22,32 @@ ACCURACY = 1e-9
 REFINEMENTS = 3
 
 
-@njit(**JIT)
+@njit(**INLINED)
 def leap(fit, state, i, local, l1, max_knots, scratch):
     """Solve problem `i` at penalty `l1` over the `local` features, whatever its weights are now.
 
-    Returns whether that worked; if not, the state is a valid start for `move` at the same penalty.
+    Returns whether that worked; if not, the state is what it was before.
     """
+    size, before = state.sizes[i], _copy(state, i)
+    if _pivot(fit, state, i, local, l1, max_knots, scratch):
+        return True
+    features, signs, weights, fitted, residuals = before
+    state.sizes[i] = size
+    state.features[i, :size], state.signs[i, :size], state.weights[i, :size] = features, signs, weights
+    state.fitted[i], state.residuals[i] = fitted, residuals
+    rebuild(fit, state, i, scratch)
+    return False
+
+
+@njit(**INLINED)
+def _copy(state, i):
+    size = state.sizes[i]
+    features, signs, weights = state.features[i, :size], state.signs[i, :size], state.weights[i, :size]
+    return features.copy(), signs.copy(), weights.copy(), state.fitted[i].copy(), state.residuals[i].copy()
+
+
+@njit(**PART)
+def _pivot(fit, state, i, local, l1, max_knots, scratch):
     n_local, capacity = local.features.shape[0], local.at.shape[0]
     before, entering = np.zeros(n_local), np.empty(n_local, dtype=np.int64)
     for k in range(state.sizes[i]):
@@ -43,8 +63,10 @@ def leap(fit, state, i, local, l1, max_knots, scratch):
         changes += n_entering
         state.knots[i] += changes
         if n_entering == 0:
-            if refinements == REFINEMENTS or _misfit(fit, state, i, local, l1) <= ACCURACY * l1:
+            if _misfit(fit, state, i, local, l1) <= ACCURACY * l1:
                 return True
+            if refinements == REFINEMENTS:
+                return False
             refinements += 1
             _newton(fit, state, i, local, l1)
             continue
@@ -57,7 +79,7 @@ def leap(fit, state, i, local, l1, max_knots, scratch):
             return False
 
 
-@njit(**JIT)
+@njit(**PART)
 def _newton(fit, state, i, local, l1):
     """Move the active weights to their solution, by the correlations at the present residual."""
     size, push = state.sizes[i], local.scratch.solved
@@ -73,7 +95,7 @@ def _newton(fit, state, i, local, l1):
         state.weights[i, k] += local.step[k]
 
 
-@njit(**JIT)
+@njit(**PART)
 def _misfit(fit, state, i, local, l1):
     """Return the largest violation of the normal equations."""
     worst = 0.0
@@ -84,7 +106,7 @@ def _misfit(fit, state, i, local, l1):
     return worst
 
 
-@njit(**JIT)
+@njit(**PART)
 def _drop_wrong_signs(fit, state, i, local, scratch):
     """Let features go until all weights have the sign of their features.
 
@@ -113,7 +135,7 @@ def _drop_wrong_signs(fit, state, i, local, scratch):
         dropped += count
 
 
-@njit(**JIT)
+@njit(**PART)
 def _look(fit, state, i, local, before):
     """Bring fitted values, residuals and correlations up to the present weights."""
     change = local.rate
@@ -130,7 +152,7 @@ def _look(fit, state, i, local, before):
     column_dots(fit.columns, local.features, local.features.shape[0], EVERY, state.residuals[i], local.corr)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _find_entering(fit, local, l1, entering):
     count = 0
     for a in range(local.features.shape[0]):
@@ -142,7 +164,7 @@ def _find_entering(fit, local, l1, entering):
     return count
 
 
-@njit(**JIT)
+@njit(**INLINED)
 def _enter_all(fit, state, i, local, l1, entering, count, before, scratch):
     """Let features in, and all weights move to the solution; return whether any could enter."""
     features, total = np.empty(BLOCK, dtype=np.int64), 0
@@ -156,7 +178,7 @@ def _enter_all(fit, state, i, local, l1, entering, count, before, scratch):
     return total > 0
 
 
-@njit(**JIT)
+@njit(**PART)
 def _give_weights(fit, state, i, local, l1, entering, size, entered, before, scratch):
     for q in range(entered):
         a = entering[scratch.kept[q]]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT, Columns, is_dense
+from .columns import JIT, PART, Columns, is_dense
 from .ftest import Norms
 
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
@@ -143,7 +143,7 @@ def _by_sample(screened, residuals):
 # As in columns.py, the loops over features unpack the tuple once and call nothing but on the rare hit.
 
 
-@njit(**JIT)
+@njit(**PART)
 def _append(values, feature, threshold, allowed, rows, positive, lists, lengths):
     for i in range(lengths.shape[0]):
         size = values[i] if positive else abs(values[i])
@@ -180,7 +180,7 @@ def _list_dense(screened, products, thresholds, allowed, rows, positive, lists, 
             _append(products[j], screened.features[j], thresholds[j], allowed, rows, positive, lists, lengths)
 
 
-@njit(**JIT)
+@njit(**PART)
 def _raise(screened, values, j, allowed, rows, positive, out):
     feature = screened.features[j]
     for i in range(values.shape[0]):
