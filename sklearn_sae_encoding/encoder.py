@@ -366,6 +366,6 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _raise_for_params(params, self, "fit")
             split_params = process_routing(self, "fit", **params).splitter.split
         else:
-            _raise_for_params(params, self, "fit", allow=["groups"])
+            _raise_for_params({name: value for name, value in params.items() if name != "groups"}, self, "fit")
             split_params = params
         return list(cv.split(X, Y[:, 0] if self._one_target else Y, **split_params))
