@@ -128,7 +128,14 @@ def token_features(
         else:
             parts.extend([one] for one in cut)
         previous = first
-    return [_stack(of_text) if sparse.issparse(of_text[0]) else np.concatenate(of_text) for of_text in parts]
+    return [_joined(of_text) for of_text in parts]
+
+
+def _joined(parts: list) -> sparse.csr_array | np.ndarray:
+    """Put the parts of a text below each other; a dense text of one part stays in the array of its chunk."""
+    if sparse.issparse(parts[0]):
+        return _stack(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int | None) -> Encoded:

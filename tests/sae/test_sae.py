@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_no_dense_array_of_features_is_larger_than_a_chunk(pooling, folder, monk
     at_once = SAEProjector(folder, pooling=pooling, chunk_size=10_000).fit_transform(many)
     for one, expected in zip(features, [at_once] if pooling else at_once, strict=True):
         np.testing.assert_allclose(one.toarray(), expected.toarray(), rtol=1e-5)
+
+
+def test_dense_features_of_tokens_are_not_held_twice(folder):
+    many = list(np.random.default_rng(0).standard_normal((400, 30, D_MODEL)).astype(np.float32))
+    projector = SAEProjector(folder, pooling=None, sparse_output=False, chunk_size=128).fit(many[:1])
+    projector.transform(many[:1])  # loads what every call needs
+    tracemalloc.start()
+    features = projector.transform(many)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.6 * sum(one.nbytes for one in features)
 
 
 def test_averaging_before_encoding_gives_other_features(texts, folder):
