@@ -92,13 +92,14 @@ def _from_folder(folder: Path, device: str) -> SAE:
     from safetensors import SafetensorError
 
     try:
-        return _ready(SAE.load_from_disk(folder, device=device, dtype="float32"))
+        sae = SAE.load_from_disk(folder, device=device, dtype="float32")
     # What is wrong with a file shows as many kinds of error: JSON's, safetensors', torch's for a wrong shape or name.
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ValueError(
             f"The SAE in {str(folder)!r} could not be read: {type(error).__name__}: {error}. {CONFIG_FILE} or "
             f"{WEIGHTS_FILE} is truncated, corrupt or not sae-lens'. Copy or save it again."
         ) from error
+    return _ready(sae)
 
 
 def _from_release(release: str, sae_id: str, revision: str | None, device: str) -> SAE:

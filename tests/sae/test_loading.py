@@ -177,13 +177,15 @@ def test_a_revision_that_cannot_be_pinned_is_an_error(texts):
         SAEProjector("gemma-scope-2b-pt-res-canonical", "layer_12/width_16k/canonical", revision="abc").fit(texts)
 
 
-def test_a_temporal_sae_is_refused(texts):
+def test_a_temporal_sae_is_refused(tmp_path):
     from sae_lens.registry import get_sae_class
 
     sae_class, config_class = get_sae_class("temporal")
     sae = sae_class(config_class(d_in=16, d_sae=32, n_heads=2, bottleneck_factor=2))
     with pytest.raises(ValueError, match="A temporal SAE encodes a token by the tokens before it"):
         SAEProjector(sae).fit(np.zeros((3, 16)))
+    with pytest.raises(ValueError, match=r"^A temporal SAE encodes a token by the tokens before it"):  # not "truncated"
+        SAEProjector(save_sae(sae, tmp_path)).fit(np.zeros((3, 16)))
     with pytest.raises(ValueError, match="A temporal SAE encodes a token by the tokens before it"):
         SAEProjector("temporal-sae-gemma-2-2b", "blocks.12.hook_resid_post").fit(np.zeros((3, 16)))
 
