@@ -117,7 +117,7 @@ def report_ghosts(report, study, names, texts, tokens):
     largest = membership == "cluster 0"
     if largest.any():
         table = tables.signed_features(study, names, membership, texts, tokens, n_features=10)
-        table = table.loc[["cluster 0", "other ghosts"]]
+        table = table.drop(index="other voxels", level="group", errors="ignore")
         report.add("ghost_features", "Features of the ghosts", table, ABOUT_FEATURES, digits=2)
     return largest
 
