@@ -90,6 +90,8 @@ class _Encoder:
             return self._masker(value, name, where)
         if name.startswith("pandas.") and kind.__name__ == "DataFrame":
             return {"$frame": self._items({column: value[column].to_numpy() for column in value}, where)}
+        if name == "torch.device":
+            return {"$device": str(value)}
         if name.startswith("joblib.") and hasattr(value, "location"):
             return None
         if hasattr(value, "best_estimator_"):
@@ -208,6 +210,11 @@ class _Decoder:
 
     def _dtype(self, tree):
         return np.dtype(tree["$dtype"])
+
+    def _device(self, tree):
+        import torch
+
+        return torch.device(tree["$device"])
 
     def _frame(self, tree):
         import pandas as pd

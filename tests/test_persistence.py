@@ -119,6 +119,15 @@ def test_names_of_features_stay_text(X, Y, tmp_path):
     assert_same(load_encoder(tmp_path / "m").feature_names_in_, model.feature_names_in_)
 
 
+def test_a_device_of_torch_comes_back(X, Y, tmp_path):
+    import torch
+
+    encoder = SparseVoxelEncoder(alphas=[0.1], device=torch.device("cpu")).fit(X, Y)
+    save_encoder(encoder, tmp_path / "encoder")
+    assert load_encoder(tmp_path / "encoder").device == torch.device("cpu")
+    assert_same(load_encoder(tmp_path / "encoder").coef_, encoder.coef_)
+
+
 def test_loading_needs_no_pickle_and_no_torch(saved):
     code = (
         "import pickle, sys; pickle.loads = pickle.load = None\n"
