@@ -321,10 +321,7 @@ def test_a_folder_without_a_tokenizer_asks_for_one(folder, tiny_lm_dir, texts):
 
 
 def test_a_pipeline_of_transformers_is_no_model(texts):
-    from tiny_models import tiny_model, tiny_tokenizer
-    from transformers import pipeline
-
-    generator = pipeline("text-generation", model=tiny_model(), tokenizer=tiny_tokenizer())
+    generator = transformers.pipeline("text-generation", model=tiny_model(), tokenizer=tiny_tokenizer())
     with pytest.raises(ValueError, match=r"got a TextGenerationPipeline\. Of a pipeline, give its \.model and"):
         LMActivationTransformer(generator, 1).fit(texts)
 
