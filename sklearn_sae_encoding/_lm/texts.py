@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator, Set
 from numbers import Number
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def check_texts(estimator, X, *, reset: bool) -> list[str]:
 
 
 def _table(estimator, X, *, reset: bool) -> np.ndarray:
-    if X is None or isinstance(X, (str, bytes, dict, set, os.PathLike)):
+    if X is None or isinstance(X, (str, bytes, dict, Set, Iterator, os.PathLike)):
         one = "one string: " if isinstance(X, (str, bytes)) else ""
         raise ValueError(f"{_EXPECTED}, got {one}{_shortened(X)}.")
     _check_rows_of_one_length(X)

@@ -66,6 +66,8 @@ def test_the_cells_of_a_row_are_joined_by_a_space():
         (b"bytes", r"Expected a list of texts \(.*\), got one string"),
         (None, r"Expected a list of texts \(.*\), got None"),
         (Path("texts.txt"), r"Expected a list of texts \(.*\), got PosixPath|WindowsPath"),
+        (frozenset(["a text"]), r"Expected a list of texts \(.*\), got frozenset"),
+        ((text for text in ["a"]), r"Expected a list of texts \(.*\), got <generator"),
         ({"a": "text"}, r"Expected a list of texts \(.*\), got {'a': 'text'}"),
         ([["a", "b"], ["c"]], r"sample 1 is \['c'\] where other samples are like \['a', 'b'\]: .*Join the words"),
         (["a text", ["of", "words"]], "sample 0 is 'a text' where other .*Join the words"),
