@@ -239,14 +239,15 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ------
         ValueError
             If a voxel is NaN in some samples but not in all, or all voxels are; if a feature that is named does not
-            exist; if `alphas` is the integer 1.
+            exist; if `alphas` is the integer 1; if torch cannot compute on `device`.
         """
         X, Y = self._validate(X, y)
+        split_params = self._split_params(params)
         targets = make_targets(Y, self.standardize_targets, self.fit_intercept)
         warn_of_unfitted(targets, stacklevel=3)
         names = list(getattr(self, "feature_names_in_", ()))
         given = SimpleNamespace(**self.get_params(deep=False))
-        task = make_task(X, names, lambda: self._splits(X, Y, params), given)
+        task = make_task(X, names, lambda: self._splits(X, Y, split_params), given)
         solution = solve_in_blocks(
             task,
             targets.values,
@@ -360,12 +361,12 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._one_target = Y.ndim == 1
         return X, Y.reshape(len(Y), -1)
 
-    def _splits(self, X, Y, params):
-        cv = check_cv(self.cv)
+    def _split_params(self, params):
         if _routing_enabled():
             _raise_for_params(params, self, "fit")
-            split_params = process_routing(self, "fit", **params).splitter.split
-        else:
-            _raise_for_params({name: value for name, value in params.items() if name != "groups"}, self, "fit")
-            split_params = params
-        return list(cv.split(X, Y[:, 0] if self._one_target else Y, **split_params))
+            return process_routing(self, "fit", **params).splitter.split
+        _raise_for_params({name: value for name, value in params.items() if name != "groups"}, self, "fit")
+        return params
+
+    def _splits(self, X, Y, split_params):
+        return list(check_cv(self.cv).split(X, Y[:, 0] if self._one_target else Y, **split_params))

@@ -175,10 +175,11 @@ def test_groups_that_the_splitter_needs_are_missed_as_in_lasso_cv():
             estimator.fit(X, Y[:, 0])
 
 
-def test_other_metadata_are_refused():
+@pytest.mark.parametrize("alphas", [30, 0.1], ids=["grid", "one penalty"])
+def test_other_metadata_are_refused(alphas):
     X, Y = problem()
     with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
-        SparseVoxelEncoder().fit(X, Y, sample_weight=np.ones(len(X)))
+        SparseVoxelEncoder(alphas).fit(X, Y, sample_weight=np.ones(len(X)))
 
 
 def test_a_list_of_splits_and_a_splitter_agree():

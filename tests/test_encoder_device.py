@@ -45,7 +45,7 @@ def test_torch_gives_the_solutions_of_the_compiled_kernels(layout, options):
     np.testing.assert_allclose(by_torch.intercept_, plain.intercept_, rtol=1e-8)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", 1.5])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", 1.5])
 def test_a_device_that_is_not_there_is_named(device):
     X, Y = problem()
     with pytest.raises(

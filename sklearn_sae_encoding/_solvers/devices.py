@@ -63,13 +63,14 @@ class DeviceScreened:
 
 
 def check_device(device) -> None:
-    """Raise ValueError if torch cannot compute there."""
+    """Raise ValueError if torch cannot multiply sparse matrices there."""
     if isinstance(device, str) and device == "cpu":
         return
     try:
         import torch
 
-        torch.zeros(1, device=device)
+        one = torch.ones((1, 1), device=device)
+        torch.sparse.mm(one.to_sparse(), one).cpu()
     except (ImportError, RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f'device={device!r} cannot be used: {error}. Expected "cpu", or a device that torch has here.'

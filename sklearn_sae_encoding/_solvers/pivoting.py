@@ -26,13 +26,13 @@ REFINEMENTS = 3
 def leap(fit, state, i, local, l1, max_knots, scratch):
     """Solve problem `i` at penalty `l1` over the `local` features, whatever its weights are now.
 
-    Returns whether that worked; if not, the state is what it was before.
+    Returns whether that worked; if not, the weights are what they were before, and the inverse is built anew.
     """
-    size, before = state.sizes[i], _copy(state, i)
+    size, knots, before = state.sizes[i], state.knots[i], _copy(state, i)
     if _pivot(fit, state, i, local, l1, max_knots, scratch):
         return True
     features, signs, weights, fitted, residuals = before
-    state.sizes[i] = size
+    state.sizes[i], state.knots[i] = size, knots
     state.features[i, :size], state.signs[i, :size], state.weights[i, :size] = features, signs, weights
     state.fitted[i], state.residuals[i] = fitted, residuals
     rebuild(fit, state, i, scratch)
