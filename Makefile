@@ -18,7 +18,7 @@ help:
 	@echo "make test   the tests"
 	@echo "make lint   ruff, codespell and the import contracts"
 	@echo "make docs   the documentation with its gallery executed, in doc/_build/html"
-	@echo "make bench  the benchmarks with small sizes, about half an hour"
+	@echo "make bench  the benchmarks with small sizes"
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/plot_augmented_encoder.py
