@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .active_sets import leave
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
 from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
@@ -55,10 +54,10 @@ def _pivot(fit, state, i, local, l1, max_knots, scratch):
     fewest, waits, refinements, most = n_local + 1, 0, 0, state.knots[i] + max_knots
     _newton(fit, state, i, local, l1)
     while True:
-        changes, spoilt = _drop_wrong_signs(fit, state, i, local, scratch)
-        _look(fit, state, i, local, before)
-        if spoilt:
+        changes = _drop_wrong_signs(fit, state, i, local, scratch)
+        if changes < 0:
             return False
+        _look(fit, state, i, local, before)
         n_entering = _find_entering(fit, local, l1, entering)
         changes += n_entering
         state.knots[i] += changes
@@ -108,11 +107,8 @@ def _misfit(fit, state, i, local, l1):
 
 @njit(**PART)
 def _drop_wrong_signs(fit, state, i, local, scratch):
-    """Let features go until all weights have the sign of their features.
-
-    Returns how many, and whether rounding kept the other weights from following.
-    """
-    dropped, spoilt, places = 0, False, np.empty(BLOCK, dtype=np.int64)
+    """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
+    dropped, places = 0, np.empty(BLOCK, dtype=np.int64)
     while True:
         count = 0
         for k in range(state.sizes[i]):
@@ -121,11 +117,9 @@ def _drop_wrong_signs(fit, state, i, local, scratch):
                 places[count] = k
                 count += 1
         if count == 0:
-            return dropped, spoilt
-        if spoilt or not leave_block(state, i, places, count, scratch):
-            spoilt = True
-            for q in range(count - 1, -1, -1):
-                leave(state, i, places[q])
+            return dropped
+        if not leave_block(state, i, places, count, scratch):
+            return -1
         for q in range(count - 1, -1, -1):
             last = state.sizes[i] + q
             local.slot[local.at[places[q]]] = -1
