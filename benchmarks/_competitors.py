@@ -155,7 +155,7 @@ def run(competitor, problem, grids, limit, most):
     with warnings.catch_warnings(), stopped_after(limit):
         warnings.simplefilter("ignore")
         # Whatever compiles does so before the clock of a voxel starts.
-        first = slice(0, competitor.together)
+        first = slice(0, min(competitor.together, most))
         competitor.solve(
             problem.X[:, :100], np.ascontiguousarray(problem.Y[:, first]), grids[first, :2], problem.splits
         )
