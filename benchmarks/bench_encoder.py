@@ -6,7 +6,7 @@
 The problems: A, 200 samples of 32,768 sparse features, half of the voxels signal and half noise, 30 penalties, 5 folds;
 B, the published protocol on the published voxels; C, 5,000 samples of 16,384 sparse features, 5 folds of whole stories;
 D, 100,000 voxels of A, with peak memory. Every competitor gets the same features, folds, penalties and duality gap, and
-as many voxels as it solves in `--seconds` (at most `--others`). The table gives seconds a voxel (a single one is signal,
+as many voxels as it solves in `--seconds` (at most `--others`). It prints seconds a voxel (a single one is signal,
 which costs every solver less than noise) and their ratios to ours, how often the penalty chosen is ours, and the
 largest relative gap. Packages that are not installed are left out; adelie, which needs NumPy below 2, runs in the
 environment that `--adelie` names.
