@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
@@ -72,7 +73,7 @@ def grown(state: ActiveSets, capacity: int) -> ActiveSets:
     )
 
 
-@njit(**PART)
+@register_jitable
 def new_scratch(n_samples, capacity):
     return Scratch(
         np.empty(n_samples), np.empty(n_samples), np.empty(1, dtype=np.int32), np.empty(capacity), np.empty(capacity)

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import border, enter, new_scratch
-from .columns import EVERY, JIT, PART, add_columns, centre, column_dots, column_dots_of_four
+from .columns import JIT, PART, centred_columns, column_dots_of_block
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -24,7 +24,7 @@ class Bordering(NamedTuple):
     """Scratch arrays, and what `enter_block` and `leave_block` found."""
 
     columns: np.ndarray  # (BLOCK, n_samples), the features that enter, centred
-    raw: np.ndarray  # (n_samples,)
+    squares: np.ndarray  # (BLOCK,), sums of their squares before centring
     cross: np.ndarray  # (BLOCK, capacity), their products with the active features
     solved: np.ndarray  # (BLOCK, capacity), the inverse times those
     scaled: np.ndarray  # (BLOCK, capacity), `small` times those
@@ -32,19 +32,20 @@ class Bordering(NamedTuple):
     schur: np.ndarray  # (BLOCK, BLOCK)
     small: np.ndarray  # (BLOCK, BLOCK), inverse of the Schur complement of the features that entered
     kept: np.ndarray  # (BLOCK,), which of those asked for entered
+    asked: np.ndarray  # (BLOCK,), features to enter, or places to leave
 
 
-@njit(**JIT)
-def new_bordering(n_samples, capacity):
+def new_bordering(n_samples: int, capacity: int) -> Bordering:
     return Bordering(
         np.zeros((BLOCK, n_samples)),
-        np.empty(n_samples),
-        np.empty((BLOCK, capacity)),
-        np.empty((BLOCK, capacity)),
-        np.empty((BLOCK, capacity)),
+        np.empty(BLOCK),
+        np.zeros((BLOCK, capacity)),
+        np.zeros((BLOCK, capacity)),
+        np.zeros((BLOCK, capacity)),
         np.empty(BLOCK),
         np.empty((BLOCK, BLOCK)),
         np.empty((BLOCK, BLOCK)),
+        np.empty(BLOCK, dtype=np.int64),
         np.empty(BLOCK, dtype=np.int64),
     )
 
@@ -56,7 +57,7 @@ def enter_block(fit, state, i, features, count, scratch):
     Features nearly in the span of the others are refused: the first entries of ``scratch.kept`` say which ones entered.
     """
     size, inverse = state.sizes[i], state.inverses[i]
-    least = _products(fit, state, i, features, count, scratch)
+    _products(fit, state, i, features, count, scratch)
     _times_rows(inverse, size, scratch.cross, count, scratch.solved)
     for e in range(count):
         for other in range(e + 1):
@@ -69,7 +70,8 @@ def enter_block(fit, state, i, features, count, scratch):
     for e in range(count):
         for q in range(entered):
             scratch.products[q] = scratch.schur[e, scratch.kept[q]]
-        if border(scratch.small, entered, scratch.products, scratch.schur[e, e], least[e], scratch.scaled[0]) > 0.0:
+        least = NEARLY_COLLINEAR * scratch.squares[e]
+        if border(scratch.small, entered, scratch.products, scratch.schur[e, e], least, scratch.scaled[0]) > 0.0:
             scratch.kept[entered] = e
             entered += 1
     for q in range(entered):
@@ -96,28 +98,17 @@ def enter_block(fit, state, i, features, count, scratch):
 
 @njit(**PART)
 def _products(fit, state, i, features, count, scratch):
-    """Fill `cross` and the lower half of `schur`; return the least pivot that each feature may have."""
-    n = fit.train.shape[0]
-    one, factor, least = np.empty(1, dtype=features.dtype), np.ones(1), np.empty(BLOCK)
+    """Fill `columns`, `squares`, `cross` and the lower half of `schur`."""
+    vectors, schur = scratch.columns, scratch.schur
+    centred_columns(fit.columns, features, count, fit.train, fit.n_train, fit.fit_intercept, scratch.squares, vectors)
     for e in range(count):
-        one[0] = features[e]
-        scratch.raw[:] = 0.0
-        add_columns(fit.columns, one, 1, factor, scratch.raw)
-        centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.columns[e])
-        square = 0.0
-        for b in range(n):
-            square += fit.train[b] * scratch.raw[b] * scratch.raw[b]
-        least[e] = NEARLY_COLLINEAR * square
-        column_dots(fit.columns, features, e + 1, EVERY, scratch.columns[e], scratch.schur[e])
-        scratch.schur[e, e] += fit.ridge * fit.factors[features[e]]
-    active, size = state.features[i], state.sizes[i]
-    for start in range(0, count, 4):
-        if count - start >= 2:  # beyond `count`, rows hold what was there before
-            vectors, out = scratch.columns[start : start + 4], scratch.cross[start : start + 4]
-            column_dots_of_four(fit.columns, active, size, vectors, out)
-        else:
-            column_dots(fit.columns, active, size, EVERY, scratch.columns[start], scratch.cross[start])
-    return least
+        for other in range(e + 1):
+            total = 0.0
+            for b in range(vectors.shape[1]):
+                total += vectors[e, b] * vectors[other, b]
+            schur[e, other] = total
+        schur[e, e] += fit.ridge * fit.factors[features[e]]
+    column_dots_of_block(fit.columns, state.features[i], state.sizes[i], vectors, count, scratch.cross)
 
 
 @njit(**JIT)

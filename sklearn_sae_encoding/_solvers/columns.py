@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from scipy import sparse
 
 # Sums may be reordered so that they vectorise; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH}
+JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 # Each kernel is compiled again within all that call it. So what is called from one place only becomes part of that
 # place, and what Python never calls needs no entry from there: both take seconds off the first fit.
 INLINED = {**JIT, "inline": "always"}
@@ -81,6 +83,31 @@ def _read_only(part):
     return view
 
 
+@intrinsic
+def borrowed(_context, arrays):
+    """Return an array, or those of a named tuple, without their count of references, for the kernels they are passed to.
+
+    Each of those would count each array up and down, in memory that all threads share, which took a tenth of a fit.
+    Whoever calls from Python must hold the arrays meanwhile.
+    """
+
+    def without_count(context, builder, signature, args):
+        return _without_count(context, builder, signature.args[0], args[0])
+
+    return arrays(arrays), without_count
+
+
+def _without_count(context, builder, kind, value):
+    if isinstance(kind, types.BaseTuple):
+        parts = zip(kind.types, cgutils.unpack_tuple(builder, value), strict=True)
+        return context.make_tuple(builder, kind, [_without_count(context, builder, *part) for part in parts])
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = context.get_constant_null(types.MemInfoPointer(types.voidptr))
+        return array._getvalue()
+    return value
+
+
 # The kernels below take many columns in a call, unpack the tuple once and call nothing: counting references for each
 # column would take longer than a product.
 
@@ -117,29 +144,62 @@ def column_dots(columns, features, count, slot, vector, out):
 
 
 @njit(**PART)
-def column_dots_of_four(columns, features, count, vectors, out):
-    """Products of the first `count` of the `features` with four `vectors` (4, n_samples), to `out` (4, count)."""
+def column_dots_of_block(columns, features, size, vectors, count, out):
+    """Products of the first `size` of the `features` with `count` of the `vectors` (n_vectors, n_samples).
+
+    Four vectors share each pass over a column, so there must be a multiple of four of them; `out` is (n_vectors, size).
+    """
     data, indices, indptr, dense, row_of = columns
-    for place in range(count):
-        row = row_of[features[place]]
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for first in range(0, count, 4):
+        v, w, x, y = vectors[first], vectors[first + 1], vectors[first + 2], vectors[first + 3]
+        for place in range(size):
+            row = row_of[features[place]]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            if row >= 0:
+                for i in range(v.shape[0]):
+                    a += dense[row, i] * v[i]
+                    b += dense[row, i] * w[i]
+                    c += dense[row, i] * x[i]
+                    d += dense[row, i] * y[i]
+            else:
+                for k in range(indptr[features[place]], indptr[features[place] + 1]):
+                    sample = indices[k]
+                    a += data[k] * v[sample]
+                    b += data[k] * w[sample]
+                    c += data[k] * x[sample]
+                    d += data[k] * y[sample]
+            out[first, place] = a
+            out[first + 1, place] = b
+            out[first + 2, place] = c
+            out[first + 3, place] = d
+
+
+@njit(**PART)
+def centred_columns(columns, features, count, train, n_train, fit_intercept, squares, out):
+    """Write the first `count` of the `features`, centred as by `centre`, to the rows of `out`.
+
+    Also writes the sums of their squares on training rows, before centring, to `squares`.
+    """
+    data, indices, indptr, dense, row_of = columns
+    for e in range(count):
+        row, column = row_of[features[e]], out[e]
         if row >= 0:
-            for i in range(vectors.shape[1]):
-                a += dense[row, i] * vectors[0, i]
-                b += dense[row, i] * vectors[1, i]
-                c += dense[row, i] * vectors[2, i]
-                d += dense[row, i] * vectors[3, i]
+            for i in range(train.shape[0]):
+                column[i] = train[i] * dense[row, i]
         else:
-            for k in range(indptr[features[place]], indptr[features[place] + 1]):
-                sample = indices[k]
-                a += data[k] * vectors[0, sample]
-                b += data[k] * vectors[1, sample]
-                c += data[k] * vectors[2, sample]
-                d += data[k] * vectors[3, sample]
-        out[0, place] = a
-        out[1, place] = b
-        out[2, place] = c
-        out[3, place] = d
+            for i in range(train.shape[0]):
+                column[i] = 0.0
+            for k in range(indptr[features[e]], indptr[features[e] + 1]):
+                column[indices[k]] = train[indices[k]] * data[k]
+        total, square = 0.0, 0.0
+        for i in range(train.shape[0]):
+            total += column[i]
+            square += column[i] * column[i]
+        squares[e] = square
+        if fit_intercept:
+            mean = total / n_train
+            for i in range(train.shape[0]):
+                column[i] -= train[i] * mean
 
 
 @njit(**PART)
@@ -148,6 +208,8 @@ def add_columns(columns, features, count, factors, out):
     data, indices, indptr, dense, row_of = columns
     for a in range(count):
         factor, row = factors[a], row_of[features[a]]
+        if factor == 0.0:
+            continue
         if row >= 0:
             for i in range(out.shape[0]):
                 out[i] += factor * dense[row, i]

@@ -37,51 +37,71 @@ class Local(NamedTuple):
     features: np.ndarray  # (n_local,)
     slot: np.ndarray  # (n_local,), place in the active set, -1 outside
     at: np.ndarray  # (capacity,), the other way round: local place of an active feature
-    corr: np.ndarray  # (n_local,), x_j'r at first, then that of the problem the present weights solve
+    corr: np.ndarray  # (n_local,), x_j'r outside at first, then that of the problem the present weights solve
     rho: np.ndarray  # (n_local,), what of it is still to be worked off
     rate: np.ndarray  # (n_local,), of corr, for features that are not active
     blocked: np.ndarray  # (n_local,), bool, may not enter during this move
+    before: np.ndarray  # (n_local,), weights that `corr` belongs to
+    entering: np.ndarray  # (n_local,), local places
     step: np.ndarray  # (capacity,), dw/dt
     raw: np.ndarray  # (n_samples,), X dw/dt
     centred: np.ndarray  # (n_samples,), the same, centred on training rows and zero elsewhere
     scratch: Scratch
 
 
+def new_local(n_samples: int, capacity: int, n_local: int) -> Local:
+    """Make room for up to `n_local` features."""
+    return Local(
+        np.empty(n_local, dtype=np.int64),
+        np.empty(n_local, dtype=np.int64),
+        np.empty(capacity, dtype=np.int64),
+        *np.empty((3, n_local)),
+        np.empty(n_local, dtype=np.bool_),
+        np.empty(n_local),
+        np.empty(n_local, dtype=np.int64),
+        np.empty(capacity),
+        *np.empty((2, n_samples)),
+        new_scratch(n_samples, capacity),
+    )
+
+
 @njit(**JIT)
-def gather(fit, state, i, candidates, where):
-    """Set up a move; `where` is a scratch array (n_features,) of -1, given back as such."""
-    size, n, capacity = state.sizes[i], fit.train.shape[0], state.features.shape[1]
-    features = np.empty(size + candidates.shape[0], dtype=np.int64)
-    for k in range(size):
-        features[k] = state.features[i, k]
-        where[features[k]] = k
+def gather(fit, state, i, candidates, where, room):
+    """Set up a move in the arrays of `room`; `where` is a scratch array (n_features,) of -1, given back as such."""
+    size, active, features, slot, at = state.sizes[i], state.features[i], room.features, room.slot, room.at
     n_local = size
+    for k in range(size):
+        features[k] = active[k]
+        where[features[k]] = k
+        slot[k] = k
+        at[k] = k
     for c in range(candidates.shape[0]):
         if where[candidates[c]] < 0:
             features[n_local] = candidates[c]
             where[candidates[c]] = n_local
+            slot[n_local] = -1
             n_local += 1
-    slot = np.full(n_local, -1, dtype=np.int64)
-    at = np.empty(capacity, dtype=np.int64)
-    for k in range(size):
-        slot[k] = k
-        at[k] = k
-    corr = np.empty(n_local)
+    rho, rate, blocked = room.rho, room.rate, room.blocked
     for a in range(n_local):
         where[features[a]] = -1
-    column_dots(fit.columns, features, n_local, EVERY, state.residuals[i], corr)
+        rho[a] = 0.0
+        rate[a] = 0.0
+        blocked[a] = False
+    column_dots(fit.columns, features, n_local, slot, state.residuals[i], room.corr)
     return Local(
         features[:n_local],
-        slot,
+        slot[:n_local],
         at,
-        corr,
-        np.zeros(n_local),
-        np.zeros(n_local),
-        np.zeros(n_local, dtype=np.bool_),
-        np.empty(capacity),
-        np.empty(n),
-        np.empty(n),
-        new_scratch(n, capacity),
+        room.corr[:n_local],
+        rho[:n_local],
+        rate[:n_local],
+        blocked[:n_local],
+        room.before[:n_local],
+        room.entering[:n_local],
+        room.step,
+        room.raw,
+        room.centred,
+        room.scratch,
     )
 
 
@@ -117,12 +137,15 @@ def move(fit, state, i, local, l1_from, l1_to, max_knots):
 
 @njit(**PART)
 def _split_correlations(fit, state, i, local, l1):
+    active, size, sums = state.features[i], state.sizes[i], local.scratch.solved
+    column_dots(fit.columns, active, size, EVERY, state.residuals[i], sums)
     for a in range(local.features.shape[0]):
         f = fit.factors[local.features[a]]
         bound = l1 * f
         local.rho[a] = 0.0
         if local.slot[a] >= 0:
             k = local.slot[a]
+            local.corr[a] = sums[k]
             local.corr[a] -= fit.ridge * f * state.weights[i, k]
             local.rho[a] = local.corr[a] - bound * state.signs[i, k]
         elif local.corr[a] > bound:

@@ -12,8 +12,8 @@ from numba import njit
 
 from .active_sets import ActiveSets, Fit, grown, new_active_sets
 from .block_updates import new_bordering, rebuild
-from .columns import EVERY, INLINED, JIT, PART, Columns, centre, column_dots
-from .homotopy import DONE, NO_ROOM, TOO_LONG, gather, move
+from .columns import EVERY, INLINED, JIT, PART, Columns, borrowed, centre, column_dots
+from .homotopy import DONE, NO_ROOM, TOO_LONG, gather, move, new_local
 from .pivoting import leap
 from .screening import Screened, largest, scan
 
@@ -134,9 +134,10 @@ def solve_paths(
             capacity,
         )
         capacity = max(capacity, lists.shape[1])
-        _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where)
+        n_samples, room = state.residuals.shape[1], state.features.shape[1]
+        local, scratch = new_local(n_samples, room, room + lists.shape[1]), new_bordering(n_samples, room)
+        _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where, local, scratch)
         if np.any(progress.status[alive] == NO_ROOM):
-            room = state.features.shape[1]
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         if stop_early:
             _stop_where_errors_turned_up(problems, progress)
@@ -181,11 +182,12 @@ def _start(columns, problems, penalty):
     n_samples, n_features = problems.targets.shape[1], len(penalty.factors)
     residuals = np.empty((len(problems.voxels), n_samples))
     room = min(n_samples, n_features, 256) + len(penalty.free) + 1
-    state = new_active_sets(residuals, min(room, n_features + 1))
+    room = min(room, n_features + 1)
+    state = new_active_sets(residuals, room)
     where = np.full(n_features, -1, dtype=np.int64)
     _centre_targets(problems, penalty.fit_intercept, residuals)
     if penalty.free.size:
-        _fit_free(columns, problems, penalty, state, where)
+        _fit_free(columns, problems, penalty, state, where, new_local(n_samples, room, len(penalty.free)))
     return state, where
 
 
@@ -217,23 +219,25 @@ def _fit(columns, problems, penalty, i, ridge):
 
 
 @njit(**JIT)
-def _fit_free(columns, problems, penalty, state, where):
+def _fit_free(columns, problems, penalty, state, where, room):
     for i in range(state.residuals.shape[0]):
         fit = _fit(columns, problems, penalty, i, 0.0)
-        local = gather(fit, state, i, penalty.free, where)
+        local = gather(fit, state, i, penalty.free, where, room)
         move(fit, state, i, local, HUGE, HUGE, penalty.max_knots)
 
 
 @njit(**JIT)
-def _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where):
-    scratch = new_bordering(problems.targets.shape[1], state.features.shape[1])
+def _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where, room, scratch):
+    columns, problems, penalty, state = borrowed(columns), borrowed(problems), borrowed(penalty), borrowed(state)
+    progress, where, room, scratch = borrowed(progress), borrowed(where), borrowed(room), borrowed(scratch)
+    lists = borrowed(lists)
     for a in range(alive.shape[0]):
         i, listed = alive[a], lists[a, : lengths[a]]
         alpha = progress.alphas[i]
         n_train = problems.n_train[problems.folds[i]]
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
         fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
-        local = gather(fit, state, i, listed, where)
+        local = gather(fit, state, i, listed, where, room)
         worst = _worst(penalty, local)
         optimal = progress.status[i] != NO_ROOM and worst <= l1_unit * alpha * (1.0 + SLACK)
         if not optimal and progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
@@ -248,23 +252,25 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
             if penalty.l1_ratio < 1.0:
                 fit = _fit(columns, problems, penalty, i, target * ridge_unit)
                 rebuild(fit, state, i, scratch)
-                local = gather(fit, state, i, listed, where)
+                local = gather(fit, state, i, listed, where, room)
             progress.alphas[i] = target
             after = target
             if target > problems.grid[i, problems.n_alphas[i] - 1]:
                 after = _next_alpha(problems, progress.reached[i], i, target)
             progress.bounds[i] = l1_unit * (2.0 * after - target)
-        l1, l1_to = l1_unit * alpha, l1_unit * target
-        progress.status[i] = _solve(fit, state, i, local, l1, l1_to, penalty.max_knots, scratch, listed, where)
+        l1, ridge, l1_to = l1_unit * alpha, ridge_unit * alpha, l1_unit * target
+        progress.status[i] = _solve(
+            fit, state, i, local, l1, ridge, l1_to, penalty.max_knots, scratch, listed, where, room
+        )
 
 
 @njit(**INLINED)
-def _solve(fit, state, i, local, l1_from, l1_to, max_knots, scratch, listed, where):
+def _solve(fit, state, i, local, l1_from, ridge_from, l1_to, max_knots, scratch, listed, where, room):
     """Move to a penalty; returns what `move` does."""
     if state.sizes[i] <= SATURATED * fit.n_train:
-        if leap(fit, state, i, local, l1_to, max_knots, scratch):
+        if leap(fit, state, i, local, l1_from, ridge_from, l1_to, max_knots, scratch):
             return DONE
-        local = gather(fit, state, i, listed, where)
+        local = gather(fit, state, i, listed, where, room)
     return move(fit, state, i, local, l1_from, l1_to, max_knots)
 
 

@@ -8,7 +8,6 @@ Rounds that stop making progress are given up; the path is then followed (homoto
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
@@ -22,13 +21,15 @@ REFINEMENTS = 3
 
 
 @njit(**INLINED)
-def leap(fit, state, i, local, l1, max_knots, scratch):
-    """Solve problem `i` at penalty `l1` over the `local` features, whatever its weights are now.
+def leap(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
+    """Solve problem `i` at penalty `l1` over the `local` features, from its solution at another one.
+
+    A start that is no solution there takes a round more.
 
     Returns whether that worked; if not, the weights are what they were before, and the inverse is built anew.
     """
     size, knots, before = state.sizes[i], state.knots[i], _copy(state, i)
-    if _pivot(fit, state, i, local, l1, max_knots, scratch):
+    if _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
         return True
     features, signs, weights, fitted, residuals = before
     state.sizes[i], state.knots[i] = size, knots
@@ -46,74 +47,85 @@ def _copy(state, i):
 
 
 @njit(**PART)
-def _pivot(fit, state, i, local, l1, max_knots, scratch):
-    n_local, capacity = local.features.shape[0], local.at.shape[0]
-    before, entering = np.zeros(n_local), np.empty(n_local, dtype=np.int64)
-    for k in range(state.sizes[i]):
-        before[k] = state.weights[i, k]
+def _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
+    n_local, capacity, before = local.features.shape[0], local.at.shape[0], local.before
+    for a in range(n_local):
+        before[a] = state.weights[i, a] if a < state.sizes[i] else 0.0
     fewest, waits, refinements, most = n_local + 1, 0, 0, state.knots[i] + max_knots
-    _newton(fit, state, i, local, l1)
+    push = local.scratch.solved
+    _changed_bounds(fit, state, i, l1_from - l1, ridge_from - fit.ridge, push)
+    _newton(state, i, push)
     while True:
         changes = _drop_wrong_signs(fit, state, i, local, scratch)
         if changes < 0:
             return False
-        _look(fit, state, i, local, before)
-        n_entering = _find_entering(fit, local, l1, entering)
+        _look(fit, state, i, local)
+        n_entering = _find_entering(fit, local, l1)
         changes += n_entering
         state.knots[i] += changes
         if n_entering == 0:
-            if _misfit(fit, state, i, local, l1) <= ACCURACY * l1:
+            if _misses(fit, state, i, l1, push) <= ACCURACY * l1:
                 return True
             if refinements == REFINEMENTS:
                 return False
             refinements += 1
-            _newton(fit, state, i, local, l1)
+            _newton(state, i, push)
             continue
         waits = 0 if changes < fewest else waits + 1
         fewest = min(fewest, changes)
         room = min(capacity, fit.n_train) - state.sizes[i]
         if waits > PATIENCE or n_entering > room or state.knots[i] > most:
             return False
-        if not _enter_all(fit, state, i, local, l1, entering, n_entering, before, scratch):
+        if not _enter_all(fit, state, i, local, l1, n_entering, scratch):
             return False
 
 
 @njit(**PART)
-def _newton(fit, state, i, local, l1):
-    """Move the active weights to their solution, by the correlations at the present residual."""
-    size, push = state.sizes[i], local.scratch.solved
-    for k in range(size):
-        f = fit.factors[state.features[i, k]]
-        push[k] = local.corr[local.at[k]] - fit.ridge * f * state.weights[i, k] - l1 * f * state.signs[i, k]
-    for k in range(size):
-        total = 0.0
-        for m in range(size):
-            total += state.inverses[i, k, m] * push[m]
-        local.step[k] = total
-    for k in range(size):
-        state.weights[i, k] += local.step[k]
+def _changed_bounds(fit, state, i, l1_fall, ridge_fall, out):
+    """Write what the normal equations of a solution lack once the penalty has fallen."""
+    factors, features, weights, signs = fit.factors, state.features[i], state.weights[i], state.signs[i]
+    for k in range(state.sizes[i]):
+        out[k] = factors[features[k]] * (l1_fall * signs[k] + ridge_fall * weights[k])
 
 
 @njit(**PART)
-def _misfit(fit, state, i, local, l1):
-    """Return the largest violation of the normal equations."""
+def _misses(fit, state, i, l1, out):
+    """Write what the normal equations lack to `out`, and return the largest."""
+    factors, ridge, features, weights, signs = (
+        fit.factors,
+        fit.ridge,
+        state.features[i],
+        state.weights[i],
+        state.signs[i],
+    )
     worst = 0.0
+    column_dots(fit.columns, features, state.sizes[i], EVERY, state.residuals[i], out)
     for k in range(state.sizes[i]):
-        f = fit.factors[state.features[i, k]]
-        miss = local.corr[local.at[k]] - fit.ridge * f * state.weights[i, k] - l1 * f * state.signs[i, k]
-        worst = max(worst, abs(miss))
+        out[k] -= factors[features[k]] * (ridge * weights[k] + l1 * signs[k])
+        worst = max(worst, abs(out[k]))
     return worst
+
+
+@njit(**PART)
+def _newton(state, i, push):
+    """Move the active weights by the inverse times what their normal equations lack."""
+    size, weights, inverse = state.sizes[i], state.weights[i], state.inverses[i]
+    for k in range(size):
+        total = 0.0
+        for m in range(size):
+            total += inverse[k, m] * push[m]
+        weights[k] += total
 
 
 @njit(**PART)
 def _drop_wrong_signs(fit, state, i, local, scratch):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
-    dropped, places = 0, np.empty(BLOCK, dtype=np.int64)
+    dropped, places, at, slot = 0, scratch.asked, local.at, local.slot
+    factors, features, weights, signs = fit.factors, state.features[i], state.weights[i], state.signs[i]
     while True:
         count = 0
         for k in range(state.sizes[i]):
-            penalised = fit.factors[state.features[i, k]] > 0.0
-            if penalised and count < BLOCK and state.weights[i, k] * state.signs[i, k] < 0.0:
+            if weights[k] * signs[k] < 0.0 and count < BLOCK and factors[features[k]] > 0.0:
                 places[count] = k
                 count += 1
         if count == 0:
@@ -122,72 +134,83 @@ def _drop_wrong_signs(fit, state, i, local, scratch):
             return -1
         for q in range(count - 1, -1, -1):
             last = state.sizes[i] + q
-            local.slot[local.at[places[q]]] = -1
+            slot[at[places[q]]] = -1
             if places[q] != last:
-                local.at[places[q]] = local.at[last]
-                local.slot[local.at[last]] = places[q]
+                at[places[q]] = at[last]
+                slot[at[last]] = places[q]
         dropped += count
 
 
 @njit(**PART)
-def _look(fit, state, i, local, before):
-    """Bring fitted values, residuals and correlations up to the present weights."""
-    change = local.rate
+def _look(fit, state, i, local):
+    """Bring fitted values, residuals and correlations of features outside up to the present weights."""
+    change, slot, weights, before = local.rate, local.slot, state.weights[i], local.before
+    fitted, residual, raw, centred = state.fitted[i], state.residuals[i], local.raw, local.centred
     for a in range(change.shape[0]):
-        now = state.weights[i, local.slot[a]] if local.slot[a] >= 0 else 0.0
+        now = weights[slot[a]] if slot[a] >= 0 else 0.0
         change[a] = now - before[a]
         before[a] = now
-    local.raw[:] = 0.0
-    add_columns(fit.columns, local.features, local.features.shape[0], change, local.raw)
-    centre(local.raw, fit.train, fit.n_train, fit.fit_intercept, local.centred)
-    for b in range(local.raw.shape[0]):
-        state.fitted[i, b] += local.raw[b]
-        state.residuals[i, b] -= local.centred[b]
-    column_dots(fit.columns, local.features, local.features.shape[0], EVERY, state.residuals[i], local.corr)
+    raw[:] = 0.0
+    add_columns(fit.columns, local.features, local.features.shape[0], change, raw)
+    centre(raw, fit.train, fit.n_train, fit.fit_intercept, centred)
+    for b in range(raw.shape[0]):
+        fitted[b] += raw[b]
+        residual[b] -= centred[b]
+    column_dots(fit.columns, local.features, local.features.shape[0], slot, residual, local.corr)
 
 
 @njit(**PART)
-def _find_entering(fit, local, l1, entering):
-    count = 0
-    for a in range(local.features.shape[0]):
-        f = fit.factors[local.features[a]]
-        size = local.corr[a] if fit.positive and f > 0.0 else abs(local.corr[a])
-        if local.slot[a] < 0 and size > l1 * f * (1.0 + ACCURACY):
+def _find_entering(fit, local, l1):
+    factors, positive, features = fit.factors, fit.positive, local.features
+    slot, corr, entering, count = local.slot, local.corr, local.entering, 0
+    for a in range(features.shape[0]):
+        f = factors[features[a]]
+        size = corr[a] if positive and f > 0.0 else abs(corr[a])
+        if slot[a] < 0 and size > l1 * f * (1.0 + ACCURACY):
             entering[count] = a
             count += 1
     return count
 
 
 @njit(**INLINED)
-def _enter_all(fit, state, i, local, l1, entering, count, before, scratch):
+def _enter_all(fit, state, i, local, l1, count, scratch):
     """Let features in, and all weights move to the solution; return whether any could enter."""
-    features, total = np.empty(BLOCK, dtype=np.int64), 0
+    features, total, entering = scratch.asked, 0, local.entering
     for start in range(0, count, BLOCK):
         asked, size = min(BLOCK, count - start), state.sizes[i]
         for e in range(asked):
             features[e] = local.features[entering[start + e]]
         entered = enter_block(fit, state, i, features, asked, scratch)
-        _give_weights(fit, state, i, local, l1, entering[start:], size, entered, before, scratch)
+        _give_weights(fit, state, i, local, l1, entering[start:], size, entered, scratch)
         total += entered
     return total > 0
 
 
 @njit(**PART)
-def _give_weights(fit, state, i, local, l1, entering, size, entered, before, scratch):
+def _give_weights(fit, state, i, local, l1, entering, size, entered, scratch):
+    factors, corr, at, slot, features, before = (
+        fit.factors,
+        local.corr,
+        local.at,
+        local.slot,
+        local.features,
+        local.before,
+    )
+    signs, weights, products, small = state.signs[i], state.weights[i], scratch.products, scratch.small
     for q in range(entered):
-        a = entering[scratch.kept[q]]
-        state.signs[i, size + q] = 1.0 if local.corr[a] > 0.0 else -1.0
-        local.at[size + q] = a
-        local.slot[a] = size + q
+        a, cross = entering[scratch.kept[q]], scratch.cross[q]
+        signs[size + q] = 1.0 if corr[a] > 0.0 else -1.0
+        at[size + q] = a
+        slot[a] = size + q
         # What has become of the correlation since the last look, and how far it is from its bound.
-        total = local.corr[a] - l1 * fit.factors[local.features[a]] * state.signs[i, size + q]
+        total = corr[a] - l1 * factors[features[a]] * signs[size + q]
         for k in range(size):
-            total -= scratch.cross[q, k] * (state.weights[i, k] - before[local.at[k]])
-        scratch.products[q] = total
+            total -= cross[k] * (weights[k] - before[at[k]])
+        products[q] = total
     for q in range(entered):
-        weight = 0.0
+        weight, solved = 0.0, scratch.solved[q]
         for other in range(entered):
-            weight += scratch.small[q, other] * scratch.products[other]
-        state.weights[i, size + q] = weight
+            weight += small[q, other] * products[other]
+        weights[size + q] = weight
         for k in range(size):
-            state.weights[i, k] -= weight * scratch.solved[q, k]
+            weights[k] -= weight * solved[k]
