@@ -88,8 +88,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
+        Solutions are exact to rounding up to 1,024 active features; larger ones stop at this gap.
     max_iter : int, default=10_000
-        How often features may enter or leave between two penalties.
+        How often features may enter or leave between two penalties; beyond 1,024 active features, how many passes
+        coordinate descent may take.
     device : str or torch.device, default="cpu"
         Where the products of all features with the residuals are computed: ``"cpu"`` by compiled code, anything else
         by torch on that device, such as ``"cuda"``. All else runs on the processor in double precision, and the

@@ -47,6 +47,7 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
         positive=given.positive,
         fit_intercept=given.fit_intercept,
         max_knots=given.max_iter,
+        tol=given.tol,
     )
     # The elastic net spreads weight over multiples of a feature, and an F-test may leave out any of them.
     prune = given.l1_ratio == 1.0 and given.screening is None

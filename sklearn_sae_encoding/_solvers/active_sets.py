@@ -10,6 +10,10 @@ from numba.extending import register_jitable
 
 from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
+# What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
+DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
+# Larger active sets have no inverse (see descent.py).
+LARGEST = 1024
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
 
@@ -32,7 +36,7 @@ class ActiveSets(NamedTuple):
     features: np.ndarray  # (n_problems, capacity) int32, active features
     signs: np.ndarray  # (n_problems, capacity)
     weights: np.ndarray  # (n_problems, capacity)
-    inverses: np.ndarray  # (n_problems, capacity, capacity), of X'X + D F on the active set
+    inverses: np.ndarray  # (n_problems, room, room), of X'X + D F on the active set; room is LARGEST at most
     sizes: np.ndarray  # (n_problems,)
     fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
     residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
@@ -48,12 +52,12 @@ class Scratch(NamedTuple):
 
 
 def new_active_sets(residuals: np.ndarray, capacity: int) -> ActiveSets:
-    n_problems = len(residuals)
+    n_problems, room = len(residuals), min(capacity, LARGEST)
     return ActiveSets(
         features=np.zeros((n_problems, capacity), dtype=np.int32),
         signs=np.zeros((n_problems, capacity)),
         weights=np.zeros((n_problems, capacity)),
-        inverses=np.zeros((n_problems, capacity, capacity)),
+        inverses=np.zeros((n_problems, room, room)),
         sizes=np.zeros(n_problems, dtype=np.int64),
         fitted=np.zeros_like(residuals),
         residuals=residuals,
@@ -63,13 +67,13 @@ def new_active_sets(residuals: np.ndarray, capacity: int) -> ActiveSets:
 
 def grown(state: ActiveSets, capacity: int) -> ActiveSets:
     """Copy `state` into arrays that hold `capacity` active features."""
-    old = state.features.shape[1]
-    wide = ((0, 0), (0, capacity - old))
+    wide = ((0, 0), (0, capacity - state.features.shape[1]))
+    more = (0, min(capacity, LARGEST) - state.inverses.shape[1])
     return state._replace(
         features=np.pad(state.features, wide),
         signs=np.pad(state.signs, wide),
         weights=np.pad(state.weights, wide),
-        inverses=np.pad(state.inverses, (*wide, (0, capacity - old))),
+        inverses=np.pad(state.inverses, ((0, 0), more, more)),
     )
 
 

@@ -85,7 +85,7 @@ def _read_only(part):
 
 @intrinsic
 def borrowed(_context, arrays):
-    """Return an array, or those of a named tuple, without their count of references, for the kernels they are passed to.
+    """Return an array, or those of a named tuple, without their count of references, for kernels to pass on.
 
     Each of those would count each array up and down, in memory that all threads share, which took a tenth of a fit.
     Whoever calls from Python must hold the arrays meanwhile.

@@ -15,10 +15,9 @@ from .ridge import Refit, refit_ridge
 from .screening import Screened
 from .threads import threaded_map
 
-# Problems that share each pass over the features: enough to use a column well, few enough for the cache.
+# Problems that share each pass over the features: enough to use a column well, few enough for the cache. Their inverses
+# (see active_sets.LARGEST) take half a gigabyte at most.
 CHUNK = 64
-# Bytes that the inverses of a chunk may come to take at most, if one voxel alone doesn't take more.
-LARGEST_CHUNK = 2**29
 
 
 class Folds(NamedTuple):
@@ -72,9 +71,7 @@ def all_rows(n_samples: int) -> Folds:
 
 
 def voxels_of_a_chunk(task: Task) -> int:
-    n_folds, n_samples = max(1, len(task.folds.train)), task.screened.dense.shape[1]
-    longest = min(n_samples, len(task.screened.features)) + len(task.penalty.free)
-    return max(1, min(CHUNK, LARGEST_CHUNK // (8 * longest**2 + 1)) // n_folds)
+    return max(1, CHUNK // max(1, len(task.folds.train)))
 
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:

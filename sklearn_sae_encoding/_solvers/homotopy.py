@@ -22,13 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import Scratch, enter, exchange, leave, new_scratch
+from .active_sets import DONE, NO_ROOM, TOO_LONG, Scratch, enter, exchange, leave, new_scratch
 from .columns import EVERY, JIT, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
-
-DONE, NO_ROOM, TOO_LONG = 0, 1, 2
 
 
 class Local(NamedTuple):
@@ -129,7 +127,7 @@ def move(fit, state, i, local, l1_from, l1_to, max_knots):
         if local.slot[event] >= 0:
             _drop(fit, state, i, local, event, l1)
             resting = event
-        elif state.sizes[i] == local.at.shape[0]:
+        elif state.sizes[i] == state.inverses.shape[1]:
             return NO_ROOM
         else:
             resting = _add(fit, state, i, local, event, sign, fall, l1)

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import ActiveSets, Fit, grown, new_active_sets
+from .active_sets import FAILED, LARGEST, NO_ROOM, TOO_LONG, ActiveSets, Fit, grown, new_active_sets
 from .block_updates import new_bordering, rebuild
 from .columns import EVERY, INLINED, JIT, PART, Columns, borrowed, centre, column_dots
-from .homotopy import DONE, NO_ROOM, TOO_LONG, gather, move, new_local
+from .descent import descend, largest_of_active
+from .homotopy import gather, move, new_local
 from .pivoting import leap
 from .screening import Screened, largest, scan
 
@@ -23,6 +24,8 @@ STRIDE = 0.85
 LONGEST = 0.78
 # Active sets almost as large as the rank leave no room for several features at once.
 SATURATED = 0.85
+# Coordinate descent stops at this share of the gap that it may leave: features that it didn't look at may add to it.
+SHARE = 0.5
 # Features that break their bound by less than this (relative) count as optimal.
 SLACK = 1e-8
 MAX_REPAIRS = 50
@@ -44,6 +47,7 @@ class Penalty(NamedTuple):
     positive: bool
     fit_intercept: bool
     max_knots: int
+    tol: float  # gap, over the mean square of the target, at which coordinate descent stops
 
 
 class Problems(NamedTuple):
@@ -65,6 +69,7 @@ class Progress(NamedTuple):
     repairs: np.ndarray  # (n_problems,)
     status: np.ndarray  # (n_problems,), of the last move
     alive: np.ndarray  # (n_problems,) bool
+    large: np.ndarray  # (n_problems,) bool, has outgrown the largest inverse
     errors: np.ndarray  # (n_problems, n_alphas), mean squared error on held-out rows
     gaps: np.ndarray  # (n_problems, n_alphas), duality gaps
     intercepts: np.ndarray  # (n_problems,), at the last grid point
@@ -78,7 +83,7 @@ class Paths(NamedTuple):
 
 
 def make_penalty(
-    factors, *, usable=True, l1_ratio=1.0, positive=False, fit_intercept=True, max_knots=10_000
+    factors, *, usable=True, l1_ratio=1.0, positive=False, fit_intercept=True, max_knots=10_000, tol=1e-4
 ) -> Penalty:
     factors = np.asarray(factors, dtype=np.float64)
     inverse = np.divide(1.0, factors, out=np.zeros_like(factors), where=(factors > 0) & usable)
@@ -90,6 +95,7 @@ def make_penalty(
         bool(positive),
         bool(fit_intercept),
         int(max_knots),
+        float(tol),
     )
 
 
@@ -117,6 +123,7 @@ def solve_paths(
         repairs=np.zeros(n_problems, dtype=np.int64),
         status=np.zeros(n_problems, dtype=np.int64),
         alive=np.ones(n_problems, dtype=np.bool_),
+        large=np.zeros(n_problems, dtype=np.bool_),
         errors=np.full((n_problems, n_alphas), np.nan),
         gaps=np.full((n_problems, n_alphas), np.nan),
         intercepts=np.zeros(n_problems),
@@ -136,8 +143,13 @@ def solve_paths(
         capacity = max(capacity, lists.shape[1])
         n_samples, room = state.residuals.shape[1], state.features.shape[1]
         local, scratch = new_local(n_samples, room, room + lists.shape[1]), new_bordering(n_samples, room)
-        _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where, local, scratch)
-        if np.any(progress.status[alive] == NO_ROOM):
+        args = (columns, problems, penalty, state, progress, alive, lists, lengths, where, local)
+        _advance(*args, scratch)
+        if progress.large.any():
+            _advance_large(*args)
+        short = alive[progress.status[alive] == NO_ROOM]
+        if short.size:
+            progress.large[short] = state.inverses.shape[1] == LARGEST
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         if stop_early:
             _stop_where_errors_turned_up(problems, progress)
@@ -228,48 +240,88 @@ def _fit_free(columns, problems, penalty, state, where, room):
 
 @njit(**JIT)
 def _advance(columns, problems, penalty, state, progress, alive, lists, lengths, where, room, scratch):
+    """Judge where each problem is, and bring it to its next penalty (or to the same, if that isn't solved yet)."""
     columns, problems, penalty, state = borrowed(columns), borrowed(problems), borrowed(penalty), borrowed(state)
     progress, where, room, scratch = borrowed(progress), borrowed(where), borrowed(room), borrowed(scratch)
     lists = borrowed(lists)
     for a in range(alive.shape[0]):
         i, listed = alive[a], lists[a, : lengths[a]]
-        alpha = progress.alphas[i]
-        n_train = problems.n_train[problems.folds[i]]
+        if progress.large[i]:
+            continue
+        alpha, n_train = progress.alphas[i], problems.n_train[problems.folds[i]]
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
         fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
         local = gather(fit, state, i, listed, where, room)
         worst = _worst(penalty, local)
-        optimal = progress.status[i] != NO_ROOM and worst <= l1_unit * alpha * (1.0 + SLACK)
-        if not optimal and progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
-            progress.repairs[i] += 1
-            target = alpha
-        else:
-            _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
-            if not progress.alive[i]:
-                continue
-            progress.repairs[i] = 0
-            target = _next_alpha(problems, progress.reached[i], i, alpha)
-            if penalty.l1_ratio < 1.0:
-                fit = _fit(columns, problems, penalty, i, target * ridge_unit)
-                rebuild(fit, state, i, scratch)
-                local = gather(fit, state, i, listed, where, room)
-            progress.alphas[i] = target
-            after = target
-            if target > problems.grid[i, problems.n_alphas[i] - 1]:
-                after = _next_alpha(problems, progress.reached[i], i, target)
-            progress.bounds[i] = l1_unit * (2.0 * after - target)
+        target = _next_target(problems, penalty, state, progress, i, worst, worst <= l1_unit * alpha * (1.0 + SLACK))
+        if not progress.alive[i]:
+            continue
+        if target < alpha and penalty.l1_ratio < 1.0:
+            fit = _fit(columns, problems, penalty, i, target * ridge_unit)
+            rebuild(fit, state, i, scratch)
+            local = gather(fit, state, i, listed, where, room)
         l1, ridge, l1_to = l1_unit * alpha, ridge_unit * alpha, l1_unit * target
         progress.status[i] = _solve(
             fit, state, i, local, l1, ridge, l1_to, penalty.max_knots, scratch, listed, where, room
         )
 
 
+@njit(**JIT)
+def _advance_large(columns, problems, penalty, state, progress, alive, lists, lengths, where, room):
+    """Do the same for active sets that have outgrown the largest inverse, by coordinate descent."""
+    for a in range(alive.shape[0]):
+        i, listed = alive[a], lists[a, : lengths[a]]
+        if not progress.large[i]:
+            continue
+        alpha, n_train = progress.alphas[i], problems.n_train[problems.folds[i]]
+        l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
+        fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
+        local, target = gather(fit, state, i, listed, where, room), room.scratch.column
+        voxel = problems.targets[problems.voxels[i]]
+        centre(voxel, fit.train, n_train, penalty.fit_intercept, target)
+        accepted = penalty.tol * min(np.sum(target**2), n_train * np.mean(voxel**2))
+        worst = max(_worst(penalty, local), largest_of_active(fit, state, i, room.scratch.solved))
+        gap = n_train * _duality_gap(problems, penalty, state, i, alpha, max(worst, l1_unit * alpha))
+        alpha = _next_target(problems, penalty, state, progress, i, worst, gap <= accepted)
+        if not progress.alive[i]:
+            continue
+        if local.features.shape[0] > state.features.shape[1]:
+            progress.status[i] = NO_ROOM
+        else:
+            fit = _fit(columns, problems, penalty, i, alpha * ridge_unit)
+            progress.status[i] = descend(
+                fit, state, i, local, alpha * l1_unit, target, SHARE * accepted, penalty.max_knots
+            )
+
+
+@njit(**PART)
+def _next_target(problems, penalty, state, progress, i, worst, optimal):
+    """Record a solution, and return the next penalty to solve at; the same one again for what is no solution yet."""
+    alpha, l1_unit = progress.alphas[i], problems.n_train[problems.folds[i]] * penalty.l1_ratio
+    unsolved = progress.status[i] == NO_ROOM or (not optimal and progress.status[i] != TOO_LONG)
+    if unsolved and progress.repairs[i] < MAX_REPAIRS:
+        progress.repairs[i] += 1
+        return alpha
+    _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
+    if not progress.alive[i]:
+        return alpha
+    progress.repairs[i] = 0
+    target = _next_alpha(problems, progress.reached[i], i, alpha)
+    after = target
+    if target > problems.grid[i, problems.n_alphas[i] - 1]:
+        after = _next_alpha(problems, progress.reached[i], i, target)
+    progress.alphas[i] = target
+    progress.bounds[i] = l1_unit * (2.0 * after - target)
+    return target
+
+
 @njit(**INLINED)
 def _solve(fit, state, i, local, l1_from, ridge_from, l1_to, max_knots, scratch, listed, where, room):
     """Move to a penalty; returns what `move` does."""
     if state.sizes[i] <= SATURATED * fit.n_train:
-        if leap(fit, state, i, local, l1_from, ridge_from, l1_to, max_knots, scratch):
-            return DONE
+        status = leap(fit, state, i, local, l1_from, ridge_from, l1_to, max_knots, scratch)
+        if status != FAILED:
+            return status
         local = gather(fit, state, i, listed, where, room)
     return move(fit, state, i, local, l1_from, l1_to, max_knots)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from numba import njit
 
+from .active_sets import DONE, FAILED, NO_ROOM
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
 from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
@@ -26,17 +27,19 @@ def leap(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
 
     A start that is no solution there takes a round more.
 
-    Returns whether that worked; if not, the weights are what they were before, and the inverse is built anew.
+    Returns DONE, NO_ROOM when the active set would outgrow its inverse, or FAILED; then the weights are what they were
+    before, and the inverse is built anew.
     """
     size, knots, before = state.sizes[i], state.knots[i], _copy(state, i)
-    if _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
-        return True
+    status = _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch)
+    if status == DONE:
+        return DONE
     features, signs, weights, fitted, residuals = before
     state.sizes[i], state.knots[i] = size, knots
     state.features[i, :size], state.signs[i, :size], state.weights[i, :size] = features, signs, weights
     state.fitted[i], state.residuals[i] = fitted, residuals
     rebuild(fit, state, i, scratch)
-    return False
+    return status
 
 
 @njit(**INLINED)
@@ -48,7 +51,7 @@ def _copy(state, i):
 
 @njit(**PART)
 def _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
-    n_local, capacity, before = local.features.shape[0], local.at.shape[0], local.before
+    n_local, before = local.features.shape[0], local.before
     for a in range(n_local):
         before[a] = state.weights[i, a] if a < state.sizes[i] else 0.0
     fewest, waits, refinements, most = n_local + 1, 0, 0, state.knots[i] + max_knots
@@ -58,26 +61,28 @@ def _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
     while True:
         changes = _drop_wrong_signs(fit, state, i, local, scratch)
         if changes < 0:
-            return False
+            return FAILED
         _look(fit, state, i, local)
         n_entering = _find_entering(fit, local, l1)
         changes += n_entering
         state.knots[i] += changes
         if n_entering == 0:
             if _misses(fit, state, i, l1, push) <= ACCURACY * l1:
-                return True
+                return DONE
             if refinements == REFINEMENTS:
-                return False
+                return FAILED
             refinements += 1
             _newton(state, i, push)
             continue
         waits = 0 if changes < fewest else waits + 1
         fewest = min(fewest, changes)
-        room = min(capacity, fit.n_train) - state.sizes[i]
-        if waits > PATIENCE or n_entering > room or state.knots[i] > most:
-            return False
+        size = state.sizes[i] + n_entering
+        if waits > PATIENCE or size > fit.n_train or state.knots[i] > most:
+            return FAILED
+        if size > state.inverses.shape[1]:
+            return NO_ROOM
         if not _enter_all(fit, state, i, local, l1, n_entering, scratch):
-            return False
+            return FAILED
 
 
 @njit(**PART)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_sae_encoding._solvers.active_sets import Fit, new_active_sets
+from sklearn_sae_encoding._solvers.active_sets import DONE, Fit, new_active_sets
 from sklearn_sae_encoding._solvers.block_updates import BLOCK, enter_block, leave_block, new_bordering
 from sklearn_sae_encoding._solvers.columns import as_columns
 from sklearn_sae_encoding._solvers.homotopy import gather, new_local
@@ -74,7 +74,7 @@ def test_a_leap_solves_the_lasso_from_no_features_at_all():
     state = new_active_sets(np.where(rows, y - y[rows].mean(), 0.0)[None], 13)
     local = gather(fit, state, 0, np.arange(12, dtype=np.int32), np.full(12, -1), new_local(40, 13, 12))
     alpha = 0.02
-    assert leap(fit, state, 0, local, 0.0, 0.0, alpha * fit.n_train, 10_000, new_bordering(40, 13))
+    assert leap(fit, state, 0, local, 0.0, 0.0, alpha * fit.n_train, 10_000, new_bordering(40, 13)) == DONE
     found = np.zeros(12)
     found[state.features[0, : state.sizes[0]]] = state.weights[0, : state.sizes[0]]
     reference = Lasso(alpha=alpha, tol=1e-14, max_iter=100_000).fit(X[rows], y[rows])

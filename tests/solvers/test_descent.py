@@ -1,0 +1,105 @@
+"""Active sets that outgrow the largest inverse are solved by coordinate descent, to the gap that is asked for."""
+
+import numpy as np
+import pytest
+from path_cases import (
+    CASES,
+    LAYOUTS,
+    by_scikit_learn,
+    example,
+    kkt_violation,
+    objective,
+    own_grid,
+    penalty_of,
+    prepared,
+    solutions,
+    whole_data,
+)
+from scipy import sparse
+from sklearn.linear_model import LassoCV
+from sklearn.model_selection import GroupKFold
+
+from sklearn_sae_encoding._solvers import active_sets, path
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+
+
+@pytest.fixture(autouse=True)
+def descents(monkeypatch):
+    """Let no inverse grow beyond four features, and count the descents that follow."""
+    for module in (active_sets, path):
+        monkeypatch.setattr(module, "LARGEST", 4)
+    counted, advance_large = [], path._advance_large
+
+    def counting(*args):
+        counted.append(int(args[4].large.sum()))
+        return advance_large(*args)
+
+    monkeypatch.setattr(path, "_advance_large", counting)
+    return counted
+
+
+@pytest.mark.parametrize("shape", [(50, 120), (120, 30)], ids=["n < p", "n > p"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", CASES)
+def test_the_objective_at_every_alpha_is_that_of_scikit_learn(case, layout, shape, descents):
+    X, y = example(*shape)
+    penalty = penalty_of(CASES[case], X)._replace(tol=1e-9)
+    alphas = own_grid(X, y, penalty)
+    weights, intercepts, gaps = solutions(LAYOUTS[layout](X), y, penalty, alphas)
+    square = np.var(y) if penalty.fit_intercept else np.mean(y**2)
+    for w, b, alpha, gap in zip(weights, intercepts, alphas, gaps, strict=True):
+        expected = objective(X, y, *by_scikit_learn(X, y, alpha, penalty), alpha, penalty)
+        assert objective(X, y, w, b, alpha, penalty) == pytest.approx(expected, rel=1e-6)
+        assert kkt_violation(X, y, w, b, alpha, penalty) < 1e-3
+        assert -1e-10 * square < gap <= 1e-9 * square
+    assert max(descents) > 0
+
+
+def test_float32_features_reach_the_same_objective():
+    X, y = example()
+    X = X.astype(np.float32)
+    penalty = penalty_of({}, X)._replace(tol=1e-9)
+    alphas = own_grid(X, y, penalty)
+    weights, intercepts, _ = solutions(sparse.csc_array(X), y, penalty, alphas)
+    X = X.astype(np.float64)
+    for w, b, alpha in zip(weights, intercepts, alphas, strict=True):
+        expected = objective(X, y, *by_scikit_learn(X, y, alpha, penalty), alpha, penalty)
+        assert objective(X, y, w, b, alpha, penalty) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
+def test_gaps_stay_below_the_tolerance_and_are_true(tol):
+    X, y = example()
+    penalty = penalty_of({"factors": True, "free": 1}, X)._replace(tol=tol)
+    alphas = own_grid(X, y, penalty)
+    weights, intercepts, gaps = solutions(sparse.csc_array(X), y, penalty, alphas)
+    assert np.all(gaps <= tol * np.var(y))
+    for w, b, alpha, gap in zip(weights, intercepts, alphas, gaps, strict=True):
+        least = objective(X, y, *by_scikit_learn(X, y, alpha, penalty), alpha, penalty)
+        assert objective(X, y, w, b, alpha, penalty) - least <= gap + 1e-9 * np.var(y)
+
+
+def test_too_few_passes_are_reported_by_the_gap():
+    X, y = example()
+    penalty = penalty_of({}, X)._replace(tol=1e-12, max_knots=2)
+    alphas = own_grid(X, y, penalty_of({}, X))
+    gaps = solve_at_all(X, y, alphas, penalty)
+    assert gaps[-1, -1] > 1e-6 * np.var(y)
+
+
+def solve_at_all(X, y, alphas, penalty):
+    return path.solve_paths(*prepared(X, penalty), whole_data(y, alphas), penalty).gaps
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_fit_gives_the_errors_and_alphas_of_lasso_cv(layout, descents):
+    X, y = example(90, 60)
+    folds = list(GroupKFold(5).split(X, groups=np.repeat(np.arange(10), 9)))
+    Y = np.column_stack([y, np.random.default_rng(1).normal(size=len(y))])
+    encoder = SparseVoxelEncoder(15, cv=folds, tol=1e-8, standardize_targets=False).fit(LAYOUTS[layout](X), Y)
+    assert max(descents) == 10  # both voxels on all folds
+    for voxel, y in enumerate(Y.T):
+        plain = LassoCV(alphas=encoder.alphas_[voxel], cv=folds, tol=1e-10, max_iter=100_000).fit(X, y)
+        np.testing.assert_allclose(encoder.cv_mse_path_[voxel], plain.mse_path_, rtol=1e-3)
+        assert encoder.alpha_[voxel] == pytest.approx(plain.alpha_)
+        np.testing.assert_allclose(encoder.predict(X)[:, voxel], plain.predict(X), atol=1e-2 * y.std())
