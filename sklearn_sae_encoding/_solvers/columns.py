@@ -10,7 +10,7 @@ from scipy import sparse
 
 # Sums may be reordered so that they vectorise; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH}
+JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
 # Each kernel is compiled again within all that call it. So what is called from one place only becomes part of that
 # place, and what Python never calls needs no entry from there: both take seconds off the first fit.
 INLINED = {**JIT, "inline": "always"}
