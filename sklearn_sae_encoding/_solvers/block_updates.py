@@ -65,7 +65,7 @@ def enter_block(fit, state, i, features, count, scratch):
                 total -= scratch.cross[e, k] * scratch.solved[other, k]
             scratch.schur[e, other] = total
             scratch.schur[other, e] = total
-    entered = 0
+    entered = np.int64(0)
     for e in range(count):
         for q in range(entered):
             scratch.products[q] = scratch.schur[e, scratch.kept[q]]
@@ -98,11 +98,11 @@ def enter_block(fit, state, i, features, count, scratch):
 def _products(fit, state, i, features, count, scratch):
     """Fill `cross` and the lower half of `schur`; return the least pivot that each feature may have."""
     n = fit.train.shape[0]
-    one, factor, least = np.empty(1, dtype=features.dtype), np.ones(1), np.empty(BLOCK)
+    one, factor, least = np.empty(1, dtype=np.int32), np.ones(1), np.empty(BLOCK)
     for e in range(count):
         one[0] = features[e]
         scratch.raw[:] = 0.0
-        add_columns(fit.columns, one, 1, factor, scratch.raw)
+        add_columns(fit.columns, one, one.shape[0], factor, scratch.raw)
         centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.columns[e])
         square = 0.0
         for b in range(n):

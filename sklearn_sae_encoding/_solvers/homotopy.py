@@ -34,7 +34,7 @@ DONE, NO_ROOM, TOO_LONG = 0, 1, 2
 class Local(NamedTuple):
     """The features a move looks at: the active ones, then the candidates."""
 
-    features: np.ndarray  # (n_local,)
+    features: np.ndarray  # (n_local,) int32
     slot: np.ndarray  # (n_local,), place in the active set, -1 outside
     at: np.ndarray  # (capacity,), the other way round: local place of an active feature
     corr: np.ndarray  # (n_local,), x_j'r at first, then that of the problem the present weights solve
@@ -51,7 +51,7 @@ class Local(NamedTuple):
 def gather(fit, state, i, candidates, where):
     """Set up a move; `where` is a scratch array (n_features,) of -1, given back as such."""
     size, n, capacity = state.sizes[i], fit.train.shape[0], state.features.shape[1]
-    features = np.empty(size + candidates.shape[0], dtype=np.int64)
+    features = np.empty(size + candidates.shape[0], dtype=np.int32)
     for k in range(size):
         features[k] = state.features[i, k]
         where[features[k]] = k
@@ -92,7 +92,7 @@ def move(fit, state, i, local, l1_from, l1_to, max_knots):
     Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after `max_knots` more; the state is then
     a valid start for another call.
     """
-    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, -1, state.knots[i] + max_knots
+    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, np.int64(-1), state.knots[i] + max_knots
     _split_correlations(fit, state, i, local, l1)
     _full_step(fit, state, i, local, fall)
     while True:

@@ -110,7 +110,7 @@ def _drop_wrong_signs(fit, state, i, local, scratch):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
     dropped, places = 0, np.empty(BLOCK, dtype=np.int64)
     while True:
-        count = 0
+        count = np.int64(0)
         for k in range(state.sizes[i]):
             penalised = fit.factors[state.features[i, k]] > 0.0
             if penalised and count < BLOCK and state.weights[i, k] * state.signs[i, k] < 0.0:
@@ -161,7 +161,7 @@ def _find_entering(fit, local, l1, entering):
 @njit(**INLINED)
 def _enter_all(fit, state, i, local, l1, entering, count, before, scratch):
     """Let features in, and all weights move to the solution; return whether any could enter."""
-    features, total = np.empty(BLOCK, dtype=np.int64), 0
+    features, total = np.empty(BLOCK, dtype=np.int32), 0
     for start in range(0, count, BLOCK):
         asked, size = min(BLOCK, count - start), state.sizes[i]
         for e in range(asked):

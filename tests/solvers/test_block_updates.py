@@ -38,7 +38,7 @@ def test_the_inverse_follows_features_that_enter_and_leave_in_blocks(layout):
     X, fit = problem(layout)
     state, scratch = new_active_sets(np.zeros((1, 40)), 31), new_bordering(40, 31)
     for features in ([3, 9, 1, 20, 7, 8, 15, 2], [4], [11, 12, 13], [21, 22, 23, 24, 25]):
-        assert enter_block(fit, state, 0, np.array(features), len(features), scratch) == len(features)
+        assert enter_block(fit, state, 0, np.array(features, dtype=np.int32), len(features), scratch) == len(features)
         np.testing.assert_allclose(
             inverse_of(state), np.linalg.inv(normal_matrix(X, fit, state.features[0, : state.sizes[0]])), rtol=1e-9
         )
@@ -59,7 +59,7 @@ def test_a_copy_of_a_feature_does_not_enter_with_it():
     X[:, 5] = 2 * X[:, 4]
     fit = fit._replace(columns=as_columns(X), ridge=0.0)
     state, scratch = new_active_sets(np.zeros((1, 40)), 31), new_bordering(40, 31)
-    assert enter_block(fit, state, 0, np.array([3, 4, 5, 6]), 4, scratch) == 3
+    assert enter_block(fit, state, 0, np.array([3, 4, 5, 6], dtype=np.int32), 4, scratch) == 3
     assert list(state.features[0, :3]) == [3, 4, 6]
     np.testing.assert_allclose(inverse_of(state), np.linalg.inv(normal_matrix(X, fit, [3, 4, 6])), rtol=1e-9)
 
