@@ -75,8 +75,9 @@ def enter_block(fit, state, i, features, count, scratch):
     for q in range(entered):
         e = scratch.kept[q]
         if e != q:
-            scratch.cross[q, :size] = scratch.cross[e, :size]
-            scratch.solved[q, :size] = scratch.solved[e, :size]
+            for k in range(size):
+                scratch.cross[q, k] = scratch.cross[e, k]
+                scratch.solved[q, k] = scratch.solved[e, k]
     _combine(scratch.small, entered, scratch.solved, size, scratch.scaled)
     _add_outer(inverse, size, scratch.solved, scratch.scaled, entered, 1.0)
     for k in range(size):
@@ -129,7 +130,8 @@ def leave_block(state, i, places, count, scratch):
     """
     size, inverse, weights = state.sizes[i], state.inverses[i], state.weights[i]
     for q in range(count):
-        scratch.solved[q, :size] = inverse[places[q], :size]
+        for k in range(size):
+            scratch.solved[q, k] = inverse[places[q], k]
         for other in range(q):
             scratch.products[other] = inverse[places[q], places[other]]
         diagonal = inverse[places[q], places[q]]

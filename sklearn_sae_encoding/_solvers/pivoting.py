@@ -32,8 +32,10 @@ def leap(fit, state, i, local, l1, max_knots, scratch):
         return True
     features, signs, weights, fitted, residuals = before
     state.sizes[i], state.knots[i] = size, knots
-    state.features[i, :size], state.signs[i, :size], state.weights[i, :size] = features, signs, weights
-    state.fitted[i], state.residuals[i] = fitted, residuals
+    for k in range(size):
+        state.features[i, k], state.signs[i, k], state.weights[i, k] = features[k], signs[k], weights[k]
+    for b in range(fitted.shape[0]):
+        state.fitted[i, b], state.residuals[i, b] = fitted[b], residuals[b]
     rebuild(fit, state, i, scratch)
     return False
 
