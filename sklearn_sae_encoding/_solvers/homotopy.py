@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, JIT, PART, add_columns, centre, column_dots
+from .columns import EVERY, INLINED, JIT, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -209,7 +209,7 @@ def _drop(fit, state, i, local, event, l1):
     local.slot[event] = -1
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _add(fit, state, i, local, event, sign, fall, l1):
     """Put a feature into the active set; return the one that had to leave for it, or -1."""
     size = state.sizes[i]
@@ -229,7 +229,7 @@ def _add(fit, state, i, local, event, sign, fall, l1):
     return -1
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _swap(fit, state, i, local, event, sign, fall, l1):
     """Let a feature in the span of the active ones take the place of one of them."""
     gone = exchange(fit, state, i, sign, local.scratch.solved)

@@ -107,7 +107,7 @@ def _misfit(fit, state, i, local, l1):
     return worst
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _drop_wrong_signs(fit, state, i, local, scratch):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
     dropped, places = 0, np.empty(BLOCK, dtype=np.int64)
