@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import border, enter, new_scratch
-from .columns import EVERY, JIT, PART, add_columns, centre, column_dots, column_dots_of_four
+from .columns import EVERY, PART, add_columns, centre, column_dots, column_dots_of_four
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -34,7 +34,7 @@ class Bordering(NamedTuple):
     kept: np.ndarray  # (BLOCK,), which of those asked for entered
 
 
-@njit(**JIT)
+@njit(**PART)
 def new_bordering(n_samples, capacity):
     return Bordering(
         np.zeros((BLOCK, n_samples)),
@@ -49,7 +49,7 @@ def new_bordering(n_samples, capacity):
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def enter_block(fit, state, i, features, count, scratch):
     """Append up to BLOCK features with weight zero and no sign yet; return how many entered.
 
@@ -121,7 +121,7 @@ def _products(fit, state, i, features, count, scratch):
     return least
 
 
-@njit(**JIT)
+@njit(**PART)
 def leave_block(state, i, places, count, scratch):
     """Drop up to BLOCK active features, in ascending `places`, and let the others move to their least squares.
 

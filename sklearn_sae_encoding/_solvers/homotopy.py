@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, INLINED, JIT, PART, add_columns, centre, column_dots
+from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -47,7 +47,7 @@ class Local(NamedTuple):
     scratch: Scratch
 
 
-@njit(**JIT)
+@njit(**PART)
 def gather(fit, state, i, candidates, where):
     """Set up a move; `where` is a scratch array (n_features,) of -1, given back as such."""
     size, n, capacity = state.sizes[i], fit.train.shape[0], state.features.shape[1]

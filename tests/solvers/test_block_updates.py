@@ -2,15 +2,37 @@
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy import sparse
 
+from sklearn_sae_encoding._solvers import block_updates, homotopy
 from sklearn_sae_encoding._solvers.active_sets import Fit, new_active_sets
-from sklearn_sae_encoding._solvers.block_updates import BLOCK, enter_block, leave_block, new_bordering
+from sklearn_sae_encoding._solvers.block_updates import BLOCK
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.homotopy import gather
 from sklearn_sae_encoding._solvers.pivoting import leap
 
 RIDGE = 0.3
+
+
+# Kernels that other kernels alone call have no entry from Python.
+@njit
+def new_bordering(n_samples, capacity):
+    return block_updates.new_bordering(n_samples, capacity)
+
+
+@njit
+def enter_block(fit, state, i, features, count, scratch):
+    return block_updates.enter_block(fit, state, i, features, count, scratch)
+
+
+@njit
+def leave_block(state, i, places, count, scratch):
+    return block_updates.leave_block(state, i, places, count, scratch)
+
+
+@njit
+def gather(fit, state, i, candidates, where):
+    return homotopy.gather(fit, state, i, candidates, where)
 
 
 def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
