@@ -47,7 +47,7 @@ def _copy(state, i):
     return features.copy(), signs.copy(), weights.copy(), state.fitted[i].copy(), state.residuals[i].copy()
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _pivot(fit, state, i, local, l1, max_knots, scratch):
     n_local, capacity = local.features.shape[0], local.at.shape[0]
     before, entering = np.zeros(n_local), np.empty(n_local, dtype=np.int64)
