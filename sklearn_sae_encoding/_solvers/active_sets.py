@@ -130,9 +130,9 @@ def enter(fit, state, i, feature, sign, scratch):
     scratch.raw[:] = 0.0
     scratch.one[0] = feature
     scratch.cross[0] = 1.0
-    add_columns(fit.columns, scratch.one, 1, scratch.cross, scratch.raw)
+    add_columns(fit.columns, scratch.one, scratch.one.shape[0], scratch.cross, scratch.raw)
     centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
-    column_dots(fit.columns, scratch.one, 1, EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, scratch.one, scratch.one.shape[0], EVERY, scratch.column, scratch.cross)
     diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
     column_dots(fit.columns, state.features[i], size, EVERY, scratch.column, scratch.cross)
     square = 0.0

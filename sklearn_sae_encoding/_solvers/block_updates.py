@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import border, enter, new_scratch
-from .columns import JIT, PART, centred_columns, column_dots_of_block
+from .columns import PART, centred_columns, column_dots_of_block
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -32,7 +32,8 @@ class Bordering(NamedTuple):
     schur: np.ndarray  # (BLOCK, BLOCK)
     small: np.ndarray  # (BLOCK, BLOCK), inverse of the Schur complement of the features that entered
     kept: np.ndarray  # (BLOCK,), which of those asked for entered
-    asked: np.ndarray  # (BLOCK,), features to enter, or places to leave
+    asked: np.ndarray  # (BLOCK,) int32, features to enter
+    places: np.ndarray  # (BLOCK,), of features to leave
 
 
 def new_bordering(n_samples: int, capacity: int) -> Bordering:
@@ -46,11 +47,12 @@ def new_bordering(n_samples: int, capacity: int) -> Bordering:
         np.empty((BLOCK, BLOCK)),
         np.empty((BLOCK, BLOCK)),
         np.empty(BLOCK, dtype=np.int64),
+        np.empty(BLOCK, dtype=np.int32),
         np.empty(BLOCK, dtype=np.int64),
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def enter_block(fit, state, i, features, count, scratch):
     """Append up to BLOCK features with weight zero and no sign yet; return how many entered.
 
@@ -66,7 +68,7 @@ def enter_block(fit, state, i, features, count, scratch):
                 total -= scratch.cross[e, k] * scratch.solved[other, k]
             scratch.schur[e, other] = total
             scratch.schur[other, e] = total
-    entered = 0
+    entered = np.int64(0)
     for e in range(count):
         for q in range(entered):
             scratch.products[q] = scratch.schur[e, scratch.kept[q]]
@@ -77,8 +79,9 @@ def enter_block(fit, state, i, features, count, scratch):
     for q in range(entered):
         e = scratch.kept[q]
         if e != q:
-            scratch.cross[q, :size] = scratch.cross[e, :size]
-            scratch.solved[q, :size] = scratch.solved[e, :size]
+            for k in range(size):
+                scratch.cross[q, k] = scratch.cross[e, k]
+                scratch.solved[q, k] = scratch.solved[e, k]
     _combine(scratch.small, entered, scratch.solved, size, scratch.scaled)
     _add_outer(inverse, size, scratch.solved, scratch.scaled, entered, 1.0)
     for k in range(size):
@@ -111,7 +114,7 @@ def _products(fit, state, i, features, count, scratch):
     column_dots_of_block(fit.columns, state.features[i], state.sizes[i], vectors, count, scratch.cross)
 
 
-@njit(**JIT)
+@njit(**PART)
 def leave_block(state, i, places, count, scratch):
     """Drop up to BLOCK active features, in ascending `places`, and let the others move to their least squares.
 
@@ -120,7 +123,8 @@ def leave_block(state, i, places, count, scratch):
     """
     size, inverse, weights = state.sizes[i], state.inverses[i], state.weights[i]
     for q in range(count):
-        scratch.solved[q, :size] = inverse[places[q], :size]
+        for k in range(size):
+            scratch.solved[q, k] = inverse[places[q], k]
         for other in range(q):
             scratch.products[other] = inverse[places[q], places[other]]
         diagonal = inverse[places[q], places[q]]

@@ -17,6 +17,8 @@ JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy
 # place, and what Python never calls needs no entry from there: both take seconds off the first fit.
 INLINED = {**JIT, "inline": "always"}
 PART = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# They are compiled again for each other type of an argument, too: features come as int32, arrays in C order, and counts
+# as variables (np.int64(0) where one starts, the shape of an array for a constant: a bare 0 is a type of its own).
 
 # Features that fire in a larger share of the samples are also kept dense: products with them are then several times
 # faster, for at most 1 / DENSE numbers of memory for each non-zero one.

@@ -127,7 +127,7 @@ def _problems(targets, folds, grid, allowed) -> Problems:
         train=folds.train,
         n_train=folds.n_train,
         test=folds.test,
-        grid=np.ascontiguousarray(grid[voxels]),
+        grid=grid[voxels],
         n_alphas=np.full(n_voxels * n_folds, grid.shape[1]),
         allowed=allowed,
     )
@@ -137,7 +137,7 @@ def _grid(task, whole) -> np.ndarray:
     if not isinstance(task.alphas, int):
         return np.tile(task.alphas, (len(whole.targets), 1))
     top = alpha_max(task.columns, task.screened, whole, task.penalty)
-    return np.geomspace(top, top * task.eps, num=task.alphas, axis=1)
+    return np.ascontiguousarray(np.geomspace(top, top * task.eps, num=task.alphas, axis=1))
 
 
 def choose(errors: np.ndarray, selection: str) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import DONE, NO_ROOM, TOO_LONG, Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, JIT, PART, add_columns, centre, column_dots
+from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -32,7 +32,7 @@ PARALLEL = 1e-10
 class Local(NamedTuple):
     """The features a move looks at: the active ones, then the candidates."""
 
-    features: np.ndarray  # (n_local,)
+    features: np.ndarray  # (n_local,) int32
     slot: np.ndarray  # (n_local,), place in the active set, -1 outside
     at: np.ndarray  # (capacity,), the other way round: local place of an active feature
     corr: np.ndarray  # (n_local,), x_j'r outside at first, then that of the problem the present weights solve
@@ -50,7 +50,7 @@ class Local(NamedTuple):
 def new_local(n_samples: int, capacity: int, n_local: int) -> Local:
     """Make room for up to `n_local` features."""
     return Local(
-        np.empty(n_local, dtype=np.int64),
+        np.empty(n_local, dtype=np.int32),
         np.empty(n_local, dtype=np.int64),
         np.empty(capacity, dtype=np.int64),
         *np.empty((3, n_local)),
@@ -63,7 +63,7 @@ def new_local(n_samples: int, capacity: int, n_local: int) -> Local:
     )
 
 
-@njit(**JIT)
+@njit(**PART)
 def gather(fit, state, i, candidates, where, room):
     """Set up a move in the arrays of `room`; `where` is a scratch array (n_features,) of -1, given back as such."""
     size, active, features, slot, at = state.sizes[i], state.features[i], room.features, room.slot, room.at
@@ -110,7 +110,7 @@ def move(fit, state, i, local, l1_from, l1_to, max_knots):
     Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after `max_knots` more; the state is then
     a valid start for another call.
     """
-    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, -1, state.knots[i] + max_knots
+    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, np.int64(-1), state.knots[i] + max_knots
     _split_correlations(fit, state, i, local, l1)
     _full_step(fit, state, i, local, fall)
     while True:
@@ -230,7 +230,7 @@ def _drop(fit, state, i, local, event, l1):
     local.slot[event] = -1
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _add(fit, state, i, local, event, sign, fall, l1):
     """Put a feature into the active set; return the one that had to leave for it, or -1."""
     size = state.sizes[i]
@@ -250,7 +250,7 @@ def _add(fit, state, i, local, event, sign, fall, l1):
     return -1
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _swap(fit, state, i, local, event, sign, fall, l1):
     """Let a feature in the span of the active ones take the place of one of them."""
     gone = exchange(fit, state, i, sign, local.scratch.solved)

@@ -8,6 +8,7 @@ Rounds that stop making progress are given up; the path is then followed (homoto
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from .active_sets import DONE, FAILED, NO_ROOM
@@ -36,8 +37,10 @@ def leap(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
         return DONE
     features, signs, weights, fitted, residuals = before
     state.sizes[i], state.knots[i] = size, knots
-    state.features[i, :size], state.signs[i, :size], state.weights[i, :size] = features, signs, weights
-    state.fitted[i], state.residuals[i] = fitted, residuals
+    for k in range(size):
+        state.features[i, k], state.signs[i, k], state.weights[i, k] = features[k], signs[k], weights[k]
+    for b in range(fitted.shape[0]):
+        state.fitted[i, b], state.residuals[i, b] = fitted[b], residuals[b]
     rebuild(fit, state, i, scratch)
     return status
 
@@ -49,7 +52,7 @@ def _copy(state, i):
     return features.copy(), signs.copy(), weights.copy(), state.fitted[i].copy(), state.residuals[i].copy()
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _pivot(fit, state, i, local, l1_from, ridge_from, l1, max_knots, scratch):
     n_local, before = local.features.shape[0], local.before
     for a in range(n_local):
@@ -122,13 +125,13 @@ def _newton(state, i, push):
         weights[k] += total
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _drop_wrong_signs(fit, state, i, local, scratch):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
-    dropped, places, at, slot = 0, scratch.asked, local.at, local.slot
+    dropped, places, at, slot = 0, scratch.places, local.at, local.slot
     factors, features, weights, signs = fit.factors, state.features[i], state.weights[i], state.signs[i]
     while True:
-        count = 0
+        count = np.int64(0)
         for k in range(state.sizes[i]):
             if weights[k] * signs[k] < 0.0 and count < BLOCK and factors[features[k]] > 0.0:
                 places[count] = k

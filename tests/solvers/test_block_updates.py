@@ -2,15 +2,33 @@
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy import sparse
 
+from sklearn_sae_encoding._solvers import block_updates, homotopy, pivoting
 from sklearn_sae_encoding._solvers.active_sets import DONE, Fit, new_active_sets
-from sklearn_sae_encoding._solvers.block_updates import BLOCK, enter_block, leave_block, new_bordering
+from sklearn_sae_encoding._solvers.block_updates import BLOCK, new_bordering
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.homotopy import gather, new_local
-from sklearn_sae_encoding._solvers.pivoting import leap
+from sklearn_sae_encoding._solvers.homotopy import new_local
 
 RIDGE = 0.3
+
+
+# Kernels that other kernels alone call have no entry from Python.
+@njit
+def enter_block(fit, state, i, features, count, scratch):
+    return block_updates.enter_block(fit, state, i, features, count, scratch)
+
+
+@njit
+def leave_block(state, i, places, count, scratch):
+    return block_updates.leave_block(state, i, places, count, scratch)
+
+
+@njit
+def leap_from_zero(fit, state, i, candidates, where, room, l1, scratch):
+    local = homotopy.gather(fit, state, i, candidates, where, room)
+    return pivoting.leap(fit, state, i, local, 0.0, 0.0, l1, 10_000, scratch)
 
 
 def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
@@ -38,7 +56,7 @@ def test_the_inverse_follows_features_that_enter_and_leave_in_blocks(layout):
     X, fit = problem(layout)
     state, scratch = new_active_sets(np.zeros((1, 40)), 31), new_bordering(40, 31)
     for features in ([3, 9, 1, 20, 7, 8, 15, 2], [4], [11, 12, 13], [21, 22, 23, 24, 25]):
-        assert enter_block(fit, state, 0, np.array(features), len(features), scratch) == len(features)
+        assert enter_block(fit, state, 0, np.array(features, dtype=np.int32), len(features), scratch) == len(features)
         np.testing.assert_allclose(
             inverse_of(state), np.linalg.inv(normal_matrix(X, fit, state.features[0, : state.sizes[0]])), rtol=1e-9
         )
@@ -59,7 +77,7 @@ def test_a_copy_of_a_feature_does_not_enter_with_it():
     X[:, 5] = 2 * X[:, 4]
     fit = fit._replace(columns=as_columns(X), ridge=0.0)
     state, scratch = new_active_sets(np.zeros((1, 40)), 31), new_bordering(40, 31)
-    assert enter_block(fit, state, 0, np.array([3, 4, 5, 6]), 4, scratch) == 3
+    assert enter_block(fit, state, 0, np.array([3, 4, 5, 6], dtype=np.int32), 4, scratch) == 3
     assert list(state.features[0, :3]) == [3, 4, 6]
     np.testing.assert_allclose(inverse_of(state), np.linalg.inv(normal_matrix(X, fit, [3, 4, 6])), rtol=1e-9)
 
@@ -72,9 +90,9 @@ def test_a_leap_solves_the_lasso_from_no_features_at_all():
     y = X @ np.random.default_rng(2).normal(size=12) + 1
     rows = fit.train > 0
     state = new_active_sets(np.where(rows, y - y[rows].mean(), 0.0)[None], 13)
-    local = gather(fit, state, 0, np.arange(12, dtype=np.int32), np.full(12, -1), new_local(40, 13, 12))
-    alpha = 0.02
-    assert leap(fit, state, 0, local, 0.0, 0.0, alpha * fit.n_train, 10_000, new_bordering(40, 13)) == DONE
+    alpha, candidates, room = 0.02, np.arange(12, dtype=np.int32), new_local(40, 13, 12)
+    args = (candidates, np.full(12, -1), room, alpha * fit.n_train, new_bordering(40, 13))
+    assert leap_from_zero(fit, state, 0, *args) == DONE
     found = np.zeros(12)
     found[state.features[0, : state.sizes[0]]] = state.weights[0, : state.sizes[0]]
     reference = Lasso(alpha=alpha, tol=1e-14, max_iter=100_000).fit(X[rows], y[rows])
