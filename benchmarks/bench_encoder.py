@@ -1,6 +1,7 @@
 """Time a voxel's whole cross-validated lasso: ours against scikit-learn, celer, skglm, himalaya and adelie.
 
     python benchmarks/bench_encoder.py --problem A --voxels 1000 --seconds 120 --adelie ADELIE_ENV/bin/python
+    python benchmarks/bench_encoder.py --problem A --device cuda --others 0
     python benchmarks/bench_encoder.py --growth growth.png
 
 The problems: A, 200 samples of 32,768 sparse features, half of the voxels signal and half noise, 30 penalties, 5 folds;
@@ -17,7 +18,8 @@ stopped, over the voxels it had at once. Last come how often the penalty chosen 
 (with the scaled residual as dual point, so an upper bound): of the chosen solution and, of others that give it, of the
 first fold's path (ours warns where its path misses `tol`).
 
-Packages that are not installed are left out; adelie, which needs NumPy below 2, runs in the environment
+Rows of our own variants follow: early stopping (which is not exact), and with `--device` the screening through torch on
+that device. Packages that are not installed are left out; adelie, which needs NumPy below 2, runs in the environment
 that `--adelie` names.
 """
 
@@ -47,9 +49,14 @@ def ours(problem, **settings):
     return encoder.fit(problem.X, problem.Y)
 
 
-def variants():
+def variants(device):
     """Return {name: settings} of ours; the first is what all are compared with."""
-    return {"SparseVoxelEncoder": {}}
+    settings = {"SparseVoxelEncoder": {}, "early_stopping=True": {"early_stopping": True}}
+    if device:
+        import torch
+
+        settings[f"device={device}"] = {"device": torch.device(device)}
+    return settings
 
 
 def time_ours(problem, repeats, fit=ours):
@@ -67,7 +74,7 @@ def shapes(options):
     parts = {kind: some_voxels(problem, part) for kind, part in kinds.items() if problem.Y[:, part].size}
     bases, exact, screening = {}, {}, {}
     _table.head(f"{'same alpha':>12s}{'largest gap':>13s}")
-    for name, settings in variants().items():
+    for name, settings in variants(options.device).items():
         fit = partial(ours, **settings)
         compile_kernels(fit)
         for kind, part in parts.items():
@@ -199,6 +206,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=30, help="time for each competitor and kind of voxels")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="packages of competitors, for example celer")
+    parser.add_argument("--device", help="of torch, to time our screening there too, for example cuda")
     parser.add_argument("--adelie", metavar="PYTHON", help="of an environment that has adelie")
     parser.add_argument("--growth", metavar="PATH", help="instead, draw how the cost grows")
     parser.add_argument("--scale", type=float, default=1.0, help="of the voxels of --growth")
