@@ -161,7 +161,7 @@ def run_others(options, problem, bases, describe, wrap=None):
     if not options.others:
         return
     for competitor in (*COMPETITORS, ADELIE):
-        if options.only and competitor.package not in options.only:
+        if options.only and not any(word.lower() in competitor.name.lower() for word in options.only):
             continue
         if wrap and competitor is not ADELIE:
             competitor = competitor._replace(solve=wrap(competitor.solve), together=1)
@@ -205,7 +205,7 @@ def main():
     parser.add_argument("--others", type=int, default=2, help="at most so many voxels of each kind for each competitor")
     parser.add_argument("--seconds", type=float, default=30, help="time for each competitor and kind of voxels")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="packages of competitors, for example celer")
+    parser.add_argument("--only", nargs="*", help="of the competitors, for example celer LassoCV")
     parser.add_argument("--device", help="of torch, to time our screening there too, for example cuda")
     parser.add_argument("--adelie", metavar="PYTHON", help="of an environment that has adelie")
     parser.add_argument("--growth", metavar="PATH", help="instead, draw how the cost grows")
