@@ -15,9 +15,13 @@ def head(last):
 def row(name, n_voxels, time, base, last="", sign=""):
     """`time` and `base` are seconds a voxel; a `sign` says that they are a bound."""
     cells = [f"{sign}{seconds:.5f}" for seconds in time]
-    ratios = [f"{sign}{seconds / ours:.1f}" for seconds, ours in zip(time, base, strict=True)]
+    ratios = [f"{sign}{_short(seconds / ours)}" for seconds, ours in zip(time, base, strict=True)]
     columns = f"{cells[0]:>14s}{ratios[0]:>9s}{cells[1]:>13s}{ratios[1]:>9s}"
     print(f"{name:40s}{n_voxels:>7}{columns}{last}", flush=True)
+
+
+def _short(ratio):
+    return f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2g}"
 
 
 def found(name, run, base, describe):
