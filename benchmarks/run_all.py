@@ -21,7 +21,7 @@ ARGUMENTS = {
         ["--problem", "D", "--repeats", "1"],
         ["--growth", str(Path(__file__).with_name("growth.png")), "--scale", "0.1", "--repeats", "1"],
     ],
-    "bench_extraction.py": [[], ["--memory"]],
+    "bench_extraction.py": [[], ["--memory", "200000"]],
     "bench_masking.py": [["20000", "300", "5"]],
 }
 LEFT_OUT = """\
@@ -32,6 +32,7 @@ bench_encoder.py --problem C --full    20 voxels instead of 2, and more than 60 
 bench_encoder.py --problem D --full    100,000 voxels instead of 2,000: ten minutes
 bench_encoder.py --growth growth.png   ten times the voxels, and medians of three: six minutes
 bench_encoder.py --device cuda         needs a GPU
+bench_extraction.py --memory           a million tokens instead of 200,000
 bench_masking.py                       100,000 voxels and 1,000 images instead of 20,000 and 300: 2 GB on disk
 calibration.py                         rates of p-values, no times: some minutes"""
 
