@@ -41,18 +41,22 @@ def sparse_features(n_samples, n_features, n_active, seed=0):
 
 
 def voxels(X, n_voxels, n_planted=20, seed=1):
-    """Half of the voxels follow `n_planted` features that fire in at least a tenth of the samples, half are noise."""
-    rng = np.random.default_rng(seed)
+    """Half of the voxels follow `n_planted` features that fire in at least a tenth of the samples, half are noise.
+
+    A voxel is the same whatever their number.
+    """
+    rngs = [np.random.default_rng((seed, voxel)) for voxel in range(n_voxels)]
     n_samples, n_features = X.shape
     often = np.flatnonzero(np.diff(X.indptr) >= n_samples / 10)
     n_planted, signals = min(n_planted, len(often)), range(0, n_voxels, 2)
-    features = np.concatenate([rng.choice(often, n_planted, replace=False) for _ in signals])
+    features = np.concatenate([rngs[voxel].choice(often, n_planted, replace=False) for voxel in signals])
+    sizes = np.concatenate([rngs[voxel].normal(size=n_planted) for voxel in signals])
     places = np.repeat(signals, n_planted), features
-    weights = sparse.csr_array((rng.normal(size=len(features)), places), shape=(n_voxels, n_features))
+    weights = sparse.csr_array((sizes, places), shape=(n_voxels, n_features))
     Y = (weights @ X.T).toarray().T
     sd = Y.std(axis=0)
     Y /= np.where(sd > 0, sd, 1.0)
-    Y += rng.normal(size=(n_samples, n_voxels))
+    Y += np.transpose([rng.normal(size=n_samples) for rng in rngs])
     Y -= Y.mean(axis=0)
     Y /= Y.std(axis=0)
     return Y

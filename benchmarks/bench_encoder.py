@@ -208,7 +208,7 @@ def main():
     parser.add_argument("--only", nargs="*", help="of the competitors, for example celer LassoCV")
     parser.add_argument("--device", help="of torch, to time our screening there too, for example cuda")
     parser.add_argument("--adelie", metavar="PYTHON", help="of an environment that has adelie")
-    parser.add_argument("--growth", metavar="PATH", help="instead, draw how the cost grows")
+    parser.add_argument("--growth", metavar="PATH", help="instead, draw how the cost grows: six minutes on two cores")
     parser.add_argument("--scale", type=float, default=1.0, help="of the voxels of --growth")
     options = parser.parse_args()
     if options.growth:
