@@ -21,7 +21,7 @@ def row(name, n_voxels, time, base, last="", sign=""):
 
 
 def _short(ratio):
-    return f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2g}"
+    return f"{ratio:.1f}" if ratio >= 0.95 else f"{ratio:.2g}"
 
 
 def found(name, run, base, describe):
