@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from typing import NamedTuple
 
@@ -10,11 +11,13 @@ from scipy import sparse
 
 
 class Problem(NamedTuple):
+    name: str
     X: sparse.csc_array | np.ndarray  # (n_samples, n_features)
     Y: np.ndarray  # (n_samples, n_voxels), standardised
     splits: list  # (train rows, held-out rows) of each fold
     alphas: int | np.ndarray  # as in SparseVoxelEncoder
     eps: float
+    kinds: dict  # {name: slice of voxels} that cost about the same
 
 
 class Timing(NamedTuple):
@@ -38,18 +41,22 @@ def sparse_features(n_samples, n_features, n_active, seed=0):
 
 
 def voxels(X, n_voxels, n_planted=20, seed=1):
-    """Half of the voxels follow `n_planted` features that fire in at least a tenth of the samples, half are noise."""
-    rng = np.random.default_rng(seed)
+    """Half of the voxels follow `n_planted` features that fire in at least a tenth of the samples, half are noise.
+
+    A voxel is the same whatever their number.
+    """
+    rngs = [np.random.default_rng((seed, voxel)) for voxel in range(n_voxels)]
     n_samples, n_features = X.shape
     often = np.flatnonzero(np.diff(X.indptr) >= n_samples / 10)
     n_planted, signals = min(n_planted, len(often)), range(0, n_voxels, 2)
-    features = np.concatenate([rng.choice(often, n_planted, replace=False) for _ in signals])
+    features = np.concatenate([rngs[voxel].choice(often, n_planted, replace=False) for voxel in signals])
+    sizes = np.concatenate([rngs[voxel].normal(size=n_planted) for voxel in signals])
     places = np.repeat(signals, n_planted), features
-    weights = sparse.csr_array((rng.normal(size=len(features)), places), shape=(n_voxels, n_features))
+    weights = sparse.csr_array((sizes, places), shape=(n_voxels, n_features))
     Y = (weights @ X.T).toarray().T
     sd = Y.std(axis=0)
     Y /= np.where(sd > 0, sd, 1.0)
-    Y += rng.normal(size=(n_samples, n_voxels))
+    Y += np.transpose([rng.normal(size=n_samples) for rng in rngs])
     Y -= Y.mean(axis=0)
     Y /= Y.std(axis=0)
     return Y
@@ -60,9 +67,14 @@ def contiguous_folds(n_samples, n_folds):
     return [(np.setdiff1d(np.arange(n_samples), part), part) for part in parts]
 
 
-def make_problem(n_voxels, n_samples=200, n_features=32768, n_active=330, n_alphas=30):
+def make_problem(n_voxels, n_samples=200, n_features=32768, n_active=330, n_alphas=30, name=""):
     X = sparse_features(n_samples, n_features, n_active)
-    return Problem(X, voxels(X, n_voxels), contiguous_folds(n_samples, 5), n_alphas, 1e-2)
+    kinds = {"signal": slice(0, None, 2), "noise": slice(1, None, 2)}
+    return Problem(name, X, voxels(X, n_voxels), contiguous_folds(n_samples, 5), n_alphas, 1e-2, kinds)
+
+
+def some_voxels(problem, part):
+    return problem._replace(Y=np.ascontiguousarray(problem.Y[:, part]))
 
 
 def alpha_grid(problem, y):
@@ -82,6 +94,11 @@ def relative_gap(X, y, alpha, weights, intercept):
     dual = residual * min(1.0, bound / max(np.abs(X.T @ residual).max(), 1e-300))
     primal = 0.5 * residual @ residual + bound * np.abs(weights).sum()
     return (primal - (dual @ y - 0.5 * dual @ dual)) / (y @ y)
+
+
+def peak_memory():
+    """Return the most memory this process ever had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def timed(function, *args, repeats=3):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from _common import Problem
-from _competitors import Run
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
@@ -36,7 +36,7 @@ def load(n_voxels):
     X = sparse.hstack([counts, data.stimuli[["surprisal-gpt2-xl_mean"]].to_numpy()], format="csr", dtype=np.float64)
     chosen = np.unique(np.linspace(0, data.betas.shape[1] - 1, min(n_voxels, data.betas.shape[1])).astype(int))
     Y = np.ascontiguousarray(data.betas[:, chosen])
-    return Problem(sparse.csr_array(X), Y, list(OUTER.split(Y)), ALPHAS, eps=0.01)
+    return Problem("B", sparse.csr_array(X), Y, list(OUTER.split(Y)), ALPHAS, eps=0.01, kinds={"real": slice(None)})
 
 
 def ours(problem):
@@ -54,8 +54,8 @@ def ours(problem):
 def around(lasso):
     """Return a competitor's function: screening and refit of scikit-learn around `lasso`, one voxel at a time."""
 
-    def solve(X, Y, grids, splits):
-        return [_one_voxel(lasso, X, y, alphas, splits) for y, alphas in zip(Y.T, grids, strict=True)]
+    def solve(X, Y, grids, splits, tol):
+        return [_one_voxel(partial(lasso, tol=tol), X, y, alphas, splits) for y, alphas in zip(Y.T, grids, strict=True)]
 
     return solve
 
@@ -75,7 +75,7 @@ def _one_voxel(lasso, X, y, alphas, splits):
     return float(np.mean(scores)), float(np.mean(sizes))
 
 
-def compare(found: Run, of_ours: Scored):
+def compare(chosen: list, of_ours: Scored):
     """Return the largest differences of score and of number of features."""
-    scores, sizes = np.array(found.chosen).T
+    scores, sizes = np.array(chosen).T
     return np.abs(scores - of_ours.scores[: len(scores)]).max(), np.abs(sizes - of_ours.sizes[: len(sizes)]).max()
