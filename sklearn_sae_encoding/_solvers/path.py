@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import FAILED, LARGEST, NO_ROOM, TOO_LONG, ActiveSets, Fit, grown, new_active_sets
+from .active_sets import DONE, FAILED, LARGEST, NO_ROOM, TOO_LONG, ActiveSets, Fit, grown, new_active_sets
 from .block_updates import new_bordering, rebuild
 from .columns import EVERY, INLINED, JIT, PART, Columns, borrowed, centre, column_dots
 from .descent import descend, largest_of_active
@@ -28,7 +28,8 @@ SATURATED = 0.85
 SHARE = 0.5
 # Features that break their bound by less than this (relative) count as optimal.
 SLACK = 1e-8
-MAX_REPAIRS = 50
+# Solutions that break their bounds again after so many repairs go in circles.
+MAX_REPAIRS = 20
 # Grid points that the held-out error must have been rising for a path to be stopped early.
 PATIENCE = 4
 # Stands for an infinite penalty where infinity times zero must stay zero.
@@ -69,7 +70,7 @@ class Progress(NamedTuple):
     repairs: np.ndarray  # (n_problems,)
     status: np.ndarray  # (n_problems,), of the last move
     alive: np.ndarray  # (n_problems,) bool
-    large: np.ndarray  # (n_problems,) bool, has outgrown the largest inverse
+    descends: np.ndarray  # (n_problems,) bool, has outgrown the largest inverse, or gone in circles
     errors: np.ndarray  # (n_problems, n_alphas), mean squared error on held-out rows
     gaps: np.ndarray  # (n_problems, n_alphas), duality gaps
     intercepts: np.ndarray  # (n_problems,), at the last grid point
@@ -123,7 +124,7 @@ def solve_paths(
         repairs=np.zeros(n_problems, dtype=np.int64),
         status=np.zeros(n_problems, dtype=np.int64),
         alive=np.ones(n_problems, dtype=np.bool_),
-        large=np.zeros(n_problems, dtype=np.bool_),
+        descends=np.zeros(n_problems, dtype=np.bool_),
         errors=np.full((n_problems, n_alphas), np.nan),
         gaps=np.full((n_problems, n_alphas), np.nan),
         intercepts=np.zeros(n_problems),
@@ -145,11 +146,11 @@ def solve_paths(
         local, scratch = new_local(n_samples, room, room + lists.shape[1]), new_bordering(n_samples, room)
         args = (columns, problems, penalty, state, progress, alive, lists, lengths, where, local)
         _advance(*args, scratch)
-        if progress.large.any():
-            _advance_large(*args)
+        if progress.descends.any():
+            _descend(*args)
         short = alive[progress.status[alive] == NO_ROOM]
         if short.size:
-            progress.large[short] = state.inverses.shape[1] == LARGEST
+            progress.descends[short] = state.inverses.shape[1] == LARGEST
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         if stop_early:
             _stop_where_errors_turned_up(problems, progress)
@@ -246,7 +247,7 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
     lists = borrowed(lists)
     for a in range(alive.shape[0]):
         i, listed = alive[a], lists[a, : lengths[a]]
-        if progress.large[i]:
+        if progress.descends[i]:
             continue
         alpha, n_train = progress.alphas[i], problems.n_train[problems.folds[i]]
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
@@ -254,7 +255,7 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
         local = gather(fit, state, i, listed, where, room)
         worst = _worst(penalty, local)
         target = _next_target(problems, penalty, state, progress, i, worst, worst <= l1_unit * alpha * (1.0 + SLACK))
-        if not progress.alive[i]:
+        if progress.descends[i] or not progress.alive[i]:
             continue
         if target < alpha and penalty.l1_ratio < 1.0:
             fit = _fit(columns, problems, penalty, i, target * ridge_unit)
@@ -267,11 +268,11 @@ def _advance(columns, problems, penalty, state, progress, alive, lists, lengths,
 
 
 @njit(**JIT)
-def _advance_large(columns, problems, penalty, state, progress, alive, lists, lengths, where, room):
-    """Do the same for active sets that have outgrown the largest inverse, by coordinate descent."""
+def _descend(columns, problems, penalty, state, progress, alive, lists, lengths, where, room):
+    """Do the same by coordinate descent, for active sets that have outgrown the largest inverse or gone in circles."""
     for a in range(alive.shape[0]):
         i, listed = alive[a], lists[a, : lengths[a]]
-        if not progress.large[i]:
+        if not progress.descends[i]:
             continue
         alpha, n_train = progress.alphas[i], problems.n_train[problems.folds[i]]
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
@@ -298,10 +299,15 @@ def _advance_large(columns, problems, penalty, state, progress, alive, lists, le
 def _next_target(problems, penalty, state, progress, i, worst, optimal):
     """Record a solution, and return the next penalty to solve at; the same one again for what is no solution yet."""
     alpha, l1_unit = progress.alphas[i], problems.n_train[problems.folds[i]] * penalty.l1_ratio
-    unsolved = progress.status[i] == NO_ROOM or (not optimal and progress.status[i] != TOO_LONG)
-    if unsolved and progress.repairs[i] < MAX_REPAIRS:
-        progress.repairs[i] += 1
+    if progress.status[i] == NO_ROOM:
         return alpha
+    if not optimal:
+        if progress.status[i] != TOO_LONG and progress.repairs[i] < MAX_REPAIRS:
+            progress.repairs[i] += 1
+            return alpha
+        if not progress.descends[i]:
+            progress.descends[i], progress.status[i], progress.repairs[i] = True, DONE, 0
+            return alpha
     _record(problems, penalty, state, progress, i, max(worst, l1_unit * alpha))
     if not progress.alive[i]:
         return alpha

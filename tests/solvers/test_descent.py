@@ -28,13 +28,13 @@ def descents(monkeypatch):
     """Let no inverse grow beyond four features, and count the descents that follow."""
     for module in (active_sets, path):
         monkeypatch.setattr(module, "LARGEST", 4)
-    counted, advance_large = [], path._advance_large
+    counted, descend = [], path._descend
 
     def counting(*args):
-        counted.append(int(args[4].large.sum()))
-        return advance_large(*args)
+        counted.append(int(args[4].descends.sum()))
+        return descend(*args)
 
-    monkeypatch.setattr(path, "_advance_large", counting)
+    monkeypatch.setattr(path, "_descend", counting)
     return counted
 
 
@@ -77,6 +77,18 @@ def test_gaps_stay_below_the_tolerance_and_are_true(tol):
     for w, b, alpha, gap in zip(weights, intercepts, alphas, gaps, strict=True):
         least = objective(X, y, *by_scikit_learn(X, y, alpha, penalty), alpha, penalty)
         assert objective(X, y, w, b, alpha, penalty) - least <= gap + 1e-9 * np.var(y)
+
+
+def test_a_path_that_may_not_go_on_goes_on_by_descent(monkeypatch, descents):
+    for module in (active_sets, path):
+        monkeypatch.setattr(module, "LARGEST", 1024)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(2000, 300)), rng.normal(size=2000)
+    penalty = penalty_of({}, X)._replace(max_knots=13)
+    alphas = own_grid(X, y, penalty_of({}, X))
+    gaps = solve_at_all(X, y, alphas, penalty)
+    assert 0 < max(descents) < len(alphas)  # large penalties need no more changes than that
+    assert np.max(gaps.diagonal()) <= penalty.tol * np.var(y)
 
 
 def test_too_few_passes_are_reported_by_the_gap():
