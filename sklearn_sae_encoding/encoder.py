@@ -88,9 +88,9 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
-        Solutions are exact to rounding up to 1,024 active features; larger ones stop at this gap.
+        Solutions are exact to rounding up to 512 active features; larger ones stop at this gap.
     max_iter : int, default=10_000
-        How often features may enter or leave between two penalties; beyond 1,024 active features, how many passes
+        How often features may enter or leave between two penalties; beyond 512 active features, how many passes
         coordinate descent may take.
     device : str or torch.device, default="cpu"
         Where the products of all features with the residuals are computed: ``"cpu"`` by compiled code, anything else

@@ -13,7 +13,7 @@ from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
 # Larger active sets have no inverse (see descent.py).
-LARGEST = 1024
+LARGEST = 512
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
 

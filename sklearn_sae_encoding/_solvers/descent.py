@@ -1,6 +1,6 @@
 """Solve one problem at one penalty by coordinate descent, where active sets are too large to keep an inverse of each.
 
-An inverse of thousands of features no longer fits a cache, while a pass over sparse features costs only their non-zero
+The inverse of many features outgrows the near caches, while a pass over sparse features costs only their non-zero
 values. So here a solution is not exact: it is accepted once its duality gap is small enough. Passes go over the active
 features mostly, and are extrapolated as by celer (Anderson acceleration: Bertrand and Massias, AISTATS 2021).
 """
