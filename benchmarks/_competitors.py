@@ -123,8 +123,13 @@ COMPETITORS = (
     Competitor("celer_path", "celer", celer),
     Competitor("skglm", "skglm", skglm, tol=2e-5, tol_on_c=1e-6),
     Competitor("himalaya", "himalaya", himalaya, together=10),
+    Competitor("adelie", "adelie", None, tol=1e-11, tol_on_c=1e-13),  # see run_adelie
 )
-ADELIE = Competitor("adelie", "adelie", None, tol=1e-11, tol_on_c=1e-13)
+
+
+def tightened(competitor, factor):
+    on_c = competitor.tol_on_c / factor if competitor.tol_on_c else None
+    return competitor._replace(tol=competitor.tol / factor, tol_on_c=on_c)
 
 
 def _means(X):
@@ -211,8 +216,8 @@ def stopped_after(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def run_adelie(python, problem, grids, limit):
-    """The same with adelie, which needs another NumPy: in the environment of `python`, timed in there."""
+def run_adelie(python, competitor, problem, grids, limit):
+    """Do the same with adelie, which needs another NumPy: in the environment of `python`, timed in there."""
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder, "problem.npz"), Path(folder, "found.npz")
         X = sparse.csc_array(problem.X)
@@ -223,7 +228,7 @@ def run_adelie(python, problem, grids, limit):
             given, data=X.data, indices=X.indices, indptr=X.indptr, shape=X.shape, Y=problem.Y, grids=grids, **rows
         )
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        script, tol = Path(__file__).with_name("_adelie.py"), tolerance(ADELIE, problem)
+        script, tol = Path(__file__).with_name("_adelie.py"), tolerance(competitor, problem)
         command = [str(python), str(script), str(given), str(found), str(limit), str(tol)]
         reply = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         times, chosen = json.loads(reply.splitlines()[-1]), []
