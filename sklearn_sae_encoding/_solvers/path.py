@@ -150,7 +150,7 @@ def solve_paths(
             _descend(*args)
         short = alive[progress.status[alive] == NO_ROOM]
         if short.size:
-            progress.descends[short] = state.inverses.shape[1] == LARGEST
+            progress.descends[short] |= state.inverses.shape[1] == LARGEST
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         if stop_early:
             _stop_where_errors_turned_up(problems, progress)
