@@ -28,13 +28,13 @@ def descents(monkeypatch):
     """Let no inverse grow beyond four features, and count the descents that follow."""
     for module in (active_sets, path):
         monkeypatch.setattr(module, "LARGEST", 4)
-    counted, descend = [], path._descend
+    counted, descend = [], path.descend_chunk
 
     def counting(*args):
         counted.append(int(args[4].descends.sum()))
         return descend(*args)
 
-    monkeypatch.setattr(path, "_descend", counting)
+    monkeypatch.setattr(path, "descend_chunk", counting)
     return counted
 
 
