@@ -122,7 +122,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dual_gap_ : ndarray of shape (n_targets,)
         Duality gaps of the sparse solutions on all samples, in squared units of the targets.
     n_iter_ : ndarray of shape (n_targets,)
-        How often features entered or left on the way to the solutions on all samples, plus one.
+        How often features entered or left on the way to the solutions on all samples (or, beyond 512 active features,
+        the passes of coordinate descent), plus one.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
