@@ -12,7 +12,7 @@ from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
-# Larger active sets have no inverse (see descent.py).
+# Larger active sets have no inverse (see descent.py), unless there are more features without a penalty.
 LARGEST = 512
 # A feature whose part outside the span of the active ones is this small (relative, squared) is taken as lying in it.
 COLLINEAR = 1e-11
@@ -36,7 +36,7 @@ class ActiveSets(NamedTuple):
     features: np.ndarray  # (n_problems, capacity) int32, active features
     signs: np.ndarray  # (n_problems, capacity)
     weights: np.ndarray  # (n_problems, capacity)
-    inverses: np.ndarray  # (n_problems, room, room), of X'X + D F on the active set; room is LARGEST at most
+    inverses: np.ndarray  # (n_problems, room, room), of X'X + D F on the active set, see LARGEST
     sizes: np.ndarray  # (n_problems,)
     fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
     residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
@@ -51,8 +51,8 @@ class Scratch(NamedTuple):
     solved: np.ndarray  # (capacity,), the inverse times those
 
 
-def new_active_sets(residuals: np.ndarray, capacity: int) -> ActiveSets:
-    n_problems, room = len(residuals), min(capacity, LARGEST)
+def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0) -> ActiveSets:
+    n_problems, room = len(residuals), min(capacity, max(LARGEST, n_free))
     return ActiveSets(
         features=np.zeros((n_problems, capacity), dtype=np.int32),
         signs=np.zeros((n_problems, capacity)),
@@ -68,7 +68,7 @@ def new_active_sets(residuals: np.ndarray, capacity: int) -> ActiveSets:
 def grown(state: ActiveSets, capacity: int) -> ActiveSets:
     """Copy `state` into arrays that hold `capacity` active features."""
     wide = ((0, 0), (0, capacity - state.features.shape[1]))
-    more = (0, min(capacity, LARGEST) - state.inverses.shape[1])
+    more = (0, max(0, min(capacity, LARGEST) - state.inverses.shape[1]))
     return state._replace(
         features=np.pad(state.features, wide),
         signs=np.pad(state.signs, wide),

@@ -12,15 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .active_sets import COLLINEAR, DONE, TOO_LONG
-from .columns import EVERY, JIT, PART, add_columns, centre, column_dots
+from .active_sets import COLLINEAR, DONE, TOO_LONG, border
+from .columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
 
 # Passes over the active features between two over all local ones; the last MEMORY of them are extrapolated.
 PASSES = 10
 MEMORY = 5
-# Weights without a penalty are moved until their columns are this close to orthogonal to the residual (relative).
-FREE = 1e-9
-MAX_FREE_PASSES = 100
+# Least squares on the features without a penalty are solved anew from what rounding left, so many times.
+REFINEMENTS = 2
 
 
 class Packed(NamedTuple):
@@ -39,6 +38,14 @@ class Packed(NamedTuple):
     positive: np.ndarray  # (n_local,) bool
 
 
+class Free(NamedTuple):
+    """The features without a penalty, but for those in the span of others."""
+
+    places: np.ndarray  # (n_free,), among the local features
+    features: np.ndarray  # (n_free,) int32
+    inverse: np.ndarray  # of their normal matrix, (n_free, n_free) or larger
+
+
 @njit(**JIT)
 def descend(fit, state, i, local, l1, target, accepted, max_passes):
     """Solve problem `i` over the `local` features until its gap is at most `accepted`; return DONE or TOO_LONG.
@@ -50,12 +57,11 @@ def descend(fit, state, i, local, l1, target, accepted, max_passes):
     weights, residual = np.zeros(n_local), state.residuals[i]
     for k in range(state.sizes[i]):
         weights[k] = state.weights[i, k]
-    order, free = np.arange(n_local), np.flatnonzero(packed.bounds == 0.0)
+    order, free = np.arange(n_local), _find_free(fit, local.features)
     while passes < max_passes and not solved:
         _pass(packed, order, weights, residual)
-        for _ in range(MAX_FREE_PASSES):
-            if _pass(packed, free, weights, residual) <= FREE:
-                break
+        # The gap is true only where these are orthogonal to the residual.
+        _solve_free(fit, free, local, weights, residual)
         passes += 1
         solved = _gap(packed, weights, residual, target) <= accepted
         if not solved:
@@ -108,13 +114,58 @@ def _pack(fit, features, l1):
 
 
 @njit(**PART)
+def _find_free(fit, features):
+    """Invert the normal matrix of the features without a penalty."""
+    n_free, n_samples, size = np.int64(0), fit.train.shape[0], np.int64(0)
+    for a in range(features.shape[0]):
+        n_free += fit.factors[features[a]] == 0.0
+    places, kept, inverse = np.empty(n_free, np.int64), np.empty(n_free, np.int32), np.empty((n_free, n_free))
+    column, square = np.empty((1, n_samples)), np.empty(1)
+    cross, solved = np.empty(n_free), np.empty(n_free)
+    for a in range(features.shape[0]):
+        if fit.factors[features[a]] > 0.0:
+            continue
+        one = features[a : a + 1]
+        centred_columns(fit.columns, one, one.shape[0], fit.train, fit.n_train, fit.fit_intercept, square, column)
+        column_dots(fit.columns, kept, size, EVERY, column[0], cross)
+        diagonal = 0.0
+        for b in range(n_samples):
+            diagonal += column[0, b] * column[0, b]
+        if border(inverse, size, cross, diagonal, COLLINEAR * square[0], solved) > 0.0:
+            places[size] = a
+            kept[size] = features[a]
+            size += 1
+    return Free(places[:size], kept[:size], inverse)
+
+
+@njit(**PART)
+def _solve_free(fit, free, local, weights, residual):
+    """Move the weights without a penalty to their least squares."""
+    n_free, raw, centred = free.features.shape[0], local.raw, local.centred
+    if n_free == 0:
+        return
+    sums, steps = np.empty(n_free), np.empty(n_free)
+    for _ in range(REFINEMENTS):
+        column_dots(fit.columns, free.features, n_free, EVERY, residual, sums)
+        for k in range(n_free):
+            steps[k] = 0.0
+            for m in range(n_free):
+                steps[k] += free.inverse[k, m] * sums[m]
+            weights[free.places[k]] += steps[k]
+        raw[:] = 0.0
+        add_columns(fit.columns, free.features, n_free, steps, raw)
+        centre(raw, fit.train, fit.n_train, fit.fit_intercept, centred)
+        for b in range(raw.shape[0]):
+            residual[b] -= centred[b]
+
+
+@njit(**PART)
 def _pass(packed, order, weights, residual):
-    """Minimise over the weights in `order`, one after another; return the largest of their moves, see FREE."""
+    """Minimise over the weights in `order`, one after another; return whether any of them moved."""
     rows, dense, train, data, indices, indptr, sums, squares, bounds, ridges, positive = packed
-    n_samples, level, largest, n_train, norm = residual.shape[0], 0.0, 0.0, 0.0, 0.0
+    n_samples, level, n_train, moved = residual.shape[0], 0.0, 0.0, False
     for b in range(n_samples):
         n_train += train[b]
-        norm += residual[b] * residual[b]
     # Columns are not centred: `level` is what the residual lacks on all training rows meanwhile.
     for a in order:
         if squares[a] == 0.0:
@@ -135,9 +186,8 @@ def _pass(packed, order, weights, residual):
         change = new - weights[a]
         if change == 0.0:
             continue
-        weights[a] = new
+        weights[a], moved = new, True
         level += change * sums[a] / n_train
-        largest = max(largest, change * change * squares[a])
         if row >= 0:
             for b in range(n_samples):
                 residual[b] -= change * train[b] * dense[row, b]
@@ -146,7 +196,7 @@ def _pass(packed, order, weights, residual):
                 residual[indices[k]] -= change * data[k]
     for b in range(n_samples):
         residual[b] += level * train[b]
-    return np.sqrt(largest / norm) if norm > 0.0 else 0.0
+    return moved
 
 
 @njit(**PART)
@@ -183,7 +233,7 @@ def _extrapolated_passes(packed, active, weights, residual):
     for number in range(PASSES):
         for k in range(n_active):
             before[k] = weights[active[k]]
-        if _pass(packed, active, weights, residual) == 0.0:
+        if not _pass(packed, active, weights, residual):
             return number + 1
         m = number - (PASSES - MEMORY)
         if m >= 0:

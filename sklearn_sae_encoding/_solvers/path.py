@@ -134,7 +134,7 @@ def solve_paths(
             descend_chunk(*args)
         short = alive[progress.status[alive] == NO_ROOM]
         if short.size:
-            progress.descends[short] |= state.inverses.shape[1] == LARGEST
+            progress.descends[short] |= state.inverses.shape[1] >= LARGEST
             state = grown(state, min(2 * room, len(penalty.factors) + 1))
         if stop_early:
             _stop_where_errors_turned_up(problems, progress)
@@ -170,7 +170,7 @@ def _start(columns, problems, penalty):
     residuals = np.empty((len(problems.voxels), n_samples))
     room = min(n_samples, n_features, 256) + len(penalty.free) + 1
     room = min(room, n_features + 1)
-    state = new_active_sets(residuals, room)
+    state = new_active_sets(residuals, room, len(penalty.free))
     where = np.full(n_features, -1, dtype=np.int64)
     centre_targets(problems, penalty.fit_intercept, residuals)
     if penalty.free.size:

@@ -73,7 +73,8 @@ def fit_free(columns, problems, penalty, state, where, room):
     for i in range(state.residuals.shape[0]):
         fit = _fit(columns, problems, penalty, i, 0.0)
         local = gather(fit, state, i, penalty.free, where, room)
-        move(fit, state, i, local, HUGE, HUGE, penalty.max_knots)
+        # Each one enters once or is found collinear, whatever `max_knots` is.
+        move(fit, state, i, local, HUGE, HUGE, penalty.free.shape[0])
 
 
 @njit(**JIT)
@@ -204,9 +205,20 @@ def _record(problems, penalty, state, progress, i, worst):
             return
         # Where the path was given up, the gaps of what is left say how far.
         progress.errors[i, k] = np.nan if gave_up else error
-        progress.gaps[i, k] = _duality_gap(problems, penalty, state, i, alpha, worst)
+        more = _worse_at(penalty, state, i, problems.n_train[problems.folds[i]] * (progress.alphas[i] - alpha))
+        progress.gaps[i, k] = _duality_gap(problems, penalty, state, i, alpha, worst + more)
         progress.reached[i] = k + 1
     progress.alive[i] = False
+
+
+@njit(**PART)
+def _worse_at(penalty, state, i, fall):
+    """Return how much max |x_j'r - D f_j w_j| / f_j may grow as alpha, in units of n, falls: `D` falls with it."""
+    most = 0.0
+    for k in range(state.sizes[i]):
+        if penalty.factors[state.features[i, k]] > 0.0:
+            most = max(most, abs(state.weights[i, k]))
+    return (1.0 - penalty.l1_ratio) * most * abs(fall)
 
 
 @njit(**PART)

@@ -79,6 +79,39 @@ def test_gaps_stay_below_the_tolerance_and_are_true(tol):
         assert objective(X, y, w, b, alpha, penalty) - least <= gap + 1e-9 * np.var(y)
 
 
+@pytest.mark.parametrize("case", [{"free": 9}, {"free": 9, "positive": True, "l1_ratio": 0.5}], ids=str)
+def test_more_free_features_than_the_largest_inverse_all_enter(case):
+    X, y = example()
+    agrees_with_scikit_learn(X, y, penalty_of(case, X)._replace(tol=1e-9))
+
+
+def test_free_features_that_are_nearly_copies_reach_their_optimum():
+    X, y = example()
+    X[:, 1] = X[:, 0] + 1e-2 * np.random.default_rng(1).normal(size=len(y))
+    agrees_with_scikit_learn(X, y + 100 * (X[:, 1] - X[:, 0]), penalty_of({"free": 3}, X)._replace(tol=1e-9), eps=0.1)
+
+
+def agrees_with_scikit_learn(X, y, penalty, **grid):
+    alphas = own_grid(X, y, penalty, **grid)
+    weights, intercepts, gaps = solutions(X, y, penalty, alphas)
+    for w, b, alpha, gap in zip(weights, intercepts, alphas, gaps, strict=True):
+        expected = objective(X, y, *by_scikit_learn(X, y, alpha, penalty), alpha, penalty)
+        assert objective(X, y, w, b, alpha, penalty) == pytest.approx(expected, rel=1e-6)
+        assert -1e-10 * np.var(y) < gap <= 1e-9 * np.var(y)
+
+
+@pytest.mark.parametrize("last", [1e-2, 1e-3])
+def test_gaps_of_penalties_given_up_are_true_though_their_ridge_term_is_another(last):
+    X, y = example(30, 120)
+    X *= 10.0 ** np.random.default_rng(1).uniform(-1, 1, X.shape[1])
+    penalty = penalty_of({"l1_ratio": 0.5}, X)._replace(tol=1e-9, max_knots=100)
+    alpha = last * own_grid(X, y, penalty, n_alphas=2)[:1]
+    weights, intercepts, gaps = solutions(X, y, penalty, alpha)
+    least = objective(X, y, *by_scikit_learn(X, y, alpha[0], penalty), alpha[0], penalty)
+    too_much = objective(X, y, weights[0], intercepts[0], alpha[0], penalty) - least
+    assert 1e-4 * np.var(y) < too_much <= gaps[0]
+
+
 def test_a_path_that_may_not_go_on_goes_on_by_descent(monkeypatch, descents):
     for module in (active_sets, path):
         monkeypatch.setattr(module, "LARGEST", 1024)

@@ -156,3 +156,12 @@ def test_every_solution_is_an_optimum(problem, layout, l1_ratio, positive, fit_i
     assert np.all(np.abs(gaps) < 1e-9 * np.mean(y**2))
     for w, b, alpha in zip(weights, intercepts, alphas, strict=True):
         assert kkt_violation(X, y, w, b, alpha, penalty) < 1e-7
+
+
+def test_free_features_enter_however_few_steps_are_allowed():
+    X, y = example()
+    penalty = penalty_of({"free": 3}, X)._replace(max_knots=1)
+    alpha = own_grid(X, y, penalty, n_alphas=2)[:1]
+    weights, intercepts, _ = solutions(X, y, penalty, alpha)
+    expected = objective(X, y, *by_scikit_learn(X, y, alpha[0], penalty), alpha[0], penalty)
+    assert objective(X, y, weights[0], intercepts[0], alpha[0], penalty) == pytest.approx(expected, rel=1e-9)
