@@ -42,9 +42,9 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         \frac{1}{2n} \|y - Xw - b\|^2
         + \alpha \Big(\rho \sum_j f_j |w_j| + \frac{1-\rho}{2} \sum_j f_j w_j^2\Big)
 
-    where :math:`\rho` is `l1_ratio` and :math:`f_j` is the penalty factor of feature `j`. Solutions are exact: a
-    homotopy method moves along the piecewise linear path on few features, and no solution is accepted before all
-    features have been checked. The :ref:`user guide <encoder>` has the mathematics.
+    where :math:`\rho` is `l1_ratio` and :math:`f_j` is the penalty factor of feature `j`. A homotopy method moves along
+    the exact piecewise linear path on few features, coordinate descent goes on where they are too many for that, and no
+    solution is accepted before all features have been checked. The :ref:`user guide <encoder>` has the mathematics.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
-        Solutions are exact to rounding up to 512 active features; larger ones stop at this gap.
+        Coordinate descent (see `max_iter`) stops at this gap; other solutions are exact to rounding.
     max_iter : int, default=10_000
-        How often features may enter or leave between two penalties; beyond 512 active features, how many passes
-        coordinate descent may take.
+        How often features may enter or leave between two penalties. Beyond that, and beyond 512 active features,
+        coordinate descent goes on: then it is how many passes each penalty may take.
     device : str or torch.device, default="cpu"
         Where the products of all features with the residuals are computed: ``"cpu"`` by compiled code, anything else
         by torch on that device, such as ``"cuda"``. All else runs on the processor in double precision, and the
@@ -122,8 +122,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dual_gap_ : ndarray of shape (n_targets,)
         Duality gaps of the sparse solutions on all samples, in squared units of the targets.
     n_iter_ : ndarray of shape (n_targets,)
-        How often features entered or left on the way to the solutions on all samples (or, beyond 512 active features,
-        the passes of coordinate descent), plus one.
+        How often features entered or left on the way to the solutions on all samples (and the
+        passes of coordinate descent, if any), plus one.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 

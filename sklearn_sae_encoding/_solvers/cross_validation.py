@@ -16,7 +16,7 @@ from .screening import Screened
 from .threads import threaded_map
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache. Their inverses
-# (see active_sets.LARGEST) take 134 MB at most.
+# (see active_sets.LARGEST) take 134 MB at most, but for more folds than that.
 CHUNK = 64
 
 
