@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .active_sets import border, enter, new_scratch
-from .columns import PART, centred_columns, column_dots_of_block
+from .columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -111,7 +111,10 @@ def _products(fit, state, i, features, count, scratch):
                 total += vectors[e, b] * vectors[other, b]
             schur[e, other] = total
         schur[e, e] += fit.ridge * fit.factors[features[e]]
-    column_dots_of_block(fit.columns, state.features[i], state.sizes[i], vectors, count, scratch.cross)
+    active, size, together = state.features[i], state.sizes[i], count - (count % 4 == 1)
+    column_dots_of_block(fit.columns, active, size, vectors, together, scratch.cross)
+    if together < count:
+        column_dots(fit.columns, active, size, EVERY, vectors[together], scratch.cross[together])
 
 
 @njit(**PART)
@@ -201,7 +204,7 @@ def _overwrite(state, i, gone, last):
 def _times_rows(matrix, size, rows, count, out):
     """Write ``rows @ matrix`` to `out`, for a symmetric matrix; four rows share each pass."""
     for start in range(0, count, 4):
-        if start + 4 <= count:
+        if start + 1 < count:
             for i in range(size):
                 a, b, c, d = 0.0, 0.0, 0.0, 0.0
                 for k in range(size):
