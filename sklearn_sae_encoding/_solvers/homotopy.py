@@ -267,5 +267,23 @@ def _swap(fit, state, i, local, event, sign, fall, l1):
         state.weights[i, size] = weight
         local.at[size] = event
         local.slot[event] = size
+    _refresh(fit, state, i, local)
     _full_step(fit, state, i, local, fall)
     return left
+
+
+@njit(**PART)
+def _refresh(fit, state, i, local):
+    """Bring fitted values and residuals up to the weights.
+
+    An exchange leaves the centred fit on training rows as it was, but not the intercept or the fit on held-out rows.
+    """
+    raw, fitted, residual = local.raw, state.fitted[i], state.residuals[i]
+    raw[:] = 0.0
+    add_columns(fit.columns, state.features[i], state.sizes[i], state.weights[i], raw)
+    for b in range(raw.shape[0]):
+        raw[b] -= fitted[b]
+        fitted[b] += raw[b]
+    centre(raw, fit.train, fit.n_train, fit.fit_intercept, local.centred)
+    for b in range(raw.shape[0]):
+        residual[b] -= local.centred[b]

@@ -19,6 +19,7 @@ from path_cases import (
 )
 
 from sklearn_sae_encoding._solvers.path import make_penalty, solve_paths
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 
 @pytest.mark.parametrize("shape", [(50, 120), (120, 30)], ids=["n < p", "n > p"])
@@ -165,3 +166,13 @@ def test_free_features_enter_however_few_steps_are_allowed():
     weights, intercepts, _ = solutions(X, y, penalty, alpha)
     expected = objective(X, y, *by_scikit_learn(X, y, alpha[0], penalty), alpha[0], penalty)
     assert objective(X, y, weights[0], intercepts[0], alpha[0], penalty) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [14, 22, 28])
+def test_the_intercept_follows_when_a_feature_takes_the_place_of_others_that_span_it(seed):
+    rng = np.random.default_rng(seed)
+    X = (rng.random((16, 40)) < rng.choice([0.1, 0.3])) * 1.0
+    X[:, 1], X[:, 3] = 1 - X[:, 0], X[:, 2] + 2
+    Y = rng.normal(size=(16, 6))
+    encoder = SparseVoxelEncoder(1e-3, positive=seed != 28, standardize_targets=False).fit(X, Y)
+    np.testing.assert_allclose(encoder.intercept_, np.mean(Y - X @ encoder.coef_.toarray().T, axis=0), atol=1e-9)
