@@ -54,7 +54,8 @@ class SurprisalTransformer(LanguageModelTransformer):
     ------
     ValueError
         In ``fit`` or ``transform``: for a model that is not found (with what was looked for and where), damaged or
-        incomplete weights, and texts that are none or have no token with a probability, with the sample.
+        incomplete weights, a model that looks ahead or has no logits (a trial tells), and texts that are none or have
+        no token with a probability, with the sample.
 
     See Also
     --------

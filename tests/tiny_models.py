@@ -118,6 +118,17 @@ def tiny_model(family="llama", seed=0):
     return model.eval()
 
 
+def tiny_bert(kind="BertForMaskedLM", **changes):
+    """A random BERT in evaluation mode, which sees the whole text; its blocks are at bert.encoder.layer."""
+    import torch
+    import transformers as t
+
+    sizes = {name: value for name, value in _sizes(**changes).items() if name != "num_key_value_heads"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return getattr(t, kind)(t.BertConfig(**sizes, initializer_range=0.2)).eval()
+
+
 def save_tiny_model(folder, family="llama", seed=0, bos_token="<s>"):
     """Write a tiny model and its tokenizer as a Hugging Face folder; returns its path as a str."""
     folder = Path(folder)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_sae_encoding._lm.causal import why_no_surprisal
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
 from sklearn_sae_encoding._lm.forward import Row, batch_limit, make_batches, make_rows, run_batch
 from sklearn_sae_encoding._lm.loading import LoadedModel, load_model
@@ -76,12 +77,23 @@ def extract(
         with loaded.lock:  # another thread may have run them while this one waited
             found = {k: record or store.get(key, k, wanted.names) for k, record in found.items()}
             missing = {k: (i, samples[i]) for i, k in reversed(list(enumerate(keys))) if found[k] is None}
-            asked = wanted | also
+            asked = _answerable(wanted, also, loaded) if missing else wanted
             run = _Run(how, loaded, asked, {}, max_tokens, verbose)
             for k, record in run(dict(reversed(missing.items()))):
                 store.put(key, k, record, asked.names)
                 found[k] = {name: record[name] for name in wanted.names}
     return [found[k] for k in keys]
+
+
+def _answerable(wanted: Wanted, also: Wanted, loaded: LoadedModel) -> Wanted:
+    """All that is asked, less the surprisal that only others want, where the model has none to give."""
+    asked = wanted | also
+    reason = why_no_surprisal(loaded.model, loaded.source.name) if asked.surprisal else None
+    if reason is None:
+        return asked
+    if wanted.surprisal:
+        raise ValueError(reason)
+    return replace(asked, surprisal=False)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 
 from sklearn_sae_encoding._lm.head import SplitHead, can_split, positions_at_once, score
 from sklearn_sae_encoding._lm.loading import LoadedModel
+from sklearn_sae_encoding._lm.running import evaluating, without_cache
 from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
 
 
@@ -71,11 +72,11 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
 
     ids, mask = _padded(batch, loaded.model.device)
     head = _split_head(loaded.model, batch) if surprisal else None
-    with torch.inference_mode(), _evaluating(loaded.model):
+    with torch.inference_mode(), evaluating(loaded.model):
         with _capture(loaded, hooks, stop=not surprisal) as captured, head.first_part() if head else nullcontext():
             logits = None
             with suppress(_AllCaptured):
-                logits = loaded.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+                logits = loaded.model(input_ids=ids, attention_mask=mask, **without_cache(loaded.model)).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
         captured = {hook: values.reshape(*ids.shape, -1).float().cpu() for hook, values in captured.items()}
         scores = None
@@ -133,19 +134,6 @@ def _capture(loaded: LoadedModel, hooks, stop: bool):
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _evaluating(model):
-    """Switch dropout off for a while, module by module as it was: the model may be the user's own."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _padded(batch: list[Row], device):

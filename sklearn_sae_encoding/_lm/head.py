@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sklearn_sae_encoding._lm.objects import runs_other_code
+from sklearn_sae_encoding._lm.running import without_cache
 
 if TYPE_CHECKING:
     from sklearn_sae_encoding._lm.forward import Row
@@ -45,7 +46,7 @@ class SplitHead:
         """Logits ``(n_positions, vocab)`` of each part, `first` having come from the pass itself."""
         yield first[0]
         del first  # or it stays while the next part is made
-        one_token = {"input_ids": ids[:, :1], "attention_mask": ids.new_ones((1, 1)), "use_cache": False}
+        one_token = {"input_ids": ids[:, :1], "attention_mask": ids.new_ones((1, 1)), **without_cache(self._model)}
         while self._waiting is not None:
             with self._entering(lambda _states: self._split(self._waiting)):
                 logits = self._model(**one_token).logits

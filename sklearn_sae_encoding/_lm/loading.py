@@ -106,7 +106,9 @@ def _read(source: ModelSource, dtype):
     if missing:
         raise ValueError(
             f"The weights of {source.model} are incomplete: {len(missing)} tensors are missing "
-            f"({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}). Get them again."
+            f"({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}). Get them again. If the model was "
+            "stored without its head, load it yourself with AutoModel, and pass it and its tokenizer: activations need "
+            "no head."
         )
     return model
 

@@ -187,6 +187,8 @@ def clear_errors(source: ModelSource, part: str = "language model"):
     except OSError as error:
         raise ValueError(_not_found(source, part, error)) from error
     except ValueError as error:
+        if "Unrecognized configuration class" in str(error):
+            raise ValueError(_not_causal(source, error)) from error
         if part == "tokenizer" and "trust_remote_code" not in str(error):
             raise ValueError(f"{_not_found(source, part, error)} Name another one with tokenizer=.") from error
         if "trust_remote_code" not in str(error):
@@ -208,6 +210,15 @@ def _not_found(source: ModelSource, part: str, error: Exception) -> str:
     return (
         f"Could not find the {part} {str(wanted)!r} (revision {source.revision or 'main'}). There is no folder or GGUF "
         f"file {path.absolute()}, it is not in the hub's cache {constants.HF_HUB_CACHE}, and the hub was {hub}: {error}"
+    )
+
+
+def _not_causal(source: ModelSource, error: Exception) -> str:
+    kind = re.search(r"(\w+)'>", str(error))
+    return (
+        f"transformers has no causal language model for {source.model}{f' ({kind[1]})' if kind else ''}. For its "
+        "activations, load model and tokenizer yourself, with AutoModel or AutoModelForMaskedLM, and pass the loaded "
+        "objects with blocks_path."
     )
 
 

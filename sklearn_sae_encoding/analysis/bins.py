@@ -152,7 +152,7 @@ def bin_firing(X, widths, at_least=(1, 50, 100)):
     widths : sequence of int
         The SAE's prefix widths.
 
-    at_least : sequence of int, default=(1, 50, 100)
+    at_least : int or sequence of int, default=(1, 50, 100)
         Numbers of texts.
 
     Returns
@@ -164,7 +164,7 @@ def bin_firing(X, widths, at_least=(1, 50, 100)):
     Raises
     ------
     ValueError
-        If the features are fewer than the widths ask for, or the widths don't increase.
+        If the features are fewer than the widths ask for, the widths don't increase, or `at_least` isn't whole numbers.
 
     References
     ----------
@@ -179,12 +179,15 @@ def bin_firing(X, widths, at_least=(1, 50, 100)):
     1  1-3           2   1   0
     """
     edges = _edges(widths)
+    thresholds = np.atleast_1d(at_least)
+    if thresholds.ndim > 1 or thresholds.dtype.kind not in "iu":
+        raise ValueError(f"at_least must be a number of texts, such as 50, or a list of these, got {at_least!r}.")
     X = sparse.csc_array(X)
     if X.shape[1] < edges[-1]:
         raise ValueError(f"X has {X.shape[1]} columns, but the widths ask for {edges[-1]} features.")
     n_active = _n_active(X, X.shape[1], edges[-1])
     table = pd.DataFrame({"bin": [f"{lo}-{hi}" for lo, hi in pairwise(edges)], "n_features": np.diff(edges)})
-    for n_texts in at_least:
+    for n_texts in thresholds:
         table[f"{n_texts}+"] = [int(np.sum(n_active[lo:hi] >= n_texts)) for lo, hi in pairwise(edges)]
     return table
 

@@ -130,7 +130,7 @@ def fisher_sem(r, axis=0):
     Raises
     ------
     ValueError
-        If a value lies outside [-1, 1] by more than rounding, or there are fewer than two along the axis.
+        If a value lies outside [-1, 1] by more than rounding, there is no such axis, or fewer than two values along it.
 
     References
     ----------
@@ -143,6 +143,8 @@ def fisher_sem(r, axis=0):
     array([0.098, 0.   ])
     """
     z = _fisher_z(r)
+    if z.ndim > 0 and axis not in range(-z.ndim, z.ndim):
+        raise ValueError(f"axis must be one of {list(range(z.ndim))} for r of shape {z.shape}, got {axis!r}.")
     if z.ndim == 0 or z.shape[axis] < 2:
         raise ValueError(f"A standard error needs at least two values along axis {axis}, got shape {z.shape}.")
     mean, sem = z.mean(axis=axis), z.std(axis=axis, ddof=1) / np.sqrt(z.shape[axis])

@@ -68,6 +68,14 @@ def test_firing_features_equal_counting_and_leave_surprisal_out():
         bin_firing(X[:, :40], WIDTHS)
 
 
+def test_one_number_of_texts_is_a_list_of_one_and_a_share_of_them_is_none():
+    X = _features()
+    assert bin_firing(X, WIDTHS, at_least=50).equals(bin_firing(X, WIDTHS, at_least=(50,)))
+    for share in (0.5, (1, 0.5), "50"):
+        with pytest.raises(ValueError, match="at_least must be a number of texts, such as 50, or a list of these"):
+            bin_firing(X, WIDTHS, at_least=share)
+
+
 def test_chance_given_firing_rates_is_calibrated_though_coarse_features_fire_more():
     """Selected by firing rate alone, coarse bins are full, but no fuller than chance."""
     p_values, shares = [], []

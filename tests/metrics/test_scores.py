@@ -143,6 +143,12 @@ def test_the_standard_error_of_a_fisher_mean_is_scipys_on_the_z_scale():
         fisher_sem(r[:1])
 
 
+@pytest.mark.parametrize("axis", [2, -3, None])
+def test_a_standard_error_along_an_axis_that_is_not_there_names_those_that_are(axis):
+    with pytest.raises(ValueError, match=rf"axis must be one of \[0, 1\] for r of shape \(5, 4\), got {axis}"):
+        fisher_sem(np.zeros((5, 4)), axis=axis)
+
+
 def test_fisher_mean_refuses_what_is_no_correlation():
     with pytest.raises(ValueError, match=r"lie in \[-1, 1\], got 1.5"):
         fisher_mean([0.2, 1.5])
