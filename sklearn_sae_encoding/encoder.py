@@ -261,7 +261,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         for name, value in fitted_attributes(solution, task, targets, X.dtype).items():
             setattr(self, name, value)
-        warn_of_gaps(solution, targets, self.tol, self.max_iter, stacklevel=3)
+        warn_of_gaps(solution, targets, self.tol, self.max_iter, self.early_stopping, stacklevel=3)
         return self
 
     def predict(self, X):

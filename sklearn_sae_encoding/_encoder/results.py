@@ -50,15 +50,19 @@ def warn_of_unfitted(targets: Targets, stacklevel: int):
         )
 
 
-def warn_of_gaps(solution: BlockSolution, targets: Targets, tol: float, max_iter: int, stacklevel: int):
+def warn_of_gaps(
+    solution: BlockSolution, targets: Targets, tol: float, max_iter: int, early_stopping: bool, stacklevel: int
+):
     """Count the voxels that did not converge, and say how far the worst of them is."""
     relative = solution.worst_gaps / np.mean(targets.values**2, axis=1)
     late = ~(relative <= tol)
+    if not early_stopping:  # errors are missing where a path was given up, on a fold of smaller targets for less
+        late |= np.isnan(solution.errors).any(axis=(1, 2))
     if late.any():
         worst = int(np.argmax(np.where(late, np.nan_to_num(relative, nan=np.inf), -np.inf)))
         warnings.warn(
             f"{late.sum()} of {len(late)} voxels did not converge: the largest duality gap is "
-            f"{relative[worst]:.2g} times the mean square of the target (voxel {targets.voxels[worst]}), above "
+            f"{relative[worst]:.2g} times the mean square of the target (voxel {targets.voxels[worst]}), with "
             f"tol={tol}. Increase max_iter={max_iter}, or use larger alphas.",
             ConvergenceWarning,
             stacklevel=stacklevel + 1,
