@@ -1,5 +1,8 @@
 """SparseVoxelEncoder against scikit-learn, its own promises and bad input."""
 
+import warnings
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 from threadpoolctl import threadpool_info
 
+from sklearn_sae_encoding._encoder.results import warn_of_gaps
 from sklearn_sae_encoding._solvers import blocks
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
@@ -238,6 +242,8 @@ def test_features_are_forced_by_name():
     assert (named.coef_ != counted.coef_).nnz == 0
     with pytest.raises(ValueError, match="'surprisal', which is not among the 150 feature names"):
         SparseVoxelEncoder(forced_features=["surprisal"]).fit(frame, Y)
+    with pytest.raises(ValueError, match="'surprisal', but X has no feature names"):
+        SparseVoxelEncoder(forced_features=["surprisal"]).fit(X, Y)
     with pytest.raises(ValueError, match="indices of the 150 features, got 150"):
         SparseVoxelEncoder(forced_features=[150]).fit(X, Y)
 
@@ -403,6 +409,23 @@ def test_a_path_that_was_cut_off_warns_and_counts():
         ConvergenceWarning, match=r"6 of 6 voxels did not converge: the largest duality gap is .* \(voxel"
     ):
         SparseVoxelEncoder(max_iter=3).fit(X, Y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_path_given_up_on_one_fold_warns_even_if_its_gap_is_small(early_stopping):
+    errors = np.ones((2, 3, 5))
+    errors[1, 2, 4] = np.nan
+    solution = SimpleNamespace(worst_gaps=np.array([0.0, 1e-9]), errors=errors)
+    targets = SimpleNamespace(values=np.ones((2, 4)), voxels=np.arange(2))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_gaps(solution, targets, 1e-4, 10, early_stopping, stacklevel=1)
+    messages = [str(one.message) for one in caught]
+    if early_stopping:  # which leaves out errors by itself
+        assert messages == []
+    else:
+        assert len(messages) == 1
+        assert messages[0].startswith("1 of 2 voxels did not converge")
 
 
 def test_a_fit_changes_no_thread_setting():

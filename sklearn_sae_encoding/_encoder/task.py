@@ -104,6 +104,11 @@ def _penalties(values, name):
 
 def _feature_index(feature, names, n_features):
     if isinstance(feature, str):
+        if not len(names):
+            raise ValueError(
+                f"forced_features names {feature!r}, but X has no feature names. Give the number of its column (-1 is "
+                "the last), or fit on a DataFrame."
+            )
         if feature not in names:
             raise ValueError(
                 f"forced_features names {feature!r}, which is not among the {len(names)} feature names of X."
