@@ -14,6 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from scipy import sparse
 
 from sklearn_sae_encoding._solvers import blocks
+from sklearn_sae_encoding._solvers.active_sets import LARGEST
 from sklearn_sae_encoding._solvers.cross_validation import Task
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
@@ -52,6 +53,18 @@ def test_worker_processes_give_the_very_bits_of_a_sequential_fit(alone, options)
     X, Y = problem()
     with parallel_config(backend="loky"):
         assert_same_bits(SparseVoxelEncoder(**options).fit(X, Y), alone)
+
+
+def test_bits_are_the_same_where_coordinate_descent_goes_on():
+    rng = np.random.default_rng(0)
+    X = sparse.csr_array(rng.random((900, 2000)) * (rng.random((900, 2000)) < 0.05))
+    Y, alphas = rng.normal(size=(900, 24)), [0.002, 0.001, 0.0005]
+    SparseVoxelEncoder(alphas, cv=3).fit(X, Y[:, :2])  # compiles
+    with ProcessPoolExecutor(1) as fresh:
+        expected = fresh.submit(SparseVoxelEncoder(alphas, cv=3, block_size=21).fit, X, Y).result()
+    assert np.diff(expected.coef_.indptr).max() > LARGEST
+    with parallel_config(backend="loky"):
+        assert_same_bits(SparseVoxelEncoder(alphas, cv=3, block_size=21, n_jobs=2).fit(X, Y), expected)
 
 
 def test_features_are_written_once_for_all_worker_processes(tmp_path, monkeypatch, capsys):

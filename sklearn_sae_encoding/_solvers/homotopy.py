@@ -143,8 +143,7 @@ def _split_correlations(fit, state, i, local, l1):
         local.rho[a] = 0.0
         if local.slot[a] >= 0:
             k = local.slot[a]
-            local.corr[a] = sums[k]
-            local.corr[a] -= fit.ridge * f * state.weights[i, k]
+            local.corr[a] = sums[k] - fit.ridge * f * state.weights[i, k]
             local.rho[a] = local.corr[a] - bound * state.signs[i, k]
         elif local.corr[a] > bound:
             local.rho[a] = local.corr[a] - bound

@@ -145,6 +145,6 @@ def test_a_fit_gives_the_errors_and_alphas_of_lasso_cv(layout, descents):
     assert max(descents) == 10  # both voxels on all folds
     for voxel, y in enumerate(Y.T):
         plain = LassoCV(alphas=encoder.alphas_[voxel], cv=folds, tol=1e-10, max_iter=100_000).fit(X, y)
-        np.testing.assert_allclose(encoder.cv_mse_path_[voxel], plain.mse_path_, rtol=1e-3)
+        np.testing.assert_allclose(encoder.cv_mse_path_[voxel], plain.mse_path_, rtol=2e-4)
         assert encoder.alpha_[voxel] == pytest.approx(plain.alpha_)
-        np.testing.assert_allclose(encoder.predict(X)[:, voxel], plain.predict(X), atol=1e-2 * y.std())
+        np.testing.assert_allclose(encoder.predict(X)[:, voxel], plain.predict(X), atol=1e-3 * y.std())
