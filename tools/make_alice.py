@@ -27,7 +27,9 @@ def main(source):
     """Read the source, leave out what is constant, and write three files."""
     listeners = sorted(path.name.split("-")[0] for path in (source / "6mm").glob("s*-timecourses.txt"))
     series = {size: [np.loadtxt(source / size / f"{name}-timecourses.txt") for name in listeners] for size in SIZES}
-    constant = [name for name, values in zip(listeners, series["6mm"], strict=True) if np.all(np.ptp(values, axis=0) == 0)]
+    constant = [
+        name for name, values in zip(listeners, series["6mm"], strict=True) if np.all(np.ptp(values, axis=0) == 0)
+    ]
     kept = [i for i, name in enumerate(listeners) if name not in constant]
     print(f"{len(listeners)} listeners, constant and left out: {', '.join(constant)}")
 

@@ -103,8 +103,8 @@ def _ask_splitter(cv, rows):
         pairs = list(cv.split(np.zeros((len(rows.run), 1)), groups=rows.run))
     except ValueError as error:
         raise ValueError(
-            f"The splitter {cv!r} can't split the {len(rows.run)} rows of {n_runs} run(s): {error} Give more runs, or an "
-            "integer, which cuts a single run into blocks."
+            f"The splitter {cv!r} can't split the {len(rows.run)} rows of {n_runs} run(s): {error} Give more runs, or "
+            "an integer, which cuts a single run into blocks."
         ) from error
     everything = np.arange(len(rows.run))
     return [(everything[train], everything[test]) for train, test in pairs]

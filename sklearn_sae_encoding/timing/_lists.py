@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from sklearn_sae_encoding.metrics._runs import find_absent
 from sklearn_sae_encoding.timing._run import StoryRun
 
 
@@ -71,28 +72,3 @@ def _check_response(run, i, n_rows):
             "scans dropped from one and not from the other?"
         )
     return run[:, None] if run.ndim == 1 else run
-
-
-def find_absent(responses):
-    """Find voxels that are NaN in all scans; any other NaN is an error that names its run, scan and voxels."""
-    absent = np.array([np.isnan(run).all(axis=0) for run in responses])  # (n_runs, n_voxels)
-    everywhere = absent.all(axis=0)
-    somewhere = absent.any(axis=0) & ~everywhere
-    if somewhere.any():
-        voxels = np.flatnonzero(somewhere)
-        runs = np.flatnonzero(absent[:, voxels[0]])
-        raise ValueError(
-            f"{len(voxels)} voxel(s) are absent (NaN) in some runs but not in all, such as voxel {voxels[0]}, absent in "
-            f"run(s) {', '.join(map(str, runs[:5]))}: voxels {', '.join(map(str, voxels[:10]))}. Leave them out of all "
-            "runs."
-        )
-    if everywhere.all():
-        raise ValueError("All voxels are NaN in all scans of all runs: Input contains NaN.")
-    for i, run in enumerate(responses):
-        bad = np.argwhere(~np.isfinite(run[:, ~everywhere]))
-        if len(bad):
-            raise ValueError(
-                f"The responses to run {i} hold {len(bad)} value(s) that are NaN or infinity, the first in scan "
-                f"{bad[0][0]}. Clean the run, or leave the scan out by the run's kept=."
-            )
-    return everywhere

@@ -7,7 +7,6 @@ import os
 
 import pandas as pd
 
-
 _TIME_NAMES = {
     "word": ("word", "text", "label", "token"),
     "onset": ("onset", "start", "begin", "xmin"),
@@ -97,7 +96,13 @@ def read_words(path, *, columns=None):
     separator = "\t" if header.count("\t") >= header.count(",") and "\t" in header else ","
     # Words such as "null", "nan" and "NA" are words.
     table = pd.read_csv(
-        path, sep=separator, encoding="utf-8-sig", keep_default_na=False, na_values={}, dtype=str, quoting=_quoting(header)
+        path,
+        sep=separator,
+        encoding="utf-8-sig",
+        keep_default_na=False,
+        na_values={},
+        dtype=str,
+        quoting=_quoting(header),
     )
     columns = dict(columns or {})
     names = {name: columns.pop(name, None) or _find(table, name) for name in ("word", "onset", "offset")}
@@ -107,7 +112,8 @@ def read_words(path, *, columns=None):
     for name in ("word", "onset") if duration in table else ("word", "onset", "offset"):
         if names[name] not in table:
             raise ValueError(
-                f"{path} has no column for {name!r}; it has {', '.join(map(str, table.columns))}. Say by columns= which."
+                f"{path} has no column for {name!r}; it has {', '.join(map(str, table.columns))}. Say by columns= "
+                "which."
             )
     named_rows = ~table[names["word"]].str.strip().str.casefold().isin(("", "n/a"))
     table = table[named_rows].reset_index(drop=True)
@@ -137,5 +143,7 @@ def _numbers(table, column, path, word):
     bad = numbers.isna().to_numpy().nonzero()[0]
     if len(bad):
         row = int(bad[0])
-        raise ValueError(f"Row {row} of {path} ({table[word][row]!r}) has the {column} {table[column][row]!r}: no number.")
+        raise ValueError(
+            f"Row {row} of {path} ({table[word][row]!r}) has the {column} {table[column][row]!r}: no number."
+        )
     return numbers

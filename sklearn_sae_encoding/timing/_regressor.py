@@ -95,8 +95,8 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> X = [rng.normal(size=(60, 2)) for _ in range(4)]
     >>> y = [np.roll(run, 2, axis=0) + 0.1 * rng.normal(size=(60, 2)) for run in X]  # two scans later
     >>> model = RunwiseRegressor(None, Ridge(), delays=(1, 2, 3))
-    >>> cross_val_score(model, X, y, cv=KFold(4)).round(1)
-    array([0.9, 0.9, 0.9, 0.9])
+    >>> cross_val_score(model, X, y, cv=KFold(4)) > 0.8
+    array([ True,  True,  True,  True])
     >>> [run.shape for run in model.fit(X, y).predict(X[:2])]
     [(60, 2), (60, 2)]
     """

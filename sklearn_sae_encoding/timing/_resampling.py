@@ -91,7 +91,7 @@ def words_to_scans(
     >>> words_to_scans(np.ones(5), times, 3, t_r=2.0, method="sum")
     array([2., 3., 0.])
     >>> words_to_scans(np.ones(5), times, 3, t_r=2.0).round(2)
-    array([1.78, 3.13, 0.52])
+    array([1.56, 2.45, 0.87])
     """
     times = np.asarray(times, dtype=np.float64)
     values = sparse.csr_array(values) if sparse.issparse(values) else np.asarray(values)

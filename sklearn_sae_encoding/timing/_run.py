@@ -79,6 +79,10 @@ class StoryRun:
         What is no word in the table (``sp``, ``ns``, ``lg``, ...), whatever its case. Anything in brackets is a mark,
         too. Marks leave the table and are counted.
 
+    unplaced : {"warn", "raise", "ignore"}, default="warn"
+        What to do about words that don't stand in the text. They have a time and count as words, but a language model
+        says nothing of them.
+
     Attributes
     ----------
     text : str
@@ -132,6 +136,7 @@ class StoryRun:
         story=None,
         kept=None,
         marks=MARKS,
+        unplaced="warn",
     ):
         self.n_scans = _check_n_scans(n_scans)
         self.t_r = check_t_r(t_r)
@@ -139,7 +144,7 @@ class StoryRun:
         self.scan_time = _check_scan_time(scan_time)
         self.words, self.marks = take_marks(check_words(words), marks)
         check_clock(self.words, self.onset, self.n_scans, self.t_r)
-        self.text = self._check_text(text)
+        self.text = self._check_text(text, unplaced)
         self.tables = _check_tables(tables or {})
         self.story = story
         self.scans = scans
@@ -199,7 +204,7 @@ class StoryRun:
 
     @property
     def placed(self):
-        """Which words stand in the text, of shape (n_words,). Others have times, but no features of a language model."""
+        """Which words stand in the text, of shape (n_words,). Others have a time, but no tokens."""
         return self.spans[:, 1] > self.spans[:, 0]
 
     def cut(self, n_blocks, *, gap=0, recording=None):
@@ -256,7 +261,7 @@ class StoryRun:
             parts.append("marks left out: " + ", ".join(f"{mark} {n}" for mark, n in self.marks.most_common(5)))
         return f"StoryRun({', '.join(parts)})"
 
-    def _check_text(self, text):
+    def _check_text(self, text, unplaced):
         joined, spans = join_words(self.words["word"])
         if text is None:
             self._spans = spans
@@ -266,7 +271,7 @@ class StoryRun:
             text = text(joined)
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"text must be the running text of the run (str), got {text!r}.")
-        self._spans = place_words(text, self.words)
+        self._spans = place_words(text, self.words, unplaced)
         warn_of_bare_text(text, stacklevel=4)
         return text
 

@@ -115,7 +115,7 @@ class BandUnion(FeatureUnion):
         """
         from sklearn_sae_encoding.timing._tables import side_by_side
 
-        return side_by_side({band: part for band, part in self.transformer_list}, self.get_feature_names_out())
+        return side_by_side(dict(self.transformer_list), self.get_feature_names_out())
 
     def _side_by_side(self, bands):
         arrays = [as_arrays(runs) for _, runs in bands]

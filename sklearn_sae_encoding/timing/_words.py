@@ -131,7 +131,7 @@ def named(words, rows):
     return ", ".join(first) + (", ..." if len(rows) > _NAMED else "")
 
 
-def place_words(text, words):
+def place_words(text, words, unplaced):
     """Find where words stand in the running text; names those that don't, which get an empty place."""
     from sklearn_sae_encoding.tokens import align_words
 
@@ -139,15 +139,19 @@ def place_words(text, words):
     missing = np.flatnonzero(spans[:, 0] == spans[:, 1])
     if len(missing) > _MOST_UNPLACED * len(words):
         raise ValueError(
-            f"{len(missing)} of {len(words)} words don't stand in the text ({text[:40]!r}...): {named(words, missing)}. "
-            "Are text and words of the same story?"
+            f"{len(missing)} of {len(words)} words don't stand in the text ({text[:40]!r}...): {named(words, missing)}."
+            " Are text and words of the same story?"
         )
-    if len(missing):
-        warnings.warn(
-            f"{len(missing)} of {len(words)} words don't stand in the text, so that a language model says nothing of "
-            f"them: {named(words, missing)}.",
-            stacklevel=5,
-        )
+    message = (
+        f"{len(missing)} of {len(words)} words don't stand in the text, so that a language model says nothing of them: "
+        f"{named(words, missing)}."
+    )
+    if unplaced not in ("warn", "raise", "ignore"):
+        raise ValueError(f"unplaced must be 'warn', 'raise' or 'ignore', got {unplaced!r}.")
+    if len(missing) and unplaced == "raise":
+        raise ValueError(message)
+    if len(missing) and unplaced == "warn":
+        warnings.warn(message, stacklevel=5)
     return spans
 
 
