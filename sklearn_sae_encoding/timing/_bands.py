@@ -160,21 +160,6 @@ class WordsToScans(TransformerMixin, BaseEstimator):
             return np.asarray(self.features_.get_feature_names_out(), dtype=object)
         return np.array(self._names(), dtype=object)
 
-    def get_feature_table_out(self, given=None):
-        """Say what the columns are; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
-
-        Parameters
-        ----------
-        given : None
-
-        Returns
-        -------
-        table : DataFrame
-        """
-        from sklearn_sae_encoding.timing._tables import table_of
-
-        return table_of(self.features_ if self._is_made() and self.table is None else self, self)
-
     def _is_made(self):
         return hasattr(self.features, "transform")
 

@@ -101,22 +101,6 @@ class BandUnion(FeatureUnion):
             names = [f"{band}__{name}" for band, name in named]
         return np.array(names, dtype=object)
 
-    def get_feature_table_out(self, given=None):
-        """Say what the columns are; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
-
-        Parameters
-        ----------
-        given : None
-
-        Returns
-        -------
-        table : DataFrame
-            With the column ``band``.
-        """
-        from sklearn_sae_encoding.timing._tables import side_by_side
-
-        return side_by_side(dict(self.transformer_list), self.get_feature_names_out())
-
     def _side_by_side(self, bands):
         arrays = [as_arrays(runs) for _, runs in bands]
         self.bands_, start = {}, 0

@@ -48,7 +48,7 @@ def check_words(words):
         bad = np.flatnonzero(~np.isfinite(times))
         if len(bad):
             raise ValueError(
-                f"Word {bad[0]} ({words['word'][bad[0]]!r}) has the {column} {words[column][bad[0]]!r}: no time."
+                f"Word {bad[0]} ({words['word'][bad[0]]!r}) has the {column} {words[column][bad[0]]}: no time."
             )
         words[column] = times
     _check_order(words)
