@@ -80,34 +80,50 @@ def memory_folder(memory) -> Path | None:
 
 
 def pack(values) -> dict[str, np.ndarray]:
-    """Give the fields of a NamedTuple of arrays, CSR arrays and numbers as arrays that :class:`Cache` takes."""
+    """Give the fields of a NamedTuple of arrays, CSR arrays and such tuples again as arrays for a :class:`Cache`."""
     arrays = {}
     for name, value in values._asdict().items():
         if sparse.issparse(value):
             arrays.update({f"{name}.{part}": np.asarray(getattr(value, part)) for part in _PARTS})
+        elif isinstance(value, tuple):
+            arrays.update({f"{name}.{inner}": array for inner, array in pack(value).items()})
         else:
             arrays[name] = np.asarray(value)
     return arrays
 
 
-def unpack(kind, arrays: dict[str, np.ndarray]):
-    """Give the NamedTuple `kind` back that was packed; None where `arrays` hold none, or one with broken weights."""
+def unpack(like, arrays: dict[str, np.ndarray], n_rows: int):
+    """Give the NamedTuple back that was packed, all of whose fields have `n_rows`.
+
+    `like` is one of the same kind that says dtypes and the other dimensions; its own number of rows may be any. Where
+    `arrays` hold something else, such as weights with indices out of bounds, the answer is None.
+    """
     values = []
-    for name in kind._fields:
-        if name in arrays:
-            value = arrays[name]
-            values.append(value if value.ndim else value[()])
-            continue
-        parts = [arrays.get(f"{name}.{part}") for part in _PARTS]
-        if any(part is None for part in parts):
+    for name, known in like._asdict().items():
+        if sparse.issparse(known):
+            value = _unpack_sparse([arrays.get(f"{name}.{part}") for part in _PARTS])
+        elif isinstance(known, tuple):
+            inner = {at[len(name) + 1 :]: array for at, array in arrays.items() if at.startswith(f"{name}.")}
+            value = unpack(known, inner, n_rows)
+        else:
+            value = arrays.get(name)
+        if value is None:
             return None
-        try:
-            matrix = sparse.csr_array(tuple(parts[:3]), shape=tuple(int(n) for n in parts[3]))
-            matrix.check_format(full_check=True)
-        except (ValueError, TypeError):
+        if not isinstance(known, tuple) and (value.shape, value.dtype) != ((n_rows, *known.shape[1:]), known.dtype):
             return None
-        values.append(matrix)
-    return kind(*values)
+        values.append(value)
+    return type(like)(*values)
+
+
+def _unpack_sparse(parts):
+    if any(part is None for part in parts):
+        return None
+    try:
+        matrix = sparse.csr_array(tuple(parts[:3]), shape=tuple(int(n) for n in parts[3]))
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError):
+        return None
+    return matrix
 
 
 _warned: set[Path] = set()

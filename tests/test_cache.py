@@ -157,21 +157,49 @@ def test_a_memory_names_its_folder(tmp_path):
     assert memory_folder(str(tmp_path)) == memory_folder(joblib.Memory(tmp_path, verbose=0)) == tmp_path
 
 
+class Inner(NamedTuple):
+    errors: np.ndarray
+
+
 class Solution(NamedTuple):
     weights: sparse.csr_array
-    errors: np.ndarray
-    worst: float
+    gaps: np.ndarray
+    inner: Inner
 
 
-def test_solutions_come_back_and_broken_weights_do_not(tmp_path):
-    weights = sparse.csr_array(np.array([[0.0, 2, 0], [1, 0, 3]]))
-    solution = Solution(weights, np.arange(4.0).reshape(2, 2), 0.5)
+def solution(n_rows):
+    weights = sparse.csr_array(np.array([[0.0, 2, 0], [1, 0, 3]]))[:n_rows]
+    return Solution(weights, np.arange(4.0).reshape(2, 2)[:n_rows], Inner(np.arange(2)[:n_rows]))
+
+
+def test_solutions_come_back(tmp_path):
     cache = Cache(tmp_path, "blocks")
-    cache.put(KEY, pack(solution))
-    found = unpack(Solution, cache.get(KEY))
-    assert_array_equal(found.weights.toarray(), weights.toarray())
-    assert_array_equal(found.errors, solution.errors)
-    assert found.worst == 0.5
-    for name, wrong in [("indices", [1, 0, 3]), ("indices", [1, -1, 2]), ("indptr", [0, 1, 4]), ("shape", [2])]:
-        assert unpack(Solution, {**pack(solution), f"weights.{name}": np.array(wrong)}) is None
-    assert unpack(Solution, {"errors": solution.errors}) is None
+    cache.put(KEY, pack(solution(2)))
+    found = unpack(solution(0), cache.get(KEY), 2)
+    assert_array_equal(found.weights.toarray(), solution(2).weights.toarray())
+    assert_array_equal(found.gaps, solution(2).gaps)
+    assert_array_equal(found.inner.errors, solution(2).inner.errors)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("weights.indices", [1, 0, 3]),
+        ("weights.indices", [1, -1, 2]),
+        ("weights.indptr", [0, 1, 4]),
+        ("weights.shape", [2]),
+        ("weights.shape", [2, 4]),
+        ("weights.data", [1, 2, 3]),
+        ("gaps", [[0.0, 1.0]]),
+        ("gaps", [0.0, 1.0]),
+        ("gaps", [["0", "1"], ["2", "3"]]),
+        ("inner.errors", [0, 1, 2]),
+        ("inner.errors", None),
+    ],
+)
+def test_a_solution_of_another_shape_or_with_broken_weights_is_none(name, wrong):
+    arrays = pack(solution(2))
+    arrays[name] = np.array(wrong)
+    if wrong is None:
+        del arrays[name]
+    assert unpack(solution(0), arrays, 2) is None
