@@ -26,7 +26,8 @@ def parsed(formula):
         raise ValueError(f"formula must be a string such as 'log(gaze) ~ length + surprisal', got {formula!r}.")
     if "|" in formula:
         raise ValueError(
-            f"Random intercepts are given by random_intercepts=('participant', 'item'), not in the formula: {formula!r}."
+            "Random intercepts are given by random_intercepts=('participant', 'item'), not in the formula: "
+            f"{formula!r}."
         )
     try:
         return Formula(formula)
@@ -79,8 +80,8 @@ def _numbers(matrix, table):
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(
-            f"{matrix.columns[column]} is not a finite number in {int(bad[:, column].sum())} of {len(table)} rows, first "
-            f"row {row} ({dict(table.iloc[row])}). A time of zero has no logarithm: a word that was skipped is left out "
-            "by exclude_times."
+            f"{matrix.columns[column]} is not a finite number in {int(bad[:, column].sum())} of {len(table)} rows, "
+            f"first row {row} ({dict(table.iloc[row])}). A time of zero has no logarithm: exclude_times leaves out "
+            "words that were skipped."
         )
     return values

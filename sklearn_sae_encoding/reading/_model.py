@@ -99,7 +99,7 @@ class ReadingTimeModel(RegressorMixin, BaseEstimator):
     Intercept    5.1641          0.0149  347.3726
     length       0.0434          0.0011   41.1844
     >>> model.variances_.round(4).to_dict()
-    {'participant': 0.0154, 'item': 0.0247, 'residual': 0.1606}
+    {'participant': 0.0155, 'item': 0.0167, 'residual': 0.1606}
     """
 
     def __init__(
@@ -267,14 +267,15 @@ class ReadingTimeModel(RegressorMixin, BaseEstimator):
         self.converged_ = bool(fitted.scaled_gradient < _STEP_TOLERANCE)
         if zero:
             warnings.warn(
-                f"boundary (singular) fit: the variance of {zero} is estimated as zero, so that random intercept explains "
-                "nothing beyond the rest of the model.",
+                f"boundary (singular) fit: the variance of {zero} is estimated as zero, so that random intercept "
+                "explains nothing beyond the rest of the model.",
                 stacklevel=4,
             )
         if not self.converged_:
             warnings.warn(
                 f"Model failed to converge: a Newton step would still move a ratio of standard deviations by "
-                f"{fitted.scaled_gradient:.2g} (tolerance {_STEP_TOLERANCE:g}) after {fitted.n_evaluations} evaluations.",
+                f"{fitted.scaled_gradient:.2g} (tolerance {_STEP_TOLERANCE:g}) after {fitted.n_evaluations} "
+                "evaluations.",
                 ConvergenceWarning,
                 stacklevel=4,
             )

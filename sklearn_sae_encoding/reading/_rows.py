@@ -59,8 +59,8 @@ def complete_rows(table, columns, missing):
     if missing == "raise" and not complete.all():
         empty = {column: int(table[column].isna().sum()) for column in columns if table[column].isna().any()}
         raise ValueError(
-            f"{int((~complete).sum())} of {len(table)} rows lack a value, first row {int(np.argmin(complete))}; missing "
-            f"by column: {empty}. Set missing='drop' to leave such rows out, as R's lmer does."
+            f"{int((~complete).sum())} of {len(table)} rows lack a value, first row {int(np.argmin(complete))}; "
+            f"missing by column: {empty}. Set missing='drop' to leave such rows out, as R's lmer does."
         )
     if not complete.any():
         raise ValueError(f"No row has a value in all of {list(columns)}.")

@@ -199,7 +199,7 @@ def test_components_are_principal_components_whether_features_are_sparse_or_dens
     values = rng.exponential(size=(50, 12)) * (rng.random((50, 12)) < 0.5)
     dense, stored = (FeatureComponents(3).fit(x).transform(x) for x in (values, sparse.csr_array(values)))
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-    left, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
+    left, *_ = np.linalg.svd(scaled, full_matrices=False)
     np.testing.assert_allclose(abs(np.corrcoef(left[:, :3].T, dense.T)[:3, 3:]), np.eye(3), atol=1e-6)
     np.testing.assert_allclose(abs(dense), abs(stored), atol=1e-6)
     with pytest.raises(ValueError, match="n_components must be from 1 to 12"):
