@@ -11,7 +11,7 @@ import numpy as np
 LISTED = 5
 
 
-def resolve_bands(bands, names, n_features: int) -> dict[str, np.ndarray]:
+def resolve_bands(bands, names, n_features: int, *, check_coverage: bool = True) -> dict[str, np.ndarray]:
     """Return the columns of each band, by name and in the order given; each column belongs to exactly one.
 
     `names` are the feature names of X, or empty.
@@ -25,7 +25,8 @@ def resolve_bands(bands, names, n_features: int) -> dict[str, np.ndarray]:
     if not len(bands):
         raise ValueError("bands is empty: name at least one band, or give None for one of all columns.")
     resolved = {name: _columns(name, given, names, n_features) for name, given in bands.items()}
-    _check_once(resolved, names, n_features)
+    if check_coverage:
+        _check_once(resolved, names, n_features)
     return resolved
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 # Bytes of double precision that are read at a time.
 READ = 2**26
+# Packages whose arrays stay in files until they are sliced.
+FILES = ("h5py", "zarr", "dask")
 
 
 class Responses(NamedTuple):
@@ -21,6 +24,12 @@ class Responses(NamedTuple):
         first, last = voxels[0], voxels[-1] + 1
         values = np.asarray(self.source[:, first:last], dtype=np.float64)
         return (values[:, voxels - first] - self.means[voxels]).astype(dtype)
+
+
+def is_read_by_block(y) -> bool:
+    """Whether responses lie in a file that is too large to be copied."""
+    in_file = isinstance(y, np.memmap) or type(y).__module__.split(".")[0] in FILES
+    return in_file and len(y.shape) == 2
 
 
 def describe_responses(source, centre: bool) -> Responses:
@@ -58,3 +67,15 @@ def _check_block(values, nan, start):
     if infinite.any():
         sample, voxel = (int(place[0]) for place in np.nonzero(infinite))
         raise ValueError(f"Input y contains infinity, the first in sample {sample}, voxel {start + voxel}.")
+
+
+def warn_of_unfitted(responses: Responses, stacklevel: int) -> None:
+    """Count the voxels that can't be fitted."""
+    n_constant, n_absent = responses.constant.sum(), responses.absent.sum()
+    if n_constant or n_absent:
+        warnings.warn(
+            f"Of {len(responses.means)} voxels, {n_constant} are constant and {n_absent} are NaN in every sample. "
+            "They get no weights, and predictions of that constant or NaN.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )

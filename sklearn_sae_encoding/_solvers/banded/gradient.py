@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .backend import himalaya_backend
-from .search import Problem
+from .search import Task
 
 # himalaya stops when the slowest voxel of a call has converged. Calls of a fixed size make that the same voxels,
 # whatever the blocks.
@@ -22,28 +22,28 @@ class Descent(NamedTuple):
     residuals: np.ndarray  # (n_samples, n_voxels), on the training rows, as in refit.py
 
 
-def descend(problem: Problem, start: np.ndarray, n_steps: int, seed: int) -> Descent:
+def descend(task: Task, start: np.ndarray, n_steps: int, seed: int) -> Descent:
     """Follow the gradient from `start`, weights over penalties (n_bands, n_voxels)."""
-    floor = SMALLEST * np.maximum(start.max(axis=0), np.finfo(problem.kernels.dtype).tiny)
-    start = np.log(np.maximum(start, floor)).astype(problem.kernels.dtype)
+    floor = SMALLEST * np.maximum(start.max(axis=0), np.finfo(task.kernels.dtype).tiny)
+    start = np.log(np.maximum(start, floor)).astype(task.kernels.dtype)
     places = range(0, start.shape[1], CHUNK)
-    parts = [_descend(problem, start, slice(place, place + CHUNK), n_steps, seed) for place in places]
+    parts = [_descend(task, start, slice(place, place + CHUNK), n_steps, seed) for place in places]
     return Descent(*(np.concatenate(values, axis=1) for values in zip(*parts, strict=True)))
 
 
-def _descend(problem, start, voxels, n_steps, seed) -> Descent:
+def _descend(task, start, voxels, n_steps, seed) -> Descent:
     from himalaya.kernel_ridge import (
         solve_multiple_kernel_ridge_hyper_gradient,
         solve_weighted_kernel_ridge_conjugate_gradient,
     )
 
-    targets = np.ascontiguousarray(problem.targets[:, voxels])
-    with himalaya_backend(problem.backend) as backend:
-        kernels = backend.asarray(problem.kernels)
+    targets = np.ascontiguousarray(task.targets[:, voxels])
+    with himalaya_backend(task.backend) as backend:
+        kernels = backend.asarray(task.kernels)
         log_weights, _, scores = solve_multiple_kernel_ridge_hyper_gradient(
             kernels,
             targets,
-            cv=list(problem.folds),
+            cv=list(task.folds),
             initial_deltas=backend.asarray(start[:, voxels]),
             max_iter=n_steps,
             random_state=seed,
@@ -52,4 +52,12 @@ def _descend(problem, start, voxels, n_steps, seed) -> Descent:
         residuals = solve_weighted_kernel_ridge_conjugate_gradient(
             kernels, backend.asarray(targets), log_weights, max_iter=1000, tol=1e-6
         )
-        return Descent(*(np.asarray(backend.to_cpu(part)) for part in (log_weights, -scores, residuals)))
+        found = (np.asarray(backend.to_cpu(part)) for part in (log_weights, _filled(-scores), residuals))
+        return Descent(*found)
+
+
+def _filled(errors):
+    """Repeat the last errors: himalaya leaves zeros after the step at which it stopped."""
+    done = np.flatnonzero(np.asarray(errors).any(axis=1))
+    errors[done[-1] + 1 :] = errors[done[-1]]
+    return errors

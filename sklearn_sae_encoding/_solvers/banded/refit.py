@@ -6,10 +6,10 @@ import numpy as np
 
 from .backend import himalaya_backend
 from .kernels import weighted_sum
-from .search import Problem, rotate
+from .search import Task, rotate
 
 
-def refit(problem: Problem, weights: np.ndarray, chosen: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+def refit(task: Task, weights: np.ndarray, chosen: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     """Solve each voxel with its own candidate and penalty.
 
     Parameters: `weights` (n_candidates, n_bands), `chosen` (n_voxels,) places in it, `alphas` (n_voxels,). Returns in
@@ -17,17 +17,17 @@ def refit(problem: Problem, weights: np.ndarray, chosen: np.ndarray, alphas: np.
     ``alpha a``, and the weights of a band are ``X_b' residuals / alpha_b``. In primal form, the weights of the scaled
     columns (n_kept, n_voxels).
     """
-    primal = problem.rows.size > 0
-    rows, targets = problem.rows, problem.targets
+    primal = task.rows.size > 0
+    rows, targets = task.rows, task.targets
     if primal:
-        rows, rotation = rotate(problem.rows, centre=False)
-        targets = rotation.T @ problem.targets
-    out = np.empty((problem.rows.shape[1] if primal else len(targets), len(chosen)), dtype=problem.targets.dtype)
+        rows, rotation = rotate(task.rows, centre=False)
+        targets = rotation.T @ task.targets
+    out = np.empty((task.rows.shape[1] if primal else len(targets), len(chosen)), dtype=task.targets.dtype)
     for candidate in np.unique(chosen):
         voxels = np.flatnonzero(chosen == candidate)
-        by_column = np.repeat(weights[candidate], problem.widths) if primal else None
-        kernel = (rows * by_column) @ rows.T if primal else weighted_sum(problem.kernels, weights[candidate])
-        dual = _solve(kernel, targets, voxels, alphas, problem.backend)
+        by_column = np.repeat(weights[candidate], task.widths) if primal else None
+        kernel = (rows * by_column) @ rows.T if primal else weighted_sum(task.kernels, weights[candidate])
+        dual = _solve(kernel, targets, voxels, alphas, task.backend)
         # alpha / (eigenvalue + alpha) in the eigenbasis gives residuals; divided by alpha, what multiplies the rows.
         out[:, voxels] = by_column[:, None] * (rows.T @ (dual / alphas[voxels])) if primal else dual
     return out

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..running import Problem
 from .backend import himalaya_backend
 from .kernels import centre_by, weighted_sum
 
@@ -14,7 +15,7 @@ PREDICTIONS = 2**26
 RESOLUTION = 2**25
 
 
-class Problem(NamedTuple):
+class Task(NamedTuple):
     """What all candidates share. Either kernels (kernel form) or rows (primal form) are empty."""
 
     kernels: np.ndarray  # (n_bands, n_samples, n_samples), centred with an intercept; (0, 0, 0) in primal form
@@ -42,38 +43,42 @@ class Fold(NamedTuple):
     test: np.ndarray
 
 
-def search_candidates(problem: Problem, weights: np.ndarray) -> Candidates:
-    """Score candidates, `weights` of the bands (n_candidates, n_bands), by mean squared error over folds."""
-    shape = (len(weights), len(problem.alphas), problem.targets.shape[1])
+def as_problem(task: Task) -> Problem:
+    """Put a search into the form that running knows, a candidate being what a target is there."""
+    return Problem(task, search_candidates, no_candidates, noun="candidates")
+
+
+def search_candidates(task: Task, weights: np.ndarray, n_threads: int = 1) -> Candidates:
+    """Score candidates, `weights` of the bands (n_candidates, n_bands), by mean squared error over folds.
+
+    BLAS takes the threads that joblib allows its workers, or all of them in one process.
+    """
+    shape = (len(weights), len(task.alphas), task.targets.shape[1])
     errors = np.zeros(shape)
-    for train, test in problem.folds:
-        fold = _fold(problem, train, test)
+    for train, test in task.folds:
+        fold = _fold(task, train, test)
         for place, candidate in enumerate(weights):
-            errors[place] += _fold_errors(problem, fold, candidate)
-    errors /= len(problem.folds)
+            errors[place] += _fold_errors(task, fold, candidate)
+    errors /= len(task.folds)
     # Equal errors go to the larger penalty, as in himalaya.
-    best = len(problem.alphas) - 1 - errors[:, ::-1].argmin(axis=1)
+    best = len(task.alphas) - 1 - errors[:, ::-1].argmin(axis=1)
     return Candidates(np.take_along_axis(errors, best[:, None], axis=1)[:, 0], best)
 
 
-def no_candidates(problem: Problem) -> Candidates:
-    n_voxels = problem.targets.shape[1]
+def no_candidates(task: Task) -> Candidates:
+    n_voxels = task.targets.shape[1]
     return Candidates(np.zeros((0, n_voxels)), np.zeros((0, n_voxels), dtype=np.int64))
 
 
-def stack_candidates(parts: list[Candidates]) -> Candidates:
-    return Candidates(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _fold(problem, train, test) -> Fold:
-    targets = problem.targets
-    means = targets[train].mean(axis=0, dtype=np.float64) if problem.centre else np.zeros(targets.shape[1])
+def _fold(task, train, test) -> Fold:
+    targets = task.targets
+    means = targets[train].mean(axis=0, dtype=np.float64) if task.centre else np.zeros(targets.shape[1])
     means = means.astype(targets.dtype)
-    if not problem.rows.size:
-        return Fold(problem.rows, targets, means, train, test)
-    rotated, rotation = rotate(problem.rows[train], problem.centre)
-    centre = problem.rows[train].mean(axis=0) if problem.centre else 0.0
-    rows = np.concatenate([rotated, problem.rows[test] - centre])
+    if not task.rows.size:
+        return Fold(task.rows, targets, means, train, test)
+    rotated, rotation = rotate(task.rows[train], task.centre)
+    centre = task.rows[train].mean(axis=0) if task.centre else 0.0
+    rows = np.concatenate([rotated, task.rows[test] - centre])
     n_rotated = len(rotated)
     return Fold(
         rows,
@@ -91,36 +96,36 @@ def rotate(rows: np.ndarray, centre: bool) -> tuple[np.ndarray, np.ndarray]:
     return rotated, rotation
 
 
-def fold_kernel(problem: Problem, fold: Fold, weights: np.ndarray) -> np.ndarray:
+def fold_kernel(task: Task, fold: Fold, weights: np.ndarray) -> np.ndarray:
     """Kernel of a candidate, centred by the training rows of a fold; only products with those rows are right."""
-    if not problem.rows.size:
-        kernel = weighted_sum(problem.kernels, weights)
-        if problem.centre:
+    if not task.rows.size:
+        kernel = weighted_sum(task.kernels, weights)
+        if task.centre:
             centre_by(kernel, fold.train)
         return kernel
     n_rows, n_train = len(fold.rows), len(fold.train)
     kernel = np.zeros((n_rows, n_rows), dtype=fold.rows.dtype)
-    by_column = np.repeat(weights, problem.widths).astype(fold.rows.dtype)
+    by_column = np.repeat(weights, task.widths).astype(fold.rows.dtype)
     np.matmul(fold.rows * by_column, fold.rows[:n_train].T, out=kernel[:, :n_train])
     return kernel
 
 
-def _fold_errors(problem, fold, weights) -> np.ndarray:
+def _fold_errors(task, fold, weights) -> np.ndarray:
     """Mean squared errors (n_alphas, n_voxels) of one candidate on one fold, infinite where rounding forbids."""
     from himalaya.kernel_ridge import solve_multiple_kernel_ridge_random_search
 
     n_voxels = fold.targets.shape[1]
-    kernel = fold_kernel(problem, fold, weights)
+    kernel = fold_kernel(task, fold, weights)
     n_train, n_test, size = len(fold.train), len(fold.test), kernel.itemsize
-    alpha_batch = int(np.clip(RESOLUTION // (n_train * n_train * size), 1, len(problem.alphas)))
+    alpha_batch = int(np.clip(RESOLUTION // (n_train * n_train * size), 1, len(task.alphas)))
     voxel_batch = int(np.clip(PREDICTIONS // (alpha_batch * n_test * size), 1, n_voxels))
-    with himalaya_backend(problem.backend) as backend:
-        record = _Record(backend, len(problem.alphas), fold.means, voxel_batch)
+    with himalaya_backend(task.backend) as backend:
+        record = _Record(backend, len(task.alphas), fold.means, voxel_batch)
         solve_multiple_kernel_ridge_random_search(
             kernel[None],
             fold.targets,
             n_iter=backend.asarray(np.ones((1, 1), dtype=kernel.dtype)),
-            alphas=backend.asarray(problem.alphas.astype(kernel.dtype)),
+            alphas=backend.asarray(task.alphas.astype(kernel.dtype)),
             score_func=record,
             cv=[(fold.train, fold.test)],
             n_targets_batch=voxel_batch,
