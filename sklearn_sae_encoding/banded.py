@@ -8,14 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._banded.bands import resolve_bands
 from ._banded.fitting import fit_bands
 from ._banded.predicting import band_part, chosen_bands, intercepts, weights_of
 from ._banded.preparing import prepare_bands
-from ._banded.responses import describe_responses, is_read_by_block, warn_of_unfitted
+from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
 from ._solvers.banded.backend import backend_name
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._validation import random_state as seed
@@ -320,24 +319,10 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         return weights_of(self, columns, slice(None) if targets is None else targets)
 
     def _validate(self, X, y):
-        if y is None:
-            raise ValueError("This BandedRidgeEncoder estimator requires y to be passed, but the target y is None.")
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_min_samples=2)
-        if not is_read_by_block(y):
-            y = check_array(
-                y,
-                ensure_2d=False,
-                ensure_all_finite="allow-nan",
-                dtype=(np.float64, np.float32),
-                input_name="y",
-                estimator=self,
-            )
-        if y.ndim > 2:
-            raise ValueError(f"y must have the shape (n_samples, n_targets), got {y.shape}.")
-        if y.shape[0] != X.shape[0]:
-            raise ValueError(f"X has {X.shape[0]} samples but y has {y.shape[0]} rows. They must be as many.")
-        self._one_target = y.ndim == 1
-        return X, y[:, None] if self._one_target else y
+        Y = check_responses(self, y, X.shape[0])
+        self._one_target = Y.ndim == 1
+        return X, Y[:, None] if self._one_target else Y
 
     def _check_keeps(self):
         check_is_fitted(self)

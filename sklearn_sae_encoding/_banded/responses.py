@@ -6,6 +6,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_array
 
 # Bytes of double precision that are read at a time.
 READ = 2**26
@@ -30,6 +31,27 @@ def is_read_by_block(y) -> bool:
     """Whether responses lie in a file that is too large to be copied."""
     in_file = isinstance(y, np.memmap) or type(y).__module__.split(".")[0] in FILES
     return in_file and len(y.shape) == 2
+
+
+def check_responses(estimator, y, n_samples: int):
+    """Validate responses in memory; take those in a file as they are, to be looked at block by block."""
+    if y is None:
+        name = type(estimator).__name__
+        raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+    if not is_read_by_block(y):
+        y = check_array(
+            y,
+            ensure_2d=False,
+            ensure_all_finite="allow-nan",
+            dtype=(np.float64, np.float32),
+            input_name="y",
+            estimator=estimator,
+        )
+    if y.ndim > 2:
+        raise ValueError(f"y must have the shape (n_samples, n_targets), got {y.shape}.")
+    if y.shape[0] != n_samples:
+        raise ValueError(f"X has {n_samples} samples but y has {y.shape[0]} rows. They must be as many.")
+    return y
 
 
 def describe_responses(source, centre: bool) -> Responses:
