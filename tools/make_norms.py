@@ -15,17 +15,16 @@ from pathlib import Path
 import pandas as pd
 
 # Lexicographer files of WordNet: https://wordnet.princeton.edu/documentation/lexnames5wn
-NOUNS = (
-    "Tops act animal artifact attribute body cognition communication event feeling food group location motive object "
-    "person phenomenon plant possession process quantity relation shape state substance time"
-).split()
-VERBS = (
-    "body change cognition communication competition consumption contact creation emotion motion perception possession "
-    "social stative weather"
-).split()
-NAMES = {3 + i: f"noun.{name}" for i, name in enumerate(NOUNS)} | {
-    29 + i: f"verb.{name}" for i, name in enumerate(VERBS)
-}
+NOUNS = """
+    Tops act animal artifact attribute body cognition communication event feeling food group location motive object
+    person phenomenon plant possession process quantity relation shape state substance time
+"""
+VERBS = """
+    body change cognition communication competition consumption contact creation emotion motion perception possession
+    social stative weather
+"""
+NAMES = {3 + i: f"noun.{name}" for i, name in enumerate(NOUNS.split())}
+NAMES |= {29 + i: f"verb.{name}" for i, name in enumerate(VERBS.split())}
 DIMENSIONS = ("Visual", "Auditory", "Haptic", "Interoceptive", "Gustatory", "Olfactory")
 
 
