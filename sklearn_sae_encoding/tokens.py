@@ -23,7 +23,7 @@ from sklearn_sae_encoding._tokens.pooling import POOLINGS, pool_ranges
 from sklearn_sae_encoding._tokens.spans import Spans
 from sklearn_sae_encoding._tokens.word_lists import align_words
 
-__all__ = ["Spans", "TokenTable", "Words", "align_words"]
+__all__ = ["Spans", "TokenTable", "align_words"]
 
 
 class TokenTable:

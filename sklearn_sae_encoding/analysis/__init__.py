@@ -1,6 +1,7 @@
 """What the papers ask of fitted encoders, one question a module."""
 
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
     adjust_family,
@@ -31,6 +32,7 @@ from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.supports import support_stability
+from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
 from sklearn_sae_encoding.analysis.topography import (
     Convergence,
     Topography,
@@ -40,7 +42,10 @@ from sklearn_sae_encoding.analysis.topography import (
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 
 __all__ = [
+    "DEFAULT_CATEGORIES",
+    "Category",
     "Convergence",
+    "FeatureTaxonomy",
     "PrevalenceReferences",
     "ReadingCheck",
     "SpinTest",
@@ -64,6 +69,7 @@ __all__ = [
     "feature_use_by_group",
     "find_unexplained_voxels",
     "label_features",
+    "load_predicted_topography",
     "locate_features",
     "map_consistency",
     "matryoshka_models",

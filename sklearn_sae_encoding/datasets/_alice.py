@@ -107,7 +107,7 @@ def load_alice(size="6mm"):
 
     Notes
     -----
-    A scan stands for the beginning of its repetition time: so the source's own word rate was made, which agrees with the
+    A scan stands for the beginning of its repetition time: so the source's own word rate was made. It agrees with the
     convolved ends of the words to r = .96 then, and to r = .89 if a scan stood for its middle.
 
     The word list is what was read; it differs from the text in some thirty places. Spelling and contractions

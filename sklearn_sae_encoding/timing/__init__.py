@@ -8,10 +8,8 @@ from sklearn_sae_encoding.timing._regressor import RunwiseRegressor
 from sklearn_sae_encoding.timing._resampling import words_to_scans
 from sklearn_sae_encoding.timing._run import StoryRun
 from sklearn_sae_encoding.timing._union import BandUnion
-from sklearn_sae_encoding.timing._words import MARKS
 
 __all__ = [
-    "MARKS",
     "BandUnion",
     "RunwiseDelayer",
     "RunwiseRegressor",

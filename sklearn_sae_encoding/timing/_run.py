@@ -75,8 +75,8 @@ class StoryRun:
     kept : array-like of bool of shape (n_scans,), default=None
         Scans that are not censored. Censored ones leave after delays and cleaning, so that none moves.
 
-    marks : collection of str, default=MARKS
-        What is no word in the table (``sp``, ``ns``, ``lg``, ...), whatever its case. Anything in brackets is a mark,
+    marks : collection of str, default=("", "sp", "sil", "ns", "lg", "br", "ls", "cg", "sl", "spn", "<unk>", ...)
+        What is no word in the table, whatever its case. Anything in brackets is a mark,
         too. Marks leave the table and are counted.
 
     unplaced : {"warn", "raise", "ignore"}, default="warn"

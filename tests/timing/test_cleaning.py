@@ -83,7 +83,7 @@ def test_an_absent_voxel_stays_absent_and_other_gaps_are_errors(responses):
     assert np.isnan(cleaned[0][:, 1]).all()
     assert np.isfinite(cleaned[0][:, [0, 2]]).all()
     responses[1][7, 0] = np.nan
-    with pytest.raises(ValueError, match="responses to run 1 hold 1 NaN or infinite value.*first in scan 7"):
+    with pytest.raises(ValueError, match=r"responses to run 1 hold 1 NaN or infinite value.*first in scan 7"):
         clean_runs(responses, t_r=2.0)
 
 

@@ -60,7 +60,9 @@ def test_bands_follow_each_other_and_have_their_own_delays(runs):
 def test_sparse_runs_stay_sparse_and_give_the_same(runs):
     runs = [run * (run > 0) for run in runs]
     dense = RunwiseDelayer((0, 1, -3)).fit_transform(runs)
-    for run, out in zip(dense, RunwiseDelayer((0, 1, -3)).fit_transform(list(map(sparse.csr_array, runs))), strict=True):
+    for run, out in zip(
+        dense, RunwiseDelayer((0, 1, -3)).fit_transform(list(map(sparse.csr_array, runs))), strict=True
+    ):
         assert sparse.issparse(out)
         np.testing.assert_array_equal(out.toarray(), run)
 

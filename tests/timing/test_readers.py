@@ -73,7 +73,9 @@ def test_a_textgrid_without_the_tier_or_of_another_kind_is_named(tmp_path):
 
 def test_tables_are_read_by_their_columns_and_words_like_null_are_words(tmp_path):
     path = tmp_path / "words.csv"
-    path.write_text(",word,onset,offset,logfreq\n0,null,0.1,0.5,5.5\n1,NA,0.5,0.9,2\n2,nan,1.0,1.2,\n", encoding="utf-8")
+    path.write_text(
+        ",word,onset,offset,logfreq\n0,null,0.1,0.5,5.5\n1,NA,0.5,0.9,2\n2,nan,1.0,1.2,\n", encoding="utf-8"
+    )
     words = read_words(path)
     assert words["word"].tolist() == ["null", "NA", "nan"]
     np.testing.assert_allclose(words["offset"], [0.5, 0.9, 1.2])
@@ -84,7 +86,9 @@ def test_tables_are_read_by_their_columns_and_words_like_null_are_words(tmp_path
 
 def test_bids_events_are_read_with_their_durations(tmp_path):
     path = tmp_path / "sub-01_task-alice_events.tsv"
-    path.write_text("onset\tduration\ttrial_type\tword\n0.5\t0.25\tword\tAlice\n2\t1\tbutton\tn/a\n", encoding="utf-8-sig")
+    path.write_text(
+        "onset\tduration\ttrial_type\tword\n0.5\t0.25\tword\tAlice\n2\t1\tbutton\tn/a\n", encoding="utf-8-sig"
+    )
     words = read_words(path)
     assert words[["word", "onset", "offset"]].to_numpy().tolist() == [["Alice", 0.5, 0.75]]
     renamed = read_words(path, columns={"word": "trial_type"})
@@ -97,7 +101,7 @@ def test_bad_tables_say_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match="has no column for 'onset'; it has word, time. Say by columns="):
         read_words(path)
     path.write_text("word,onset,offset\nAlice,soon,0.1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="Row 0 of .* .'Alice'. has the onset 'soon': no number"):
+    with pytest.raises(ValueError, match=r"Row 0 of .* .'Alice'. has the onset 'soon': no number"):
         read_words(path)
     with pytest.raises(ValueError, match="columns names word, onset, offset and duration, got 'when'"):
         read_words(path, columns={"when": "onset"})

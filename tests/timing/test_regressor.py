@@ -17,11 +17,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from story_cases import make_run, noisy_runs
+from timing.test_delays import MIXES_ROWS
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, make_voxel_scorer, voxelwise_pearson
 from sklearn_sae_encoding.timing import BandUnion, RunwiseRegressor, WordsToScans
-from timing.test_delays import MIXES_ROWS
 
 DELAYS = (1, 2, 3)
 
@@ -133,7 +133,7 @@ def test_one_run_is_cut_inside_into_blocks_with_a_gap():
     X, y = noisy_runs(n_runs=1, n_scans=50)
     folds = RunwiseRegressor(None, Recorder(), delays=(1, 4)).fit(X, y).regressor_.cv
     assert [(test[0], test[-1]) for _, test in folds] == [(0, 9), (10, 19), (20, 29), (30, 39), (40, 49)]
-    train, test = folds[1]
+    train, _ = folds[1]
     assert train.tolist() == [*range(0, 7), *range(23, 50)]  # the delays reach over three scans
 
 
@@ -151,7 +151,7 @@ def test_a_splitter_inside_gets_the_run_of_each_row_as_groups():
     assert [test.tolist() for _, test in folds] == [list(range(30 * i, 30 * i + 30)) for i in range(3)]
     with pytest.raises(ValueError, match="can't split the 30 rows of 1 run"):
         RunwiseRegressor(None, Recorder(cv=LeaveOneGroupOut())).fit(X[:1], y[:1])
-    with pytest.raises(ValueError, match="GroupKFold.*can't split"):
+    with pytest.raises(ValueError, match=r"GroupKFold.*can't split"):
         RunwiseRegressor(None, Recorder(cv=GroupKFold(2))).fit(X[:1], y[:1])
 
 
@@ -270,7 +270,9 @@ def test_bad_runs_say_what_is_wrong(change, message):
 
 def test_features_of_runs_want_runs():
     X, y = noisy_runs()
-    with pytest.raises(ValueError, match="X must be a list of StoryRuns, of which features are made, got a list of nda"):
+    with pytest.raises(
+        ValueError, match="X must be a list of StoryRuns, of which features are made, got a list of nda"
+    ):
         RunwiseRegressor(Known(), Ridge()).fit(X, y)
 
 
@@ -292,9 +294,9 @@ def test_bands_of_a_union_reach_delays_and_the_regressor():
         "letters_delay3",
         "duration_delay3",
     ]
-    searched = GridSearchCV(
-        RunwiseRegressor(union, Ridge()), {"features__form__cutoff": [0.1, 0.4]}, cv=2
-    ).fit(run.cut(4), [np.random.default_rng(0).normal(size=(10, 1)) for _ in range(4)])
+    searched = GridSearchCV(RunwiseRegressor(union, Ridge()), {"features__form__cutoff": [0.1, 0.4]}, cv=2).fit(
+        run.cut(4), [np.random.default_rng(0).normal(size=(10, 1)) for _ in range(4)]
+    )
     assert set(searched.best_params_) == {"features__form__cutoff"}
 
 
@@ -317,7 +319,7 @@ def test_voxel_scores_of_runs_leave_out_a_voxel_that_is_absent_in_all():
     np.testing.assert_allclose(result.scores[:2], cross_val_voxel_scores(model, X, y, cv=2).scores)
     assert np.isnan(result.scores[2])
     gaps[1][:, 0] = np.nan
-    with pytest.raises(ValueError, match="absent .NaN. in some runs but not in all, such as voxel 0"):
+    with pytest.raises(ValueError, match=r"absent .NaN. in some runs but not in all, such as voxel 0"):
         cross_val_voxel_scores(model, X, gaps, cv=2)
 
 

@@ -72,7 +72,7 @@ def test_a_text_without_case_or_punctuation_is_warned_of():
 def test_words_that_are_not_in_the_text_are_named_with_their_time():
     words = word_table(6)
     words.loc[2, "word"] = "hedgehog"
-    with pytest.warns(UserWarning, match="1 of 6 words don't stand in the text.*'hedgehog' at 2.000 s"):
+    with pytest.warns(UserWarning, match=r"1 of 6 words don't stand in the text.*'hedgehog' at 2.000 s"):
         run = StoryRun("Alice was to get very.", words, **CLOCK)
     assert run.placed.tolist() == [True, True, False, True, True, True]
     with pytest.raises(ValueError, match="'hedgehog' at 2.000 s"):
