@@ -98,7 +98,7 @@ def test_bids_events_are_read_with_their_durations(tmp_path):
 def test_bad_tables_say_what_is_wrong(tmp_path):
     path = tmp_path / "words.csv"
     path.write_text("word,time\nAlice,0.1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="has no column for 'onset'; it has word, time. Say by columns="):
+    with pytest.raises(ValueError, match=r"has no column for 'onset'; it has word, time. Say by columns="):
         read_words(path)
     path.write_text("word,onset,offset\nAlice,soon,0.1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"Row 0 of .* .'Alice'. has the onset 'soon': no number"):

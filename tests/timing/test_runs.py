@@ -75,7 +75,7 @@ def test_words_that_are_not_in_the_text_are_named_with_their_time():
     with pytest.warns(UserWarning, match=r"1 of 6 words don't stand in the text.*'hedgehog' at 2.000 s"):
         run = StoryRun("Alice was to get very.", words, **CLOCK)
     assert run.placed.tolist() == [True, True, False, True, True, True]
-    with pytest.raises(ValueError, match="'hedgehog' at 2.000 s"):
+    with pytest.raises(ValueError, match=r"'hedgehog' at 2.000 s"):
         StoryRun("Alice was to get very.", words, unplaced="raise", **CLOCK)
 
 
