@@ -1,5 +1,11 @@
 """What the papers ask of fitted encoders, one question a module."""
 
+from sklearn_sae_encoding.analysis.agreement import (
+    RaterAgreement,
+    compare_raters,
+    krippendorff_alpha,
+    n_features_for_kappa,
+)
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
@@ -47,6 +53,7 @@ __all__ = [
     "Convergence",
     "FeatureTaxonomy",
     "PrevalenceReferences",
+    "RaterAgreement",
     "ReadingCheck",
     "SpinTest",
     "Topography",
@@ -62,18 +69,21 @@ __all__ = [
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
+    "compare_raters",
     "compare_regions",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "krippendorff_alpha",
     "label_features",
     "load_predicted_topography",
     "locate_features",
     "map_consistency",
     "matryoshka_models",
     "mean_gain",
+    "n_features_for_kappa",
     "paired_tests",
     "parcel_centres",
     "partition_surprisal",
