@@ -16,6 +16,7 @@ from sklearn_sae_encoding.analysis.comparison import (
     mean_gain,
     paired_tests,
 )
+from sklearn_sae_encoding.analysis.contexts import feature_contexts
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -74,6 +75,7 @@ __all__ = [
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "feature_contexts",
     "feature_use_by_group",
     "find_unexplained_voxels",
     "krippendorff_alpha",
