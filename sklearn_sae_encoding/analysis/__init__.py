@@ -17,6 +17,8 @@ from sklearn_sae_encoding.analysis.comparison import (
     paired_tests,
 )
 from sklearn_sae_encoding.analysis.contexts import feature_contexts
+from sklearn_sae_encoding.analysis.detection import ExplanationScores, score_explanations
+from sklearn_sae_encoding.analysis.explanations import explain_features
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -52,6 +54,7 @@ __all__ = [
     "DEFAULT_CATEGORIES",
     "Category",
     "Convergence",
+    "ExplanationScores",
     "FeatureTaxonomy",
     "PrevalenceReferences",
     "RaterAgreement",
@@ -75,6 +78,7 @@ __all__ = [
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "explain_features",
     "feature_contexts",
     "feature_use_by_group",
     "find_unexplained_voxels",
@@ -94,6 +98,7 @@ __all__ = [
     "promoted_tokens",
     "read_feature_labels",
     "restrict_encoder",
+    "score_explanations",
     "spin_places",
     "spin_test",
     "support_stability",
