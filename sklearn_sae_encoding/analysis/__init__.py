@@ -6,6 +6,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     krippendorff_alpha,
     n_features_for_kappa,
 )
+from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
@@ -86,6 +87,7 @@ __all__ = [
     "label_features",
     "load_predicted_topography",
     "locate_features",
+    "make_annotation_sheet",
     "map_consistency",
     "matryoshka_models",
     "mean_gain",
@@ -96,8 +98,10 @@ __all__ = [
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
+    "read_annotations",
     "read_feature_labels",
     "restrict_encoder",
+    "sample_features",
     "score_explanations",
     "spin_places",
     "spin_test",
