@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .pipeline import make_augmented_encoder
     from .sae import SAEProjector
     from .surprisal import SurprisalTransformer
+    from .tokens import TokenTable
 
 # What a user types first, and the module it lives in: each is imported when it is asked for (PEP 562).
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
     "SurprisalTransformer": "surprisal",
+    "TokenTable": "tokens",
     "cross_val_voxel_scores": "metrics",
     "make_augmented_encoder": "pipeline",
     "make_voxel_scorer": "metrics",
@@ -34,6 +36,7 @@ __all__ = [
     "SAEProjector",
     "SparseVoxelEncoder",
     "SurprisalTransformer",
+    "TokenTable",
     "cross_val_voxel_scores",
     "make_augmented_encoder",
     "make_voxel_scorer",

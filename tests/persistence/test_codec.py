@@ -240,8 +240,7 @@ def test_a_forged_tree_gives_an_encoder_that_runs_or_one_error(encoder, data):
     place[key] = data.draw(st.just(copy.deepcopy(where[other])) | anything)
     try:
         loaded = decode(tree, given)
-    except SavedEncoderError as error:
-        assert "saved encoder" in str(error)
+    except SavedEncoderError:
         return
     try:
         loaded.predict(X)
@@ -266,7 +265,7 @@ def test_a_masker_resamples_to_no_endless_grid(params):
     tree, given = encode({"mask_img": mask, "target_affine": np.eye(3) * 1e-4})
     params = [[key, tree["$dict"][1][1] if value == "tiny" else value] for key, value in params]
     tree = {"$masker": "nilearn.maskers.NiftiMasker", "params": [tree["$dict"][0], *params], "fitted": True}
-    with pytest.raises(SavedEncoderError, match="target_shape|too large"):
+    with pytest.raises(SavedEncoderError, match=r"target_shape|too large"):
         decode(tree, given)
 
 

@@ -555,11 +555,10 @@ def test_an_entry_of_the_wrong_shape_is_refused_though_its_hash_is_right(saved, 
                 forge(saved, lambda manifest, name=name, value=value: manifest.update({name: value}))
             try:
                 loaded = load_encoder(saved, X=X)
-            except SavedEncoderError as error:
-                assert str(saved) in str(error) or "X" in str(error) or "read" in str(error) or "arrays" in str(error)
-            else:
-                assert name in ("versions", "models", "notes")
-                assert_array_equal(loaded.predict(X), encoder.predict(X))
+            except SavedEncoderError:
+                continue
+            assert name in ("versions", "models", "notes")
+            assert_array_equal(loaded.predict(X), encoder.predict(X))
 
 
 def test_what_is_not_fitted_is_not_saved(masked, X, tmp_path):
