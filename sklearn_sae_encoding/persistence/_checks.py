@@ -43,12 +43,11 @@ def check_weights(estimator) -> None:
     name = type(estimator).__name__
     found = {key: vars(estimator)[key] for key in _WEIGHTS if key in getattr(estimator, "__dict__", {})}
     for key, value in found.items():
-        if value is None or isinstance(value, (list, dict)):
-            raise ValueError(f"{key} of a {name} is no array")
         numbers = value.data if sparse.issparse(value) else np.asarray(value)
         if numbers.dtype.kind not in "biuf":
             raise ValueError(f"{key} of a {name} is no array of numbers")
-        if not np.isfinite(numbers).all():
+        finite = np.isfinite(numbers) | (_of_missing_voxels(key, value, numbers, found.get("intercept_")))
+        if not finite.all():
             raise ValueError(f"{key} of a {name} holds values that are not finite")
     if len(found) < 2:
         return
@@ -58,6 +57,16 @@ def check_weights(estimator) -> None:
         raise ValueError(
             f"coef_ of a {name} has the shape {weights} and intercept_ {intercept}, for {n_features} features"
         )
+
+
+def _of_missing_voxels(key, value, numbers, intercept):
+    """Where weights may be NaN: a voxel without data has a NaN intercept, and nothing is predicted for it."""
+    missing = np.isnan(intercept) if np.ndim(intercept) == 1 and np.asarray(intercept).dtype.kind == "f" else False
+    if key == "intercept_" or np.ndim(missing) == 0:
+        return missing & np.isnan(numbers)
+    if sparse.issparse(value) or value.shape[:1] != missing.shape:
+        return False
+    return missing.reshape(-1, *[1] * (value.ndim - 1)) & np.isnan(numbers)
 
 
 def check_image(data, affine) -> None:

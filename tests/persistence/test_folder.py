@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tiny_saes import make_sae, save_sae
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
 from sklearn_sae_encoding.persistence import SavedEncoderError, load_encoder, read_manifest, save_encoder
@@ -602,3 +603,15 @@ def test_a_masker_that_knows_its_mask_by_a_path_is_saved_with_the_image(X, tmp_p
     assert "mask.nii" not in (tmp_path / "m" / "manifest.json").read_text()
     assert_array_equal(loaded.voxel_scores(X, volume()), model.voxel_scores(X, volume()))
     assert_array_equal(loaded.fit(X, volume()).predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("form", ["kernel", "primal"])
+def test_a_banded_encoder_comes_back_with_its_missing_voxels(form, X, Y, tmp_path):
+    Y = Y.copy()
+    Y[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="Of 3 voxels, 0 are constant and 1 are NaN"):
+        model = BandedRidgeEncoder({"a": slice(0, 2), "b": slice(2, 6)}, form=form, candidates=3).fit(X, Y)
+    save_encoder(model, tmp_path / "m")
+    found = load_encoder(tmp_path / "m").predict(X)
+    assert np.isnan(found[:, 1]).all()
+    assert_array_equal(found, model.predict(X))
