@@ -40,6 +40,7 @@ from sklearn_sae_encoding.analysis.topography import (
     topography_convergence,
 )
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
+from sklearn_sae_encoding.analysis.variance import band_models, partition_by_region, partition_variance
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -55,6 +56,7 @@ __all__ = [
     "adjust_family",
     "average_pairs",
     "average_participants",
+    "band_models",
     "bin_firing",
     "bin_occupancy",
     "category_topography",
@@ -76,7 +78,9 @@ __all__ = [
     "mean_gain",
     "paired_tests",
     "parcel_centres",
+    "partition_by_region",
     "partition_surprisal",
+    "partition_variance",
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
