@@ -9,6 +9,7 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__; a test holds it against _HOMES
     from .activations import LMActivationTransformer
+    from .banded import BandedRidgeEncoder
     from .encoder import SparseVoxelEncoder
     from .masking import MaskedTargetRegressor
     from .metrics import cross_val_voxel_scores, make_voxel_scorer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
 
 # What a user types first, and the module it lives in: each is imported when it is asked for (PEP 562).
 _HOMES = {
+    "BandedRidgeEncoder": "banded",
     "LMActivationTransformer": "activations",
     "MaskedTargetRegressor": "masking",
     "SAEProjector": "sae",
@@ -31,6 +33,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BandedRidgeEncoder",
     "LMActivationTransformer",
     "MaskedTargetRegressor",
     "SAEProjector",

@@ -50,6 +50,7 @@ from sklearn_sae_encoding.analysis.topography import (
     topography_convergence,
 )
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
+from sklearn_sae_encoding.analysis.variance import band_models, partition_by_region, partition_variance
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -67,6 +68,7 @@ __all__ = [
     "adjust_family",
     "average_pairs",
     "average_participants",
+    "band_models",
     "bin_firing",
     "bin_occupancy",
     "category_topography",
@@ -94,7 +96,9 @@ __all__ = [
     "n_features_for_kappa",
     "paired_tests",
     "parcel_centres",
+    "partition_by_region",
     "partition_surprisal",
+    "partition_variance",
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
