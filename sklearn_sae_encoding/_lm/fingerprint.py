@@ -12,7 +12,7 @@ from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource, where, where_tokenizer
 from sklearn_sae_encoding._lm.texts import Sample
 
-_FORMAT = 1  # raise when what is stored, or how it is computed, changes
+_FORMAT = 2  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
 _MODEL_FILES = ("config.json", "*.safetensors*")
 _TOKENIZER_FILES = (
@@ -72,6 +72,11 @@ def tokenizer_key(source: ModelSource) -> str | None:
     # Every call sets these two anew.
     content = {name: part for name, part in content.items() if name not in ("padding", "truncation")}
     return _digest(json.dumps(content, sort_keys=True) + repr(sorted(tokenizer.special_tokens_map.items(), key=str)))
+
+
+def tokenizer_files_key(source: ModelSource) -> str:
+    """Key of the files that a named tokenizer is read from, be it the model's own or another one."""
+    return _place_key(where_tokenizer(source), _TOKENIZER_FILES)
 
 
 def _place_key(place: dict, patterns: tuple[str, ...]) -> str:
