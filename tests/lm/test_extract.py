@@ -442,7 +442,7 @@ def test_a_full_disk_costs_a_warning_and_not_the_result(tiny_lm_dir, texts, tmp_
 
     monkeypatch.setattr("numpy.save", fail)
     with pytest.warns(UserWarning, match="Results can't be kept in memory=.*No space left"):
-        assert LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit_transform(texts) == expected
+        assert LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), 1).fit_transform(texts) == expected
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
