@@ -6,10 +6,10 @@ import torch
 from scipy import sparse
 
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.devices import on_device
-from sklearn_sae_encoding._solvers.ftest import EVERY_FEATURE, column_norms
-from sklearn_sae_encoding._solvers.path import make_penalty
-from sklearn_sae_encoding._solvers.screening import largest, make_screened, scan
+from sklearn_sae_encoding._solvers.lasso.devices import on_device
+from sklearn_sae_encoding._solvers.lasso.ftest import EVERY_FEATURE, column_norms
+from sklearn_sae_encoding._solvers.lasso.path import make_penalty
+from sklearn_sae_encoding._solvers.lasso.screening import largest, make_screened, scan
 
 TORCH = torch.device("cpu")
 

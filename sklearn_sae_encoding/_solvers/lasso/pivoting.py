@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 from .active_sets import DONE, FAILED, NO_ROOM
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
-from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
 # Rounds in a row that need no fewer changes than the best one before.
 PATIENCE = 3

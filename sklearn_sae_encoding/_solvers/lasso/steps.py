@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, INLINED, JIT, PART, borrowed, centre, column_dots
 from .active_sets import DONE, FAILED, NO_ROOM, TOO_LONG, Fit
 from .block_updates import rebuild
-from .columns import EVERY, INLINED, JIT, PART, borrowed, centre, column_dots
 from .descent import descend, largest_of_active
 from .homotopy import gather, move
 from .pivoting import leap

@@ -5,11 +5,11 @@ import pytest
 from numba import njit
 from scipy import sparse
 
-from sklearn_sae_encoding._solvers import block_updates, homotopy, pivoting
-from sklearn_sae_encoding._solvers.active_sets import DONE, Fit, new_active_sets
-from sklearn_sae_encoding._solvers.block_updates import BLOCK, new_bordering
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.homotopy import new_local
+from sklearn_sae_encoding._solvers.lasso import block_updates, homotopy, pivoting
+from sklearn_sae_encoding._solvers.lasso.active_sets import DONE, Fit, new_active_sets
+from sklearn_sae_encoding._solvers.lasso.block_updates import BLOCK, new_bordering
+from sklearn_sae_encoding._solvers.lasso.homotopy import new_local
 
 RIDGE = 0.3
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT, PART, Columns, is_dense
+from ..columns import JIT, PART, Columns, is_dense
 from .ftest import Norms
 
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..columns import Columns
 from .active_sets import LARGEST, NO_ROOM, ActiveSets, grown, new_active_sets
 from .block_updates import new_bordering
-from .columns import Columns
 from .homotopy import new_local
 from .screening import Screened, largest, scan
 from .steps import LONGEST, advance, centre_targets, descend_chunk, fit_free, largest_listed

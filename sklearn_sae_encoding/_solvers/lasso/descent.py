@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
 from .active_sets import COLLINEAR, DONE, TOO_LONG, border
-from .columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
 
 # Passes over the active features between two over all local ones; the last MEMORY of them are extrapolated.
 PASSES = 10

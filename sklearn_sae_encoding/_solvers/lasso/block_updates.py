@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
 from .active_sets import border, enter, new_scratch
-from .columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
 
 # Features that enter or leave in one pass.
 BLOCK = 8

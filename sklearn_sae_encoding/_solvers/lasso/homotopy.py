@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 from .active_sets import DONE, NO_ROOM, TOO_LONG, Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10

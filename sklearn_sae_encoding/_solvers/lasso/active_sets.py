@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
+from ..columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3

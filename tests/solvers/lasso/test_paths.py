@@ -18,7 +18,7 @@ from path_cases import (
     whole_data,
 )
 
-from sklearn_sae_encoding._solvers.path import make_penalty, solve_paths
+from sklearn_sae_encoding._solvers.lasso.path import make_penalty, solve_paths
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 
