@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from .._solvers.columns import as_columns
 from .._solvers.lasso.cross_validation import Task, make_folds
 from .._solvers.lasso.ftest import Screen, column_norms
-from .._solvers.lasso.path import make_penalty
+from .._solvers.lasso.problems import make_penalty
 from .._solvers.lasso.screening import make_screened
 from .._solvers.ridge.refit import Refit
 

@@ -30,9 +30,9 @@ def descents(monkeypatch):
         monkeypatch.setattr(module, "LARGEST", 4)
     counted, descend = [], path.descend_chunk
 
-    def counting(*args):
-        counted.append(int(args[4].descends.sum()))
-        return descend(*args)
+    def counting(given, candidates, changing, workspace):
+        counted.append(int(changing.progress.descends.sum()))
+        return descend(given, candidates, changing, workspace)
 
     monkeypatch.setattr(path, "descend_chunk", counting)
     return counted
