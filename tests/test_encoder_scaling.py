@@ -86,7 +86,7 @@ def test_features_are_written_once_for_all_worker_processes(tmp_path, monkeypatc
 
 def finished(folder):
     """The blocks that a fit with `memory=folder` has done so far, and when."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
 
 
 def killer_after_a_block(folder, find_pid):
