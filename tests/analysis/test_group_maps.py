@@ -1,8 +1,11 @@
 """Maps over participants, and functional regions."""
 
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -106,3 +109,17 @@ def test_a_region_without_a_reliable_voxel_is_empty_and_named():
     labels, sizes = functional_regions([1.0, 2.0], ["a", "b"], reliability=[0.9, 0.1])
     assert labels.tolist() == ["a", ""]
     assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"a": 1, "b": 0}
+
+
+@pytest.mark.published_data
+def test_identical_vertices_of_published_regions_are_counted_once():
+    folder = Path(os.environ.get("SKLEARN_SAE_ENCODING_DATA", "")) / "lepori2026/data/processed_csvs_anon/p1"
+    if not folder.is_dir():
+        pytest.skip("SKLEARN_SAE_ENCODING_DATA names no folder with the published betas")
+    meta = pd.read_csv(folder / "langfroi12345_meta.csv")
+    betas = pd.read_csv(folder / "langfroi12345_betas.csv", index_col=0)
+    _, sizes = functional_regions(
+        meta["tstat_langloc_SN"], meta["parc_lang"], top=1.0, reliability=meta["ncsnr"], responses=betas.to_numpy()
+    )
+    # Language regions IFGorb, IFG, MFG, AntTemp and PostTemp of participant p1, as the authors' tables have them.
+    assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"1": 104, "2": 108, "3": 129, "4": 68, "5": 430}
