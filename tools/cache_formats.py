@@ -2,9 +2,9 @@
 
     python tools/cache_formats.py
 
-``tests/cache_formats.json`` lists, for each kind of ``FORMATS`` in ``sklearn_sae_encoding/_cache.py``, the modules that make
-its content and a hash of their code at the present number. Where the code is another one this raises the number and
-writes the hash anew. Comments, docstrings and empty lines don't count.
+``tests/cache_formats.json`` lists, for each kind of ``FORMATS`` in ``sklearn_sae_encoding/_cache.py``, the modules that
+make its content and a hash of their code at the present number. Where the code is another one this raises the number
+and writes the hash anew. Comments, docstrings and empty lines don't count.
 """
 
 import ast
@@ -27,7 +27,9 @@ def code_hash(patterns, root=ROOT):
         if not paths:
             raise FileNotFoundError(f"{pattern} matches no module: correct the list in {RECORD.name}.")
         for path in paths:
-            digest.update(f"{path.relative_to(root).as_posix()}\n{code_of(path.read_text(encoding='utf-8'))}\n".encode())
+            digest.update(
+                f"{path.relative_to(root).as_posix()}\n{code_of(path.read_text(encoding='utf-8'))}\n".encode()
+            )
     return digest.hexdigest()
 
 
