@@ -25,7 +25,11 @@ def read_text(path) -> str:
 
     Other encodings are not guessed, since a wrong guess would change letters without a word.
     """
-    content = Path(path).read_bytes()
+    return decode_text(Path(path).read_bytes(), path)
+
+
+def decode_text(content: bytes, path) -> str:
+    """The text that a file holds; see :func:`read_text`."""
     encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
