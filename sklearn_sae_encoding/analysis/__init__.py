@@ -35,6 +35,8 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.group_maps import GroupMap, functional_regions, group_map
+from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
@@ -65,8 +67,10 @@ __all__ = [
     "Category",
     "CategoryEncoding",
     "Convergence",
+    "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
+    "GroupMap",
     "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
@@ -83,6 +87,7 @@ __all__ = [
     "bin_occupancy",
     "category_topography",
     "check_reading",
+    "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
@@ -96,8 +101,11 @@ __all__ = [
     "encode_by_category",
     "explain_features",
     "feature_contexts",
+    "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "functional_regions",
+    "group_map",
     "krippendorff_alpha",
     "label_features",
     "load_predicted_topography",
