@@ -2,6 +2,7 @@
 
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
+from sklearn_sae_encoding.datasets._gemma3 import load_gemma3_270m
 from sklearn_sae_encoding.datasets._jaeger2015 import load_jaeger2015
 from sklearn_sae_encoding.datasets._lepori2026 import fetch_lepori2026
 from sklearn_sae_encoding.datasets._norms import load_lancaster_norms, load_supersenses
@@ -17,6 +18,7 @@ __all__ = [
     "fetch_provo",
     "get_data_home",
     "load_demo_sae",
+    "load_gemma3_270m",
     "load_jaeger2015",
     "load_lancaster_norms",
     "load_provo",
