@@ -1,5 +1,6 @@
 """Real models and data to try things on, and simulated voxels with known truth."""
 
+from sklearn_sae_encoding.datasets._alice import StoryData, load_alice
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
 from sklearn_sae_encoding.datasets._gemma3 import load_gemma3_270m
@@ -13,10 +14,12 @@ from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 
 __all__ = [
+    "StoryData",
     "fetch_lepori2026",
     "fetch_natural_stories",
     "fetch_provo",
     "get_data_home",
+    "load_alice",
     "load_demo_sae",
     "load_gemma3_270m",
     "load_jaeger2015",

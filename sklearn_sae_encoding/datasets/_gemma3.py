@@ -78,6 +78,8 @@ def _find_parts() -> list[Path]:
         folders = [] if spec is None else list(spec.submodule_search_locations or [])
         found = [path for folder in folders for path in Path(folder).glob(f"data/*.part{number:02d}")]
         if not found:
-            raise ImportError(f"The package {name.replace('_', '-')} is missing or holds no part {number:02d}. {_INSTALL}")
+            raise ImportError(
+                f"The package {name.replace('_', '-')} is missing or holds no part {number:02d}. {_INSTALL}"
+            )
         parts.append(found[0])
     return parts
