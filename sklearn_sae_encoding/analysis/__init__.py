@@ -29,6 +29,13 @@ from sklearn_sae_encoding.analysis.features import (
     voxels_of_feature,
 )
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
+from sklearn_sae_encoding.analysis.languages import (
+    LanguageTransfer,
+    across_languages,
+    feature_correspondence,
+    language_shares,
+    translation_retrieval,
+)
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
     compare_regions,
@@ -51,6 +58,8 @@ from sklearn_sae_encoding.analysis.topography import (
 )
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 from sklearn_sae_encoding.analysis.variance import band_models, partition_by_region, partition_variance
+from sklearn_sae_encoding.analysis.volume_nulls import MapComparison, compare_volume_maps, smooth_random_maps
+from sklearn_sae_encoding.analysis.word_categories import category_agreement, category_selectivity
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -58,6 +67,8 @@ __all__ = [
     "Convergence",
     "ExplanationScores",
     "FeatureTaxonomy",
+    "LanguageTransfer",
+    "MapComparison",
     "PrevalenceReferences",
     "RaterAgreement",
     "ReadingCheck",
@@ -65,12 +76,15 @@ __all__ = [
     "Topography",
     "TransferScores",
     "VoxelClusters",
+    "across_languages",
     "adjust_family",
     "average_pairs",
     "average_participants",
     "band_models",
     "bin_firing",
     "bin_occupancy",
+    "category_agreement",
+    "category_selectivity",
     "category_topography",
     "check_reading",
     "cluster_voxels",
@@ -78,15 +92,18 @@ __all__ = [
     "compare_models",
     "compare_raters",
     "compare_regions",
+    "compare_volume_maps",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
     "explain_features",
     "feature_contexts",
+    "feature_correspondence",
     "feature_use_by_group",
     "find_unexplained_voxels",
     "krippendorff_alpha",
     "label_features",
+    "language_shares",
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",
@@ -107,6 +124,7 @@ __all__ = [
     "restrict_encoder",
     "sample_features",
     "score_explanations",
+    "smooth_random_maps",
     "spin_places",
     "spin_test",
     "support_stability",
@@ -116,6 +134,7 @@ __all__ = [
     "top_tokens",
     "topography_convergence",
     "transfer_scores",
+    "translation_retrieval",
     "typical_effects",
     "voxels_of_feature",
     "within_and_across",

@@ -35,7 +35,8 @@ def across_languages(estimator, X, Y, ids, *, n_folds=5, random_state=None):
     Parameters
     ----------
     estimator : estimator
-        With ``fit`` and ``predict``, such as :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder`. Fitted on clones.
+        With ``fit`` and ``predict``, such as :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder`. Clones are
+        fitted.
 
     X : dict from str to array, sparse matrix or DataFrame of shape (n_sentences, n_features)
         Features by language, with the same columns.
@@ -220,7 +221,7 @@ def feature_correspondence(features, *, min_share=0.01):
     Returns
     -------
     table : DataFrame
-        A row a pair of languages and feature that is frequent enough: ``first``, ``second``, ``feature`` (its position),
+        A row a pair of languages and feature that is frequent enough: ``first``, ``second``, ``feature`` (position),
         ``fires_first`` and ``fires_second`` (shares of sentences), ``both``, ``expected`` (the share if the two were
         unrelated), ``phi`` (correlation of firing; NaN where a feature fires everywhere) and ``r`` (correlation of the
         features' values).

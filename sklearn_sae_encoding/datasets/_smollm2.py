@@ -49,7 +49,7 @@ def load_smollm2(data_home=None):
 
 
 def made_once(name: str, data_home, make) -> str:
-    """Path of a model's folder in the user's cache, made by ``make(folder)`` if it is not there, whole or not at all."""
+    """Path of a model's folder in the user's cache, made by ``make(folder)`` if need be, whole or not at all."""
     home = Path(data_home).expanduser() if data_home is not None else _cache_home()
     # transformers 4 cannot read the tokenizer that 5 writes, and 5 reads that of 4 as one that adds BOS by itself.
     target = home / f"transformers-{_major_version()}" / name
