@@ -7,7 +7,14 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.baselines import (
+    BaselineComparison,
+    MatchedDraws,
+    compare_with_matched,
+    draw_matched_features,
+)
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis.by_category import CategoryEncoding, encode_by_category, summarize_categories
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
@@ -28,6 +35,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.languages import (
     LanguageTransfer,
@@ -63,12 +71,16 @@ from sklearn_sae_encoding.analysis.word_categories import category_agreement, ca
 
 __all__ = [
     "DEFAULT_CATEGORIES",
+    "BaselineComparison",
     "Category",
+    "CategoryEncoding",
     "Convergence",
+    "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
     "LanguageTransfer",
     "MapComparison",
+    "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
     "ReadingCheck",
@@ -87,18 +99,23 @@ __all__ = [
     "category_selectivity",
     "category_topography",
     "check_reading",
+    "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
     "compare_raters",
     "compare_regions",
     "compare_volume_maps",
+    "compare_with_matched",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "draw_matched_features",
+    "encode_by_category",
     "explain_features",
     "feature_contexts",
     "feature_correspondence",
+    "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
     "krippendorff_alpha",
@@ -127,6 +144,7 @@ __all__ = [
     "smooth_random_maps",
     "spin_places",
     "spin_test",
+    "summarize_categories",
     "support_stability",
     "surprisal_by_region",
     "surprisal_content_models",

@@ -99,8 +99,8 @@ def compare_volume_maps(maps, *, n_draws=1000, random_state=None):
     would. Each pair is tested by putting random maps in the place of the first: Gaussian fields with its own spatial
     autocorrelation and values (see :func:`smooth_random_maps`). The null is that the places of the one map are
     unrelated to those of the other; it is not that of a common anatomy, such as signal that is better near the surface
-    in everybody. In simulations of unrelated smooth maps in a ball of 20 voxels across, p was at most .05 in 5 % of pairs
-    for a smoothness of 2.4 voxels (full width at half maximum) and in 12 % for 4.7: where the smoothness comes near the
+    in everybody. In simulations of unrelated smooth maps in a ball of 20 voxels across, p was at most .05 in 5 % of
+    pairs for a smoothness of 2.4 voxels (full width at half maximum) and in 12 % for 4.7: where the smoothness comes near the
     size of the mask, a map is too few independent values to tell its own smoothness.
 
     Parameters

@@ -65,7 +65,7 @@ def _wordfreq(language):
         import wordfreq
     except ImportError as error:
         raise ImportError(
-            "Word frequencies come from wordfreq: pip install 'sklearn-sae-encoding[frequency]'. Or give a list of your "
-            "own, frequencies=."
+            "Word frequencies come from wordfreq: pip install 'sklearn-sae-encoding[frequency]'. "
+            "Or give a list of your own, frequencies=."
         ) from error
     return lambda word: max(wordfreq.word_frequency(word, language, wordlist="best"), _FLOOR)
