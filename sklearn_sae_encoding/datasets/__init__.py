@@ -11,6 +11,7 @@ from sklearn_sae_encoding.datasets._provo import load_provo
 from sklearn_sae_encoding.datasets._reading_corpora import fetch_natural_stories, fetch_provo
 from sklearn_sae_encoding.datasets._sentences import load_sentences
 from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
+from sklearn_sae_encoding.datasets._simulated_stories import make_story_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "load_sentences",
     "load_smollm2",
     "load_supersenses",
+    "make_story_responses",
     "make_voxel_responses",
 ]
