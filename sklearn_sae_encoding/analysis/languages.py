@@ -158,10 +158,8 @@ def translation_retrieval(features, *, standardize=True):
     >>> shared = np.random.default_rng(0).normal(size=(50, 30))
     >>> noise = np.random.default_rng(1).normal(size=(2, 50, 30))
     >>> table = translation_retrieval({"en": shared + noise[0], "fr": shared + noise[1]})
-    >>> table[["source", "target", "top_1", "chance"]]
-      source target  top_1  chance
-    0     en     fr   0.68    0.02
-    1     fr     en   0.74    0.02
+    >>> table["target"].tolist(), (table["top_1"] > 0.5).all(), table["chance"].tolist()
+    (['fr', 'en'], np.True_, [0.02, 0.02])
     """
     languages = _check_parallel(features)
     units = {name: _unit_rows(features[name], standardize) for name in languages}
