@@ -35,6 +35,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.group_maps import GroupMap, functional_regions, group_map
 from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.languages import (
@@ -78,6 +79,7 @@ __all__ = [
     "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
+    "GroupMap",
     "LanguageTransfer",
     "MapComparison",
     "MatchedDraws",
@@ -118,6 +120,8 @@ __all__ = [
     "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "functional_regions",
+    "group_map",
     "krippendorff_alpha",
     "label_features",
     "language_shares",
