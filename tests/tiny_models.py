@@ -18,7 +18,7 @@ SENTENCES = [
 N_LAYERS, D_MODEL = 4, 32
 
 
-def tiny_tokenizer(bos_token="<s>"):
+def tiny_tokenizer(bos_token="<s>", vocab_size=400, sentences=None):
     """Byte-level BPE like GPT-2's, trained on a few sentences."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -27,12 +27,12 @@ def tiny_tokenizer(bos_token="<s>"):
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=vocab_size,
         special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(SENTENCES, trainer)
+    core.train_from_iterator(SENTENCES if sentences is None else sentences, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos_token, eos_token="</s>", pad_token="</s>")
 
 
@@ -99,7 +99,9 @@ def unmarking_tokenizer():
 
     core = Tokenizer(models.WordLevel(unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
-    core.train_from_iterator(SENTENCES, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
+    # As many tokens as the tiny models have embeddings: a tokenizer with far fewer is taken for another model's.
+    padding = [" ".join(f"word{i}" for i in range(320))]
+    core.train_from_iterator(SENTENCES + padding, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )
@@ -136,11 +138,21 @@ def _configs():
         "qwen2": lambda: t.Qwen2Config(**_sizes()),
         "qwen3": lambda: t.Qwen3Config(**_sizes(), head_dim=8),
         "opt": lambda: t.OPTConfig(**{**_sizes(), **opt}),
+        "olmo2": lambda: t.Olmo2Config(**_sizes()),
+        "phi3": lambda: t.Phi3Config(**_sizes()),
+        "granite": lambda: t.GraniteConfig(**_sizes(), residual_multiplier=0.22, embedding_multiplier=3.0),
+        "glm4": lambda: t.Glm4Config(**_sizes(), head_dim=8),
+        "falcon": lambda: t.FalconConfig(**_sizes(), new_decoder_architecture=True),
+        "gptj": lambda: t.GPTJConfig(**gpt2, rotary_dim=4, bos_token_id=0, eos_token_id=1),
+        "bloom": lambda: t.BloomConfig(**_sizes(), n_layer=N_LAYERS, n_head=4),
         "mistral": lambda: t.MistralConfig(**_sizes(), sliding_window=None),
     }
 
 
 FAMILIES = ("gpt2", "gpt_neox", "llama", "gemma2", "gemma3", "qwen2", "qwen3", "opt", "mistral")
+# Families that are tested for what their blocks add alone; BLOOM's modules add the stream themselves.
+OTHER_FAMILIES = ("olmo2", "phi3", "granite", "glm4", "falcon", "gptj")
+REFUSED_FAMILIES = ("bloom",)
 
 
 def tiny_model(family="llama", seed=0):
