@@ -37,7 +37,7 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, wor
             with suppress(_AllCaptured):
                 logits = loaded.model(input_ids=ids, attention_mask=mask, **without_cache(loaded.model)).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
-        captured = {hook: _as_added(loaded, hook, values.reshape(*ids.shape, -1)) for hook, values in captured.items()}
+        captured = {hook: _as_added(loaded, hook, _by_row(values, ids, hook)) for hook, values in captured.items()}
         scores = None
         if surprisal:
             parts = (
@@ -95,6 +95,15 @@ def _capture(loaded: LoadedModel, hooks, stop: bool):
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _by_row(values, ids, hook: str):
+    if (values.ndim == 2 and len(values) == ids.numel()) or values.shape[:2] == ids.shape:
+        return values.reshape(*ids.shape, -1)
+    raise ValueError(
+        f"{hook} gives an array of shape {tuple(values.shape)} for {ids.shape[0]} texts of {ids.shape[1]} tokens: it "
+        "holds no row a token. Name another list of blocks with blocks_path."
+    )
 
 
 def _as_added(loaded: LoadedModel, hook: str, values):

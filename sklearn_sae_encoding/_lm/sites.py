@@ -86,8 +86,17 @@ def _resolve_one(layer, site: str, n_layers: int, model_name: str) -> str:
     return hook_name(index, site)
 
 
+# Kinds of models whose blocks are known to be something else than rows of tokens, and why.
+_REFUSED = {
+    "xlnet": "its blocks take the tokens first and the texts second",
+    "transfo-xl": "its blocks take the tokens first and the texts second",
+}
+
+
 def find_blocks(model, n_layers: int, path: str | None = None):
     """The decoder blocks of `model`: at `path`, where the known families keep them, or an error that lists what is."""
+    if (why := _REFUSED.get(getattr(model.config, "model_type", None))) is not None:
+        raise ValueError(f"{type(model).__name__} is not read: {why}. Give its activations as arrays.")
     paths = (path,) if path is not None else _BLOCK_PATHS
     for candidate in paths:
         blocks = _module_at(model, candidate)
