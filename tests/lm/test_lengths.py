@@ -81,14 +81,19 @@ def test_texts_longer_than_a_model_reads_at_once_run_in_windows_in_every_family(
     assert longest_context(model) == longest
     language_model = LanguageModel(model, tokenizer=tiny_tokenizer(), blocks_path=blocks_path, keep=())
     acts = LMActivationTransformer(language_model, 1).fit_transform([LONG, SENTENCES[0]])
-    assert acts.n_tokens[0] > (longest or 0)
+    assert acts.n_tokens[0] > longest
     assert np.isfinite(acts.concatenated()).all()
-    if longest is not None:
-        language_model.set_params(window=longest + 1)
-        with pytest.raises(
-            ValueError, match=f"window={longest + 1} is longer than the context .* which is {longest} tok"
-        ):
-            LMActivationTransformer(language_model, 1).fit_transform([LONG])
+    language_model.set_params(window=longest + 1)
+    with pytest.raises(ValueError, match=rf"window={longest + 1} is longer than the context .* which is {longest} tok"):
+        LMActivationTransformer(language_model, 1).fit_transform([LONG])
+
+
+def test_a_model_whose_blocks_take_the_tokens_first_is_refused():
+    model = xlnet()
+    assert longest_context(model) is None
+    language_model = LanguageModel(model, tokenizer=tiny_tokenizer(), blocks_path="layer", keep=())
+    with pytest.raises(ValueError, match="XLNetModel is not read: its blocks take the tokens first"):
+        LMActivationTransformer(language_model, 1).fit_transform(SENTENCES)
 
 
 def test_the_usual_limits_are_those_of_the_configuration():
