@@ -14,7 +14,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sklearn_sae_encoding._cloning import clone_sharing
-from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side
 from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features, token_features
@@ -29,6 +28,9 @@ from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
+from sklearn_sae_encoding._tokens.derived import cut_by_text, of_tokens, of_words
+from sklearn_sae_encoding._tokens.pooling import POOLINGS
+from sklearn_sae_encoding.tokens import TokenTable
 
 __all__ = ["SAEProjector"]
 
@@ -37,7 +39,7 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 
 class SAEProjector(TransformerMixin, BaseEstimator):
     """
-    Encode token activations with a sparse autoencoder [1]_, and pool the features of each text.
+    Encode token activations with a sparse autoencoder [1]_, and pool the features of each text or word.
 
     Every token is encoded on its own, then pooled: ``pool_t encode(x_t)``, with ``t`` over the tokens of a text.
     Averaging activations and then encoding would give other features.
@@ -50,10 +52,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         BatchTopK activations [3]_ from those given to :meth:`fit`.
     sae_id : str, default=None
         Which SAE of the release, such as ``"blocks.12.hook_resid_post"``.
-    pooling : {"mean", "max", "sum", "last", "fraction_active"} or None, default="mean"
-        How the tokens of a text become one row. "last" takes the last token, "fraction_active" the share of tokens on
-        which a feature is not 0. None does not pool: lists of texts give a list of one ``(n_tokens, n_features)``
-        array a text.
+    level : {"text", "token", "word"}, default="text"
+        What a row is. Tokens and words come as a :class:`~sklearn_sae_encoding.tokens.TokenTable`, one entry a text:
+        the features of a token know their token. Words are what stands between white space.
+    pooling : {"mean", "max", "sum", "last", "first", "fraction_active"}, default="mean"
+        How tokens become a text's row, or a word's. "last" takes the last token, "fraction_active" the share of tokens
+        on which a feature is not 0.
     features : int, (lo, hi) tuple, array-like of int, or array-like of bool, default=None
         Which features to give out: the first `features`, a Matryoshka bin ``[lo, hi)``, indices in increasing order
         or a mask. The SAE always encodes in full; only then are they taken. None gives all.
@@ -161,7 +165,8 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     _parameter_constraints: ClassVar = {
         "sae": [str, Path, SAEArrays, HasMethods("encode"), None],
         "sae_id": [str, None],
-        "pooling": [StrOptions({"mean", "max", "sum", "last", "fraction_active"}), None],
+        "level": [StrOptions({"text", "token", "word"})],
+        "pooling": [StrOptions({*POOLINGS, "fraction_active"})],
         "features": [_POSITIVE, "array-like", tuple, None],
         "widths": ["array-like", tuple, None],
         "revision": [str, None],
@@ -184,6 +189,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         sae=None,
         sae_id=None,
         *,
+        level="text",
         pooling="mean",
         features=None,
         widths=None,
@@ -203,6 +209,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     ):
         self.sae = sae
         self.sae_id = sae_id
+        self.level = level
         self.pooling = pooling
         self.features = features
         self.widths = widths
@@ -227,7 +234,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+        X : TokenTable, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
             Activations, one array a text, or one row a sample.
         y : ignored
 
@@ -253,13 +260,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+        X : TokenTable, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
             Activations, one array a text, or one row a sample.
 
         Returns
         -------
-        features : csr_array or ndarray of shape (n_texts, n_selected), or a list of those
-            One row a text; with ``pooling=None`` one array a text, with a row a token.
+        features : csr_array or ndarray of shape (n_texts, n_selected), or TokenTable
+            One row a text; tokens or words of each text for another `level`. Of a table, each row is a sample.
         """
         check_is_fitted(self)
         texts, origin = self._validate(X, reset=False)
@@ -267,11 +274,17 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
         encoder = self._encoder(sae)
         columns = partial(side_by_side, reconstruction=self.reconstruction, sparse_output=self.sparse_output)
-        if self.pooling is not None:
+        if self.level == "text" or not _is_texts(X):
             return columns(pooled_features(encoder, texts, self.pooling, self.chunk_size))
-        if _is_texts(X):
-            return token_features(encoder, texts, self.chunk_size, columns)
-        return token_features(encoder, [np.concatenate(texts)], self.chunk_size, columns)[0]
+        table = X if isinstance(X, TokenTable) else TokenTable(texts)
+        if self.level == "token":
+            return of_tokens(
+                table, token_features(encoder, texts, self.chunk_size, columns), self.get_feature_names_out()
+            )
+        words = table.words()
+        tokens = [text[a:b] for text, of_text in zip(texts, words, strict=True) for a, b in of_text.tokens.tolist()]
+        rows = columns(pooled_features(encoder, tokens, self.pooling, self.chunk_size))
+        return of_words(table, words, cut_by_text(rows, words), self.get_feature_names_out())
 
     def inverse_transform(self, X):
         """
@@ -325,7 +338,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
             check_finite(X, "The activations in X")
             # A row is a text of one token.
             return list(X[:, None]), Origin(None, None, None)
-        values = X.values if isinstance(X, TokenActivations) else X
+        values = X.values if isinstance(X, TokenTable) else X
         texts = checked_texts(values, fitted_width=None if reset else self.n_features_in_)
         if reset:
             self.n_features_in_ = texts[0].shape[1]
@@ -372,4 +385,4 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
 
 def _is_texts(X) -> bool:
-    return isinstance(X, TokenActivations) or is_list_of_texts(X)
+    return isinstance(X, TokenTable) or is_list_of_texts(X)

@@ -18,6 +18,7 @@ from sklearn_sae_encoding._tokens.checks import (
     stored,
     without_ellipsis,
 )
+from sklearn_sae_encoding._tokens.derived import of_words
 from sklearn_sae_encoding._tokens.files import PER_TEXT, read_folder, write_parts
 from sklearn_sae_encoding._tokens.pooling import POOLINGS, pool_ranges
 from sklearn_sae_encoding._tokens.spans import Spans
@@ -278,15 +279,8 @@ class TokenTable:
         if by == "text":
             return self._pooled_by_text(pooling)
         words = self.words(spans)
-        return TokenTable(
-            [pool_ranges(value, of_text.tokens, pooling) for value, of_text in zip(self, words, strict=True)],
-            texts=self.texts,
-            tokens=[[t[a:b] for a, b in w.spans.tolist()] for t, w in zip(self.texts, words, strict=True)],
-            offsets=[of_text.spans for of_text in words],
-            shared=[of_text.shared for of_text in words],
-            joined=[of_text.joined for of_text in words],
-            **self.origin(),
-        )
+        values = [pool_ranges(value, of_text.tokens, pooling) for value, of_text in zip(self, words, strict=True)]
+        return of_words(self, words, values, self.names)
 
     def concatenated(self):
         """Stack the tokens of all texts.
