@@ -49,6 +49,11 @@ def single_spaced(text: str) -> SingleSpaced:
     return SingleSpaced("".join(characters), np.array([*positions, len(text)], dtype=np.int64))
 
 
+def word_names(text: str, words: Words) -> list[str]:
+    """The words as they are spelled in `text`."""
+    return [text[start:end] for start, end in words.spans.tolist()]
+
+
 def token_surprisal(scores: np.ndarray) -> np.ndarray:
     """Surprisal in nats of each token, ``(n_tokens,)``."""
     return -scores[:, LOG_P].astype(np.float64)

@@ -213,7 +213,7 @@ def values_on_tokens(fitted, rows, column):
         tables = surprisal.by_token(texts)
         return [TokenValues(t[["start", "end"]].to_numpy(), t["surprisal"].to_numpy()) for t in tables]
     reader = fitted.maker(LMActivationTransformer)
-    if projector is None or reader is None or reader.pooling is not None:
+    if projector is None or reader is None or reader.level == "text":
         return [None] * len(texts)
     found = np.flatnonzero(projector.get_feature_names_out() == name)
     if len(found) == 0:
