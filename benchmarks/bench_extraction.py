@@ -29,11 +29,12 @@ from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.tokenize import tokenize
-from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.datasets import load_demo_sae, load_sentences, load_smollm2
 from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.tokens import TokenTable
 
 LAYERS = [5, 15, 25]
 REPEATS = 3
@@ -178,7 +179,7 @@ def time_all(n_texts: int) -> None:
 
 def features_of_a_corpus(folder, pooling):
     """Texts on disk in half precision, to features of texts or of every token."""
-    return SAEProjector(load_demo_sae(), pooling=pooling).fit_transform(TokenActivations.load(folder))
+    return SAEProjector(load_demo_sae(), pooling=pooling).fit_transform(TokenTable.load(folder))
 
 
 def surprisal_under_a_large_vocabulary(n_tokens):
@@ -200,7 +201,7 @@ def write_corpus(folder, n_tokens):
     """The activations of 200 sentences over and over."""
     acts = LMActivationTransformer(load_smollm2(), 15).fit_transform(load_sentences())
     n_copies = -(-n_tokens // int(acts.n_tokens.sum()))
-    TokenActivations.save_parts((acts for _ in range(n_copies)), folder)
+    TokenTable.save_parts((acts for _ in range(n_copies)), folder)
     return n_copies * int(acts.n_tokens.sum())
 
 

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_sae_encoding import _validation as allow
 from sklearn_sae_encoding._cloning import clone_sharing
+from sklearn_sae_encoding._containers import RowsInContainer
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side
-from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features, token_features
+from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features
 from sklearn_sae_encoding._sae.inputs import (
+    check_activations,
     check_belongs,
     check_finite,
-    check_no_strings,
     checked_texts,
     is_list_of_texts,
 )
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
+from sklearn_sae_encoding._sae.tables import features_of_tokens, features_of_words
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
-from sklearn_sae_encoding._tokens.derived import cut_by_text, of_tokens, of_words
 from sklearn_sae_encoding._tokens.pooling import POOLINGS
 from sklearn_sae_encoding.tokens import TokenTable
 
 __all__ = ["SAEProjector"]
 
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
-
-class SAEProjector(TransformerMixin, BaseEstimator):
+class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """
     Encode token activations with a sparse autoencoder [1]_, and pool the features of each text or word.
 
@@ -162,26 +160,26 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     [(0, 2), (2, 8), (8, 16)]
     """
 
-    _parameter_constraints: ClassVar = {
-        "sae": [str, Path, SAEArrays, HasMethods("encode"), None],
-        "sae_id": [str, None],
-        "level": [StrOptions({"text", "token", "word"})],
-        "pooling": [StrOptions({*POOLINGS, "fraction_active"})],
-        "features": [_POSITIVE, "array-like", tuple, None],
-        "widths": ["array-like", tuple, None],
-        "revision": [str, None],
-        "check_match": ["boolean"],
-        "scale_by_decoder_norm": ["boolean"],
-        "reconstruction": [list, tuple],
-        "n_features": [_POSITIVE, None],
-        "k": [Interval(Real, 0, None, closed="neither"), None],
-        "n_steps": [_POSITIVE, None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "sparse_output": ["boolean"],
-        "chunk_size": [_POSITIVE, None],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+    _allowed: ClassVar = {
+        "sae": (str, Path, SAEArrays, allow.having("encode"), None),
+        "sae_id": (str, None),
+        "level": (allow.one_of("text", "token", "word"),),
+        "pooling": (allow.one_of(*POOLINGS, "fraction_active"),),
+        "features": (allow.integer(1), allow.array_like, None),
+        "widths": (allow.array_like, None),
+        "revision": (str, None),
+        "check_match": (allow.boolean,),
+        "scale_by_decoder_norm": (allow.boolean,),
+        "reconstruction": (list, tuple),
+        "n_features": (allow.integer(1), None),
+        "k": (allow.real(0, closed="neither"), None),
+        "n_steps": (allow.integer(1), None),
+        "learning_rate": (allow.real(0, closed="neither"),),
+        "sparse_output": (allow.boolean,),
+        "chunk_size": (allow.integer(1), None),
+        "device": (str,),
+        "random_state": (allow.random_state,),
+        "verbose": (allow.verbosity,),
     }
 
     def __init__(
@@ -227,7 +225,6 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """
         Load the SAE and check that it belongs to the activations, or learn one from them.
@@ -242,6 +239,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         -------
         self
         """
+        allow.check_parameters(self, self._allowed)
         texts, origin = self._validate(X, reset=True)
         if self.sae is None:
             self.learnt_ = self._learn(texts, origin)
@@ -275,16 +273,11 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         encoder = self._encoder(sae)
         columns = partial(side_by_side, reconstruction=self.reconstruction, sparse_output=self.sparse_output)
         if self.level == "text" or not _is_texts(X):
-            return columns(pooled_features(encoder, texts, self.pooling, self.chunk_size))
-        table = X if isinstance(X, TokenTable) else TokenTable(texts)
+            return self._contained(columns(pooled_features(encoder, texts, self.pooling, self.chunk_size)), X)
+        table, names = X if isinstance(X, TokenTable) else TokenTable(texts), self.get_feature_names_out()
         if self.level == "token":
-            return of_tokens(
-                table, token_features(encoder, texts, self.chunk_size, columns), self.get_feature_names_out()
-            )
-        words = table.words()
-        tokens = [text[a:b] for text, of_text in zip(texts, words, strict=True) for a, b in of_text.tokens.tolist()]
-        rows = columns(pooled_features(encoder, tokens, self.pooling, self.chunk_size))
-        return of_words(table, words, cut_by_text(rows, words), self.get_feature_names_out())
+            return features_of_tokens(encoder, table, texts, columns, self.chunk_size, names)
+        return features_of_words(encoder, table, texts, columns, (self.pooling, self.chunk_size), names)
 
     def inverse_transform(self, X):
         """
@@ -332,7 +325,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     def _validate(self, X, reset: bool):
         """Give the activations as one array a text, and where they come from."""
-        check_no_strings(X)
+        check_activations(X, isinstance(X, TokenTable), self.check_match)
         if not _is_texts(X):
             X = validate_data(self, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=reset)
             check_finite(X, "The activations in X")
@@ -370,7 +363,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     def __sklearn_clone__(self):
         # The weights of an SAE object are read only: copying them for every fold would be waste.
-        return clone_sharing(self, ("sae",))
+        return self._with_container(clone_sharing(self, ("sae",)))
 
     def __getstate__(self):
         state = super().__getstate__()

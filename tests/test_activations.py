@@ -17,8 +17,9 @@ from tiny_models import D_MODEL, FAMILIES, N_LAYERS, SENTENCES, save_tiny_model,
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sklearn_sae_encoding._lm import extract
-from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.language_model import LanguageModel
+from sklearn_sae_encoding.tokens import TokenTable
 
 POOLINGS = ["mean", "last", "max", "sum"]
 
@@ -251,9 +252,9 @@ def test_set_output_makes_frames_of_rows_and_leaves_token_activations_alone(tiny
     clone_frame = clone(pooled).fit_transform(texts)
     pd.testing.assert_frame_equal(clone_frame, frame.reset_index(drop=True))
     tokens = LMActivationTransformer(tiny_lm_dir, 2).set_output(transform="pandas").fit_transform(texts)
-    assert isinstance(tokens, TokenActivations)
+    assert isinstance(tokens, TokenTable)
     with config_context(transform_output="pandas"):
-        assert isinstance(LMActivationTransformer(tiny_lm_dir, 2).fit_transform(texts), TokenActivations)
+        assert isinstance(LMActivationTransformer(tiny_lm_dir, 2).fit_transform(texts), TokenTable)
 
 
 def test_set_output_reaches_a_whole_pipeline(tiny_lm_dir, texts):

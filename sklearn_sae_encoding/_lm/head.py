@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,23 +77,33 @@ def output_head(model):
     return None if find is None else find()
 
 
-def score(row: Row, logits: Iterable, word_starts, distribution: bool = False) -> np.ndarray:
+class Scoring(NamedTuple):
+    """What is made of logits."""
+
+    word_starts: Any  # torch tensor (vocab,) of 0 and 1, or None where tokens do not tell
+    distribution: bool  # whether the entropy of each prediction, and the rank of what came
+
+
+def score(row: Row, logits: Iterable, scoring: Scoring) -> np.ndarray:
     """Log-probability of each token that `row` answers for, and of a word starting before it and after it.
 
-    With `distribution` the entropy of the distribution that predicts the token, and the token's rank in it, stand
-    behind. `logits` are ``(n_positions, vocab)`` of the row's positions, in one or several parts. A part is asked for
-    when the one before it is done with.
+    If so asked, the entropy of the distribution that predicts the token, and the token's rank in it, stand behind.
+    `logits` are ``(n_positions, vocab)`` of the row's positions, in one or several parts. A part is asked for when
+    the one before it is done with.
     """
     import torch
 
-    before = max(row.first - 1, 0)  # predicts the first token that the row answers for
+    word_starts, before = (
+        scoring.word_starts,
+        max(row.first - 1, 0),
+    )  # predicts the first token that the row answers for
     following = torch.from_numpy(np.append(row.ids[1:], 0))  # nothing follows the last: any token does
     found, done = [], 0
     for part in logits:
         for at in range(max(before - done, 0), len(part), _LOGIT_ROWS):
             few = part[at : at + _LOGIT_ROWS].float()
             next_ids = following[done + at :][: len(few)].to(few.device)
-            found.append(_of_positions(few, next_ids, word_starts, distribution))
+            found.append(_of_positions(few, next_ids, *scoring))
         done += len(part)
         part = few = None
     predicted, starts = (torch.cat(kind) for kind in zip(*found, strict=True))

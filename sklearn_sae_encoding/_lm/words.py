@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_sae_encoding._lm.head import LOG_P, LOG_START_AFTER, LOG_START_BEFORE, STARTS_WORD
-from sklearn_sae_encoding._tokens.alignment import Words
+from sklearn_sae_encoding._tokens.alignment import Words, blank
 from sklearn_sae_encoding._tokens.pooling import membership
 
 # Scripts that put no white space between words, beside those whose letters are wide.
@@ -25,12 +25,6 @@ class SingleSpaced(NamedTuple):
     def moved(self, spans: np.ndarray) -> np.ndarray:
         """Spans of the text as it was, in this one."""
         return np.searchsorted(self.positions, spans)
-
-    def moved_back(self, spans: np.ndarray) -> np.ndarray:
-        """Spans of this text in the text as it was."""
-        starts, ends = spans.T
-        last = self.positions[np.maximum(ends - 1, 0)] + 1
-        return np.column_stack([self.positions[starts], np.where(ends > starts, last, self.positions[starts])])
 
 
 def single_spaced(text: str) -> SingleSpaced:
@@ -62,15 +56,16 @@ def token_surprisal(scores: np.ndarray) -> np.ndarray:
 def first_tokens(text: str, offsets: np.ndarray, words: Words) -> np.ndarray:
     """First token of each word, ``(n_words,)``: white space before it that is a token of its own belongs to it."""
     first = words.tokens[:, 0].copy()
-    blank = [text[start:end].isspace() for start, end in offsets.tolist()]
+    is_blank = np.append(0, np.cumsum(~blank(text)))[offsets]
+    is_blank = (is_blank[:, 0] == is_blank[:, 1]) & (offsets[:, 0] < offsets[:, 1])
     for i in np.flatnonzero(~words.shared & ~words.joined):
-        while first[i] > 0 and blank[first[i] - 1]:
+        while first[i] > 0 and is_blank[first[i] - 1]:
             first[i] -= 1
     return first
 
 
 def word_surprisal(scores: np.ndarray, text: str, offsets: np.ndarray, words: Words) -> np.ndarray:
-    """Surprisal in nats of each word, ``(n_words,)``, from the `scores` of all tokens of `text`, which is single-spaced.
+    """Surprisal in nats of each word, ``(n_words,)``, from the `scores` of all tokens of a single-spaced `text`.
 
     Tokenizers put the white space before a word into its first token, so that the probability of a word that is over
     is told only by the next token: its sum of token surprisals belongs to "the word begins so" rather than "the word
