@@ -9,7 +9,9 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__; a test holds it against _HOMES
     from .activations import LMActivationTransformer
+    from .banded import BandedRidgeEncoder
     from .encoder import SparseVoxelEncoder
+    from .language_model import LanguageModel
     from .masking import MaskedTargetRegressor
     from .metrics import cross_val_voxel_scores, make_voxel_scorer
     from .pipeline import make_augmented_encoder
@@ -19,7 +21,9 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
 
 # What a user types first, and the module it lives in: each is imported when it is asked for (PEP 562).
 _HOMES = {
+    "BandedRidgeEncoder": "banded",
     "LMActivationTransformer": "activations",
+    "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
@@ -31,7 +35,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "BandedRidgeEncoder",
     "LMActivationTransformer",
+    "LanguageModel",
     "MaskedTargetRegressor",
     "SAEProjector",
     "SparseVoxelEncoder",

@@ -13,7 +13,7 @@ import pytest
 
 import sklearn_sae_encoding
 
-HEAVY = ("torch", "transformers", "sae_lens", "transformer_lens", "nilearn", "datasets", "matplotlib")
+HEAVY = ("torch", "transformers", "sae_lens", "transformer_lens", "nilearn", "datasets", "matplotlib", "himalaya")
 
 
 MODULES = [found.name for found in pkgutil.iter_modules(sklearn_sae_encoding.__path__)]

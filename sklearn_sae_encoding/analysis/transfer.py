@@ -9,7 +9,7 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from sklearn_sae_encoding._solvers.transfer import Source, prepare_fold, transfer_source
+from sklearn_sae_encoding._solvers.transfer.scores import Source, prepare_fold, transfer_source
 from sklearn_sae_encoding.analysis._columns import column_mask
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 

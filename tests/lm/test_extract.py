@@ -417,7 +417,7 @@ def test_what_is_known_in_memory_alone_is_still_written_to_disk(tiny_lm_dir, tex
 
 @pytest.mark.parametrize("how", ["not a number", "a row short", "a number alone"])
 def test_an_entry_of_a_wrong_shape_or_without_numbers_is_computed_again(tiny_lm_dir, texts, tmp_path, how):
-    transformer = LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit(texts)
+    transformer = LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), 1).fit(texts)
     before = transformer.transform(texts)
     for path in sorted(tmp_path.rglob("*.npz"))[:3]:
         with np.load(path) as archive:
@@ -442,7 +442,7 @@ def test_a_full_disk_costs_a_warning_and_not_the_result(tiny_lm_dir, texts, tmp_
 
     monkeypatch.setattr("numpy.save", fail)
     with pytest.warns(UserWarning, match="Results can't be kept in memory=.*No space left"):
-        assert LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit_transform(texts) == expected
+        assert LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), 1).fit_transform(texts) == expected
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -1,0 +1,109 @@
+"""Screening through torch: products of all features with a block of residuals, on a GPU or another device.
+
+Only these products leave the processor; the small problems of single voxels stay where they are, in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .screening import Screened
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class DeviceScreened:
+    """What `Screened` is and does, by tensors on one device."""
+
+    dense: torch.Tensor  # (n_dense, n_samples)
+    sparse: torch.Tensor  # (n_sparse, n_samples), COO
+    features: np.ndarray  # (n_dense + n_sparse,) int32
+    inverse_factors: torch.Tensor  # (n_dense + n_sparse, 1)
+    rounding: torch.Tensor  # (n_dense + n_sparse, 1)
+
+    def list_above(self, residuals, reach, eligible, capacity):
+        import torch
+
+        sizes = self._sizes(residuals, eligible.positive)
+        above = sizes * self.inverse_factors > 1 - self.rounding * reach
+        problems, places = (hits.cpu().numpy() for hits in torch.nonzero(above.T, as_tuple=True))
+        features = self.features[places]
+        if eligible.allowed.shape[0]:
+            kept = eligible.allowed[eligible.rows[problems], features] > 0
+            problems, features = problems[kept], features[kept]
+        lengths = np.bincount(problems, minlength=len(residuals))
+        lists = np.empty((len(residuals), max(capacity, int(lengths.max(initial=0)))), dtype=np.int32)
+        lists[np.arange(lists.shape[1]) < lengths[:, None]] = features
+        return lists, lengths
+
+    def largest_sizes(self, residuals, eligible):
+        sizes = self._sizes(residuals, eligible.positive) * self.inverse_factors
+        if eligible.allowed.shape[0]:
+            allowed = eligible.allowed[eligible.rows][:, self.features]
+            sizes *= self._put(np.ascontiguousarray(allowed.T))
+        if len(sizes) == 0:
+            return np.zeros(len(residuals))
+        return sizes.amax(dim=0).clamp(min=0).cpu().numpy().astype(np.float64)
+
+    def _sizes(self, residuals, positive):
+        import torch
+
+        by_sample = self._put(np.ascontiguousarray(residuals.T))
+        products = torch.cat([self.dense @ by_sample, torch.sparse.mm(self.sparse, by_sample)])
+        return products if positive else products.abs_()
+
+    def _put(self, array):
+        import torch
+
+        return torch.as_tensor(array, dtype=self.dense.dtype, device=self.dense.device)
+
+
+def check_device(device) -> None:
+    """Raise ValueError if torch cannot multiply sparse matrices there."""
+    if isinstance(device, str) and device == "cpu":
+        return
+    try:
+        import torch
+
+        one = torch.ones((1, 1), device=device)
+        torch.sparse.mm(one.to_sparse(), one).cpu()
+    except (ImportError, RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f'device={device!r} cannot be used: {error}. Expected "cpu", or a device that torch has here.'
+        ) from error
+
+
+def on_device(screened: Screened, device) -> Screened | DeviceScreened:
+    """Copy to a device of torch; the string "cpu" stands for the compiled kernels, without torch."""
+    if isinstance(device, str) and device == "cpu":
+        return screened
+    import torch
+
+    # Where torch may cut products of single precision short (TF32), only double precision is exact enough.
+    whole = torch.get_float32_matmul_precision() == "highest" and screened.data.dtype == np.float32
+    dtype = torch.float32 if whole else torch.float64
+
+    def put(array):
+        return torch.as_tensor(np.array(array), dtype=dtype, device=device)
+
+    lengths = np.diff(screened.indptr)
+    places = np.stack([np.repeat(np.arange(len(lengths)), lengths), screened.indices])
+    sparse = torch.sparse_coo_tensor(
+        torch.as_tensor(places, dtype=torch.int64, device=device),
+        put(screened.data),
+        size=(len(lengths), screened.dense.shape[1]),
+        check_invariants=False,
+        is_coalesced=True,
+    )
+    return DeviceScreened(
+        put(screened.dense),
+        sparse,
+        np.array(screened.features),
+        put(screened.inverse_factors[:, None]),
+        put(screened.rounding[:, None]),
+    )

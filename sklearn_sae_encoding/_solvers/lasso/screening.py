@@ -1,0 +1,225 @@
+"""Which features may enter next: products of all features with a block of residuals."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..columns import JIT, PART, Columns, is_dense
+from .ftest import Norms
+
+# Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
+# it could miss one; the bounds leave this much room for its rounding.
+ROOM = 1e-4
+# The rounding of a product, in units of the norms of its factors; it may be all there is of a very small product.
+ROUNDING = 8 * float(np.finfo(np.float32).eps)
+FARTHEST_FROM_CENTRE = 30.0
+# A matrix product is faster than sparse ones for features that fire in a larger share of the samples.
+DENSE = 1 / 3
+# Residuals side by side fill whole vector registers.
+LANES = 8
+# Correlations and residuals below this are rounding.
+TINY = 1e-25
+
+
+class Eligible(NamedTuple):
+    """Which features count for which residual."""
+
+    allowed: np.ndarray  # (n_voxels, n_features) of 0 and 1, or of shape (0, 0) where every feature is allowed
+    rows: np.ndarray  # (n_problems,), the row of `allowed` of each residual
+    positive: bool  # whether only products above zero count
+
+
+class Screened(NamedTuple):
+    """The features that can ever enter, in the precision that is enough to find them: the dense ones first.
+
+    Its methods are what `scan` and `largest` need of whoever multiplies features with residuals; see also devices.py.
+    """
+
+    dense: np.ndarray  # (n_dense, n_samples)
+    data: np.ndarray  # (nnz,) of the sparse ones, and so on as in Columns
+    indices: np.ndarray
+    indptr: np.ndarray  # (n_sparse + 1,)
+    features: np.ndarray  # (n_dense + n_sparse,) int32
+    inverse_factors: np.ndarray  # (n_dense + n_sparse,), 1 / f_j
+    rounding: np.ndarray  # (n_dense + n_sparse,), of products with a residual of norm 1, over f_j
+
+    def list_above(self, residuals, reach, eligible, capacity):
+        """List the features with ``|x_j'r| / f_j > 1`` for each residual, of norm `reach` at most, or a few more."""
+        thresholds = (1 - self.rounding * reach) / self.inverse_factors
+        by_sample = _by_sample(self, residuals)
+        products = self.dense @ by_sample
+        while True:
+            lists = np.empty((len(residuals), capacity), dtype=np.int32)
+            lengths = np.zeros(len(residuals), dtype=np.int64)
+            _list_dense(self, products, thresholds, eligible, lists, lengths)
+            _list_sparse(self, by_sample, thresholds, eligible, lists, lengths)
+            longest = int(lengths.max(initial=0))
+            if longest <= capacity:
+                return lists, lengths
+            capacity = longest
+
+    def largest_sizes(self, residuals, eligible):
+        """Return max_j |x_j'r| / f_j of each residual."""
+        by_sample = _by_sample(self, residuals)
+        out = np.zeros(by_sample.shape[1], dtype=by_sample.dtype)
+        _largest_dense(self, self.dense @ by_sample, eligible, out)
+        _largest_sparse(self, by_sample, eligible, out)
+        return out[: len(residuals)].astype(np.float64)
+
+
+def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, prune: bool) -> Screened:
+    """Leave out constant features, unpenalised ones, and (to `prune`) those that another one always precedes."""
+    kept = (inverse_factors > 0) & (norms.centred > 0)
+    if prune:
+        kept &= ~_preceded(columns, inverse_factors)
+    rare = np.diff(columns.indptr) <= DENSE * columns.dense.shape[1]
+    sparse = np.zeros(len(kept), dtype=bool) if is_dense(columns) else rare
+    often, seldom = np.flatnonzero(kept & ~sparse), np.flatnonzero(kept & sparse)
+    centred_enough = np.all(norms.raw[seldom] <= FARTHEST_FROM_CENTRE * norms.centred[seldom])
+    dtype = np.float32 if centred_enough else np.float64
+    # Residuals sum to zero where there is an intercept, so any constant may be taken off a feature.
+    dense = columns.dense[columns.row_of[often]] - norms.means[often, None]
+    lengths = np.diff(columns.indptr)[seldom]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.repeat(columns.indptr[seldom] - indptr[:-1], lengths) + np.arange(indptr[-1])
+    features = np.concatenate([often, seldom]).astype(np.int32)
+    return Screened(
+        dense.astype(dtype),
+        columns.data[places].astype(dtype),
+        columns.indices[places],
+        indptr,
+        features,
+        inverse_factors[features].astype(dtype),
+        (ROUNDING * norms.centred * inverse_factors)[features].astype(dtype),
+    )
+
+
+def _preceded(columns, inverse_factors):
+    """Tell which features fire in one sample only, where another that fires there alone has a larger value.
+
+    Centred columns of such features are multiples of each other, so in a lasso the smaller one never reaches its bound.
+    """
+    lone = np.flatnonzero(np.diff(columns.indptr) == 1)
+    place = columns.indptr[lone]
+    size = columns.data[place] * inverse_factors[lone]
+    sample = columns.indices[place].astype(np.int64) * 2 + (size > 0)  # signs apart, for positive weights
+    order = np.lexsort((-np.abs(size), sample))
+    first = np.unique(sample[order], return_index=True)[1]
+    preceded = np.zeros(len(inverse_factors), dtype=bool)
+    preceded[lone] = True
+    preceded[lone[order[first]]] = False
+    return preceded
+
+
+def scan(screened: Screened, residuals, bounds, eligible, capacity):
+    """List, for each residual, the features whose correlation may exceed a bound.
+
+    Parameters
+    ----------
+    residuals : (n_problems, n_samples), zero on held-out rows and centred on the others
+    bounds : (n_problems,), features with ``|x_j'r| / f_j > bound`` are listed, and a few just below
+    capacity : first guess of how long a list may get
+
+    Returns
+    -------
+    lists : (n_problems, at least longest list) int32
+    lengths : (n_problems,)
+    """
+    scales = np.divide(1.0 + ROOM, bounds, out=np.zeros(len(bounds)), where=bounds > TINY)
+    reach = float(np.max(np.linalg.norm(residuals, axis=1) * scales, initial=0.0))
+    return screened.list_above(residuals * scales[:, None], reach, eligible, capacity)
+
+
+def largest(screened: Screened, residuals, eligible):
+    """Return max_j |x_j'r| / f_j over the allowed features, (n_problems,), to the precision of the screening."""
+    size = np.maximum(np.abs(residuals).max(axis=1), TINY)
+    return screened.largest_sizes(residuals / size[:, None], eligible) * size
+
+
+def _by_sample(screened, residuals):
+    n_problems, n_samples = residuals.shape
+    out = np.zeros((n_samples, -(-n_problems // LANES) * LANES), dtype=screened.data.dtype)
+    out[:, :n_problems] = residuals.T
+    return out
+
+
+# As in columns.py, the loops over features unpack the tuple once and call nothing but on the rare hit.
+
+
+@njit(**PART)
+def _append(values, feature, threshold, eligible, lists, lengths):
+    allowed, rows, positive = eligible
+    for i in range(lengths.shape[0]):
+        size = values[i] if positive else abs(values[i])
+        if size > threshold and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
+            if lengths[i] < lists.shape[1]:
+                lists[i, lengths[i]] = feature
+            lengths[i] += 1
+
+
+@njit(**JIT)
+def _list_sparse(screened, residuals, thresholds, eligible, lists, lengths):
+    data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
+    values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
+    for j in range(first, features.shape[0]):
+        values[:] = 0
+        for k in range(indptr[j - first], indptr[j - first + 1]):
+            sample = indices[k]
+            for i in range(values.shape[0]):
+                values[i] += data[k] * residuals[sample, i]
+        above = False
+        for i in range(values.shape[0]):
+            above |= abs(values[i]) > thresholds[j]
+        if above:
+            _append(values, features[j], thresholds[j], eligible, lists, lengths)
+
+
+@njit(**JIT)
+def _list_dense(screened, products, thresholds, eligible, lists, lengths):
+    for j in range(products.shape[0]):
+        above = False
+        for i in range(products.shape[1]):
+            above |= abs(products[j, i]) > thresholds[j]
+        if above:
+            _append(products[j], screened.features[j], thresholds[j], eligible, lists, lengths)
+
+
+@njit(**PART)
+def _raise(screened, values, place, eligible, out):
+    allowed, rows, positive = eligible
+    feature = screened.features[place]
+    for i in range(values.shape[0]):
+        size = (values[i] if positive else abs(values[i])) * screened.inverse_factors[place]
+        if size > out[i] and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
+            out[i] = size
+
+
+@njit(**JIT)
+def _largest_sparse(screened, residuals, eligible, out):
+    data, indices, indptr, inverse_factors = screened.data, screened.indices, screened.indptr, screened.inverse_factors
+    values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
+    for j in range(first, inverse_factors.shape[0]):
+        values[:] = 0
+        for k in range(indptr[j - first], indptr[j - first + 1]):
+            sample = indices[k]
+            for i in range(values.shape[0]):
+                values[i] += data[k] * residuals[sample, i]
+        above = False
+        for i in range(values.shape[0]):
+            above |= abs(values[i]) * inverse_factors[j] > out[i]
+        if above:
+            _raise(screened, values, j, eligible, out)
+
+
+@njit(**JIT)
+def _largest_dense(screened, products, eligible, out):
+    inverse_factors = screened.inverse_factors
+    for j in range(products.shape[0]):
+        above = False
+        for i in range(products.shape[1]):
+            above |= abs(products[j, i]) * inverse_factors[j] > out[i]
+        if above:
+            _raise(screened, products[j], j, eligible, out)
