@@ -177,9 +177,9 @@ def time_all(n_texts: int) -> None:
         print(f"{name:32}{cpu:8.2f}{wall:8.2f}{cpu / null:8.2f}", flush=True)
 
 
-def features_of_a_corpus(folder, pooling):
+def features_of_a_corpus(folder, level):
     """Texts on disk in half precision, to features of texts or of every token."""
-    return SAEProjector(load_demo_sae(), pooling=pooling).fit_transform(TokenTable.load(folder))
+    return SAEProjector(load_demo_sae(), level=level).fit_transform(TokenTable.load(folder))
 
 
 def surprisal_under_a_large_vocabulary(n_tokens):
@@ -238,10 +238,10 @@ def weigh_all(n_tokens: int) -> None:
     with tempfile.TemporaryDirectory() as parent:
         n_written = write_corpus(Path(parent) / "corpus", n_tokens)
         write_corpus(Path(parent) / "little", 1)
-        for pooling in ("mean", None):
-            features_of_a_corpus(Path(parent) / "little", pooling)  # loads what every call needs
-            weight = growth(lambda pooling=pooling: features_of_a_corpus(Path(parent) / "corpus", pooling))
-            what = "of every token" if pooling is None else "pooled by text"
+        for level in ("text", "token"):
+            features_of_a_corpus(Path(parent) / "little", level)  # loads what every call needs
+            weight = growth(lambda level=level: features_of_a_corpus(Path(parent) / "corpus", level))
+            what = "of every token" if level == "token" else "pooled by text"
             print(f"{n_written:,} tokens to SAE features {what}: {weight}", flush=True)
     n_long = min(max(n_tokens // 250, 16), 4000)
     weight = growth(surprisal_under_a_large_vocabulary(n_long))
