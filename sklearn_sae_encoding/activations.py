@@ -83,7 +83,7 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
     >>> from sklearn_sae_encoding.datasets import load_smollm2
     >>> texts = ["The cat sat on the mat.", "A dog!"]
     >>> acts = LMActivationTransformer(load_smollm2(), layer=15).fit_transform(texts)  # doctest: +SKIP
-    >>> acts.hook, acts.n_tokens.tolist(), acts.d_model  # doctest: +SKIP
+    >>> acts.hook, acts.n_tokens.tolist(), acts.width  # doctest: +SKIP
     ('blocks.15.hook_resid_post', [7, 3], 576)
     """
 

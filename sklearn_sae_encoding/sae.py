@@ -15,14 +15,15 @@ from sklearn_sae_encoding import _validation as allow
 from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._containers import RowsInContainer
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side
+from sklearn_sae_encoding._sae.columns import check_reconstruction, is_transcoder, names_of, side_by_side
+from sklearn_sae_encoding._sae.conversion import convert_sae
 from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features
 from sklearn_sae_encoding._sae.inputs import (
     check_activations,
     check_belongs,
     check_finite,
     checked_texts,
-    is_list_of_texts,
+    is_texts,
 )
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, metadata_of
@@ -32,12 +33,11 @@ from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
 from sklearn_sae_encoding._tokens.pooling import POOLINGS
 from sklearn_sae_encoding.tokens import TokenTable
 
-__all__ = ["SAEProjector"]
+__all__ = ["SAEProjector", "convert_sae"]
 
 
 class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
-    """
-    Encode token activations with a sparse autoencoder [1]_, and pool the features of each text or word.
+    """Encode token activations with a sparse autoencoder [1]_, and pool the features of each text or word.
 
     Every token is encoded on its own, then pooled: ``pool_t encode(x_t)``, with ``t`` over the tokens of a text.
     Averaging activations and then encoding would give other features.
@@ -169,13 +169,12 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         "widths": (allow.array_like, None),
         "revision": (str, None),
         "check_match": (allow.boolean,),
-        "scale_by_decoder_norm": (allow.boolean,),
+        **dict.fromkeys(("scale_by_decoder_norm", "sparse_output"), (allow.boolean,)),
         "reconstruction": (list, tuple),
         "n_features": (allow.integer(1), None),
         "k": (allow.real(0, closed="neither"), None),
         "n_steps": (allow.integer(1), None),
         "learning_rate": (allow.real(0, closed="neither"),),
-        "sparse_output": (allow.boolean,),
         "chunk_size": (allow.integer(1), None),
         "device": (str,),
         "random_state": (allow.random_state,),
@@ -272,7 +271,7 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
         encoder = self._encoder(sae)
         columns = partial(side_by_side, reconstruction=self.reconstruction, sparse_output=self.sparse_output)
-        if self.level == "text" or not _is_texts(X):
+        if self.level == "text" or not is_texts(X, isinstance(X, TokenTable)):
             return self._contained(columns(pooled_features(encoder, texts, self.pooling, self.chunk_size)), X)
         table, names = X if isinstance(X, TokenTable) else TokenTable(texts), self.get_feature_names_out()
         if self.level == "token":
@@ -301,6 +300,11 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         if X.shape[1] != len(names):
             raise ValueError(f"X has {X.shape[1]} columns, but the fitted SAEProjector gives {len(names)}.")
         encoder = self._encoder(self._load(X.dtype))
+        if is_transcoder(encoder.sae):
+            raise ValueError(
+                "A transcoder does not give back the activations that it reads, but those of another place in the "
+                "model: there is no inverse_transform."
+            )
         if normalises_tokens(encoder.sae):
             raise ValueError(
                 "This SAE rescales every token before it encodes it, so that features alone do not tell the "
@@ -326,10 +330,9 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
     def _validate(self, X, reset: bool):
         """Give the activations as one array a text, and where they come from."""
         check_activations(X, isinstance(X, TokenTable), self.check_match)
-        if not _is_texts(X):
+        if not is_texts(X, isinstance(X, TokenTable)):  # a row is a text of one token
             X = validate_data(self, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=reset)
             check_finite(X, "The activations in X")
-            # A row is a text of one token.
             return list(X[:, None]), Origin(None, None, None)
         values = X.values if isinstance(X, TokenTable) else X
         texts = checked_texts(values, fitted_width=None if reset else self.n_features_in_)
@@ -366,7 +369,7 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         return self._with_container(clone_sharing(self, ("sae",)))
 
     def __getstate__(self):
-        state = super().__getstate__()
+        state = dict(super().__getstate__())  # a copy: what comes may be the attributes of the living object
         if hasattr(self.sae, "state_dict"):  # sae-lens objects cannot be pickled
             state["sae"] = SAEArrays.of(self.sae)
         return state
@@ -375,7 +378,3 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _is_texts(X) -> bool:
-    return isinstance(X, TokenTable) or is_list_of_texts(X)

@@ -154,7 +154,7 @@ def test_pooling_reduces_the_tokens_of_a_text_to_a_row(tiny_lm_dir, texts, pooli
 def test_a_layer_is_an_index_a_fraction_a_hook_name_or_a_list(tiny_lm_dir, texts, layer, hook):
     acts = LMActivationTransformer(tiny_lm_dir, layer).fit_transform(texts)
     assert acts.hook == hook
-    assert acts.d_model == D_MODEL * (2 if isinstance(hook, tuple) else 1)
+    assert acts.width == D_MODEL * (2 if isinstance(hook, tuple) else 1)
 
 
 def test_several_layers_stand_side_by_side_in_the_order_asked_for(tiny_lm_dir, texts):

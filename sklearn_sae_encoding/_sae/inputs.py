@@ -15,8 +15,10 @@ from sklearn_sae_encoding._tokens.rows import is_pooled
 _POOLED_COLUMN = re.compile(r"blocks\.\d+\.hook_\w+_\d+")
 
 
-def is_list_of_texts(X) -> bool:
-    """Tell a list of one `(n_tokens, d_model)` array a text from a table."""
+def is_texts(X, is_table: bool) -> bool:
+    """Tell a TokenTable, or a list of one `(n_tokens, d_model)` array a text, from a table of rows."""
+    if is_table:
+        return True
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(text) == 2 for text in X)
     return isinstance(X, (list, tuple)) and any(isinstance(text, np.ndarray) and text.ndim == 2 for text in X)

@@ -35,6 +35,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
@@ -65,6 +66,7 @@ __all__ = [
     "Category",
     "CategoryEncoding",
     "Convergence",
+    "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
     "MatchedDraws",
@@ -83,6 +85,7 @@ __all__ = [
     "bin_occupancy",
     "category_topography",
     "check_reading",
+    "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
@@ -96,6 +99,7 @@ __all__ = [
     "encode_by_category",
     "explain_features",
     "feature_contexts",
+    "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
     "krippendorff_alpha",
