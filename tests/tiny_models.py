@@ -36,6 +36,11 @@ def tiny_tokenizer(bos_token="<s>", vocab_size=400, sentences=None):
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos_token, eos_token="</s>", pad_token="</s>")
 
 
+def _fill(core):
+    """Add tokens to as many as the tiny models have embeddings: with far fewer it is taken for another model's."""
+    core.add_tokens([f"<unused{i}>" for i in range(400 - core.get_vocab_size())])
+
+
 def metaspace_tokenizer():
     """BPE that marks white space by ▁ as SentencePiece does, before the first word of a text too."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -48,6 +53,7 @@ def metaspace_tokenizer():
         SENTENCES,
         trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<unk>"], show_progress=False),
     )
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )
@@ -55,20 +61,27 @@ def metaspace_tokenizer():
 
 def llama_tokenizer():
     """SentencePiece's BPE as Llama 2 has it: ▁ for white space, and bytes for characters that it does not know."""
+    import json
+
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    core.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_next")
+    special = ["<s>", "</s>", "<unk>"]
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
     core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_next")
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     core.train_from_iterator(
-        SENTENCES,
-        trainers.BpeTrainer(
-            vocab_size=600,
-            special_tokens=["<s>", "</s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))],
-            show_progress=False,
-        ),
+        SENTENCES, trainers.BpeTrainer(vocab_size=140, special_tokens=special, show_progress=False)
+    )
+    learnt = json.loads(core.to_str())["model"]
+    vocabulary = learnt["vocab"] | {f"<0x{byte:02X}>": len(learnt["vocab"]) + byte for byte in range(256)}
+    core.model = models.BPE(
+        vocab=vocabulary,
+        merges=[tuple(merge) for merge in learnt["merges"]],
+        unk_token="<unk>",
+        byte_fallback=True,
+        fuse_unk=True,
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
@@ -87,6 +100,7 @@ def wordpiece_tokenizer():
     special = ["[CLS]", "[SEP]", "[UNK]", "[PAD]"]
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     core.train_from_iterator(SENTENCES, trainer)
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="[CLS]", eos_token="[SEP]", unk_token="[UNK]", pad_token="[PAD]"
     )
@@ -99,9 +113,8 @@ def unmarking_tokenizer():
 
     core = Tokenizer(models.WordLevel(unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
-    # As many tokens as the tiny models have embeddings: a tokenizer with far fewer is taken for another model's.
-    padding = [" ".join(f"word{i}" for i in range(320))]
-    core.train_from_iterator(SENTENCES + padding, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
+    core.train_from_iterator(SENTENCES, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )

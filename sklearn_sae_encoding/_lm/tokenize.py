@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._tokens.alignment import trimmed
+
 _word_starts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # looking through a vocabulary takes a while
 
 
@@ -71,7 +73,7 @@ def _find_word_starts(tokenizer) -> np.ndarray:
 
 def _one(tokenizer, special: list[int], text: str, start: int, ids, offsets) -> TokenizedText:
     ids = np.asarray(ids, dtype=np.int64).reshape(-1)
-    offsets = _trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
+    offsets = trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
     kept = (offsets[:, 1] > start) & ~_are_special(tokenizer, special, text, ids, offsets)
     tokens = tokenizer.convert_ids_to_tokens(ids[kept].tolist())
     return TokenizedText(ids, kept, tokens, np.maximum(offsets[kept] - start, 0))
@@ -105,13 +107,3 @@ def _without_bos(tokenized: TokenizedText, bos_id: int | None) -> TokenizedText:
     if bos_id is None or not len(tokenized.ids) or tokenized.ids[0] != bos_id or tokenized.kept[0]:
         return tokenized
     return tokenized._replace(ids=tokenized.ids[1:], kept=tokenized.kept[1:])
-
-
-def _trimmed(text: str, offsets: np.ndarray) -> np.ndarray:
-    """Offsets without the white space that some tokenizers count to the token and others don't."""
-    trimmed = offsets.copy()
-    for i, (start, end) in enumerate(offsets.tolist()):
-        token = text[start:end]
-        if token.strip():
-            trimmed[i] = start + len(token) - len(token.lstrip()), end - len(token) + len(token.rstrip())
-    return trimmed

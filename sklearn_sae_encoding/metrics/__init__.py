@@ -15,6 +15,7 @@ from sklearn_sae_encoding.metrics._listeners import (
     listener_noise_ceilings,
     split_half_reliability,
 )
+from sklearn_sae_encoding.metrics._nulls import surrogate_responses
 from sklearn_sae_encoding.metrics._permutation import (
     VoxelPermutationTest,
     adjust_p_values,
@@ -56,6 +57,7 @@ __all__ = [
     "split_half_noise_ceiling",
     "split_half_reliability",
     "support_recovery",
+    "surrogate_responses",
     "voxel_score_table",
     "voxelwise_pearson",
     "voxelwise_r2",
