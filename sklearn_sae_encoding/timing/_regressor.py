@@ -124,8 +124,11 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self : RunwiseRegressor
         """
         runs, y = self._check(X, y, reset=True)
-        self.features_ = None if self.features is None else clone(self.features).fit(_different(runs))
-        designs = self._designs(runs, reset=True)
+        self.features_, tables = None, None
+        if self.features is not None:
+            self.features_ = clone(self.features)
+            tables = self.features_.fit_transform(_different(runs))  # made once for fitting and for the rows
+        designs = self._designs(runs, tables, reset=True)
         responses, self.absent_ = check_responses([design.shape[0] for design in designs], y)
         self._one_target = np.asarray(y[0]).ndim == 1
         self._fit_rows(_stack(designs), np.concatenate(responses)[:, ~self.absent_], self._rows(runs, designs), runs)
@@ -250,10 +253,13 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         checker = _Checker(self.delayer_.n_features_in_)
         return [validate_data(checker, X, accept_sparse="csr", dtype=_FLOATS, reset=False)], None if y is None else [y]
 
-    def _designs(self, runs, reset=False):
+    def _designs(self, runs, tables=None, *, reset=False):
         """Make the rows of each run: features of all scans, delayed, then cut."""
         different = _different(runs)
-        tables = different if self.features is None else as_arrays(self.features_.transform(different))
+        if self.features is None:
+            tables = different
+        else:
+            tables = as_arrays(self.features_.transform(different) if tables is None else tables)
         if len(tables) != len(different):
             raise ValueError(f"The features of {len(different)} runs are {len(tables)} arrays; expected one a run.")
         for run, table in zip(different, tables, strict=True):

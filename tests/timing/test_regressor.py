@@ -56,6 +56,7 @@ class Known(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
+        self.n_made_ = getattr(self, "n_made_", 0) + len(X)
         return [np.arange(run.n_scans, dtype=float)[:, None] for run in X]
 
 
@@ -104,7 +105,7 @@ def test_parts_of_a_recording_give_the_rows_of_the_whole_and_their_features_are_
     parts = run.cut(4)
     cut = RunwiseRegressor(Known(), Recorder(), delays=(1, 4)).fit(parts, [np.zeros((10, 1))] * 4)
     np.testing.assert_array_equal(cut.regressor_.X_, whole.regressor_.X_)
-    assert cut.features_.n_seen_ == 1
+    assert cut.features_.n_seen_ == cut.features_.n_made_ == 1
 
 
 def test_the_gap_beside_a_held_out_part_leaves_training_but_not_scoring():
