@@ -38,6 +38,13 @@ from sklearn_sae_encoding.analysis.features import (
 from sklearn_sae_encoding.analysis.group_maps import GroupMap, functional_regions, group_map
 from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
+from sklearn_sae_encoding.analysis.languages import (
+    LanguageTransfer,
+    across_languages,
+    feature_correspondence,
+    language_shares,
+    translation_retrieval,
+)
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
     compare_regions,
@@ -50,6 +57,7 @@ from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, preva
 from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
+from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
 from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
 from sklearn_sae_encoding.analysis.topography import (
@@ -60,6 +68,8 @@ from sklearn_sae_encoding.analysis.topography import (
 )
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 from sklearn_sae_encoding.analysis.variance import band_models, partition_by_region, partition_variance
+from sklearn_sae_encoding.analysis.volume_nulls import MapComparison, compare_volume_maps, smooth_random_maps
+from sklearn_sae_encoding.analysis.word_categories import category_agreement, category_selectivity
 
 __all__ = [
     "DEFAULT_CATEGORIES",
@@ -69,8 +79,11 @@ __all__ = [
     "Convergence",
     "Enrichment",
     "ExplanationScores",
+    "FeatureStability",
     "FeatureTaxonomy",
     "GroupMap",
+    "LanguageTransfer",
+    "MapComparison",
     "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
@@ -79,12 +92,15 @@ __all__ = [
     "Topography",
     "TransferScores",
     "VoxelClusters",
+    "across_languages",
     "adjust_family",
     "average_pairs",
     "average_participants",
     "band_models",
     "bin_firing",
     "bin_occupancy",
+    "category_agreement",
+    "category_selectivity",
     "category_topography",
     "check_reading",
     "classify_features",
@@ -93,6 +109,7 @@ __all__ = [
     "compare_models",
     "compare_raters",
     "compare_regions",
+    "compare_volume_maps",
     "compare_with_matched",
     "correlate_predictors",
     "count_feature_use",
@@ -101,6 +118,7 @@ __all__ = [
     "encode_by_category",
     "explain_features",
     "feature_contexts",
+    "feature_correspondence",
     "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
@@ -108,6 +126,7 @@ __all__ = [
     "group_map",
     "krippendorff_alpha",
     "label_features",
+    "language_shares",
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",
@@ -128,8 +147,10 @@ __all__ = [
     "restrict_encoder",
     "sample_features",
     "score_explanations",
+    "smooth_random_maps",
     "spin_places",
     "spin_test",
+    "stability_selection",
     "summarize_categories",
     "support_stability",
     "surprisal_by_region",
@@ -138,6 +159,7 @@ __all__ = [
     "top_tokens",
     "topography_convergence",
     "transfer_scores",
+    "translation_retrieval",
     "typical_effects",
     "voxels_of_feature",
     "within_and_across",
