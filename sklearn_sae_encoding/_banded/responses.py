@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 # Bytes of double precision that are read at a time.
-READ = 2**26
+READ = 2**23
 # Packages whose arrays stay in files until they are sliced.
 FILES = ("h5py", "zarr", "dask")
 

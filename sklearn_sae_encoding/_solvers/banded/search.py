@@ -11,8 +11,8 @@ from .backend import himalaya_backend
 from .kernels import centre_by, weighted_sum
 
 # Bytes of himalaya's predictions, and of its resolution matrices, at a time.
-PREDICTIONS = 2**26
-RESOLUTION = 2**25
+PREDICTIONS = 2**23
+RESOLUTION = 2**23
 
 
 class Task(NamedTuple):
