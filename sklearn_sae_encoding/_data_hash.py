@@ -18,6 +18,10 @@ def hash_data(data) -> str:
         _hash_images(digest, data)
     elif sparse.issparse(data):
         _hash_sparse(digest, data)
+    elif _are_runs(data):
+        digest.update(f"runs {len(data)}".encode())
+        for run in data:
+            digest.update((_hash_story(run) if hasattr(run, "n_scans") else hash_data(run)).encode())
     else:
         data = np.asarray(data)
         if data.dtype.kind in "OUT":
@@ -32,9 +36,26 @@ def hash_responses(Y) -> str:
     return hash_data(ImageRows(Y) if is_images(Y) else Y)
 
 
+def _are_runs(data) -> bool:
+    """Whether data are a list of what was heard in each run: stories, or arrays with a row a scan."""
+    if hasattr(data, "dtype") or not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or len(data) == 0:
+        return False
+    first = data.iloc[0] if hasattr(data, "iloc") else data[0] if not isinstance(data, dict) else None
+    return hasattr(first, "n_scans") or len(getattr(first, "shape", ())) == 2
+
+
+def _hash_story(run) -> str:
+    clock = [run.t_r, run.onset, run.scan_time, run.n_scans]
+    parts = [[run.text], [str(name) for name in run.words], run.words, clock, run.rows]
+    parts += [part for name in sorted(run.tables) for part in ([name], *run.tables[name])]
+    return hashlib.sha256("".join(map(hash_data, parts)).encode()).hexdigest()
+
+
 def _hash_texts(digest, texts):
     digest.update(f"texts {texts.shape}".encode())
     for text in texts.ravel():
+        if type(text).__repr__ is object.__repr__:
+            raise TypeError(f"Can't tell data by their content: a sample is a {type(text).__name__}.")
         encoded = str(text).encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "little") + encoded)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,23 @@ from scipy import sparse
 
 # Sums may be reordered so that they vectorise; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-JIT = {"nogil": True, "cache": True, "fastmath": FASTMATH, "error_model": "numpy"}
+
+
+def _keeps_kernels() -> bool:
+    """Whether compiled kernels find a place on disk: in a read-only installation without a cache folder they don't."""
+    try:
+        njit(cache=True)(_keeps_kernels)  # looks for the place, and compiles nothing
+    except RuntimeError as error:
+        warnings.warn(
+            f"Kernels are compiled again in every process, which takes about half a minute: {error}. Set the environment "
+            "variable NUMBA_CACHE_DIR to a folder that you can write.",
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+JIT = {"nogil": True, "cache": _keeps_kernels(), "fastmath": FASTMATH, "error_model": "numpy"}
 # Each kernel is compiled again within all that call it. So what is called from one place only becomes part of that
 # place, and what Python never calls needs no entry from there: both take seconds off the first fit.
 INLINED = {**JIT, "inline": "always"}

@@ -20,6 +20,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from story_cases import make_run, noisy_runs
 from tiny_saes import make_sae, save_sae
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -32,6 +33,7 @@ from sklearn_sae_encoding.persistence._decoding import decode
 from sklearn_sae_encoding.persistence._manifest import fingerprint_of
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
 from sklearn_sae_encoding.sae import SAEProjector
+from sklearn_sae_encoding.timing import RunwiseRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore:boolean values for 'standardize':FutureWarning")
 
@@ -617,3 +619,31 @@ def test_a_banded_encoder_comes_back_with_its_missing_voxels(form, X, Y, tmp_pat
     found = load_encoder(tmp_path / "m").predict(X)
     assert np.isnan(found[:, 1]).all()
     assert_array_equal(found, model.predict(X))
+
+
+def test_an_encoder_of_runs_comes_back_and_knows_its_runs(tmp_path):
+    runs, responses = noisy_runs()
+    model = RunwiseRegressor(None, Ridge(), delays=(1, 2, 3)).fit(runs, responses)
+    save_encoder(model, tmp_path / "m", X=runs, Y=responses)
+    loaded = load_encoder(tmp_path / "m", X=[run.copy() for run in runs], Y=responses)
+    for found, expected in zip(loaded.predict(runs), model.predict(runs), strict=True):
+        assert_array_equal(found, expected)
+    for other in (runs[::-1], runs[:-1], [runs[0] + 1, *runs[1:]]):
+        with pytest.raises(SavedEncoderError, match="This X is not what the encoder was fitted to"):
+            load_encoder(tmp_path / "m", X=other)
+
+
+def test_stories_are_told_apart_by_their_words_and_times(encoder, tmp_path):
+    stories = [make_run(), make_run(onset=1.0)]
+    save_encoder(encoder, tmp_path / "m", X=stories)
+    load_encoder(tmp_path / "m", X=[make_run(), make_run(onset=1.0)])
+    later = make_run()
+    later.words.loc[3, "onset"] += 0.01
+    for other in (
+        stories[::-1],
+        [later, stories[1]],
+        [make_run(n_scans=21), stories[1]],
+        [make_run(t_r=2.1), stories[1]],
+    ):
+        with pytest.raises(SavedEncoderError, match="This X is not what the encoder was fitted to"):
+            load_encoder(tmp_path / "m", X=other)
