@@ -29,11 +29,12 @@ from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.tokenize import tokenize
-from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.datasets import load_demo_sae, load_sentences, load_smollm2
 from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.tokens import TokenTable
 
 LAYERS = [5, 15, 25]
 REPEATS = 3
@@ -176,9 +177,9 @@ def time_all(n_texts: int) -> None:
         print(f"{name:32}{cpu:8.2f}{wall:8.2f}{cpu / null:8.2f}", flush=True)
 
 
-def features_of_a_corpus(folder, pooling):
+def features_of_a_corpus(folder, level):
     """Texts on disk in half precision, to features of texts or of every token."""
-    return SAEProjector(load_demo_sae(), pooling=pooling).fit_transform(TokenActivations.load(folder))
+    return SAEProjector(load_demo_sae(), level=level).fit_transform(TokenTable.load(folder))
 
 
 def surprisal_under_a_large_vocabulary(n_tokens):
@@ -200,7 +201,7 @@ def write_corpus(folder, n_tokens):
     """The activations of 200 sentences over and over."""
     acts = LMActivationTransformer(load_smollm2(), 15).fit_transform(load_sentences())
     n_copies = -(-n_tokens // int(acts.n_tokens.sum()))
-    TokenActivations.save_parts((acts for _ in range(n_copies)), folder)
+    TokenTable.save_parts((acts for _ in range(n_copies)), folder)
     return n_copies * int(acts.n_tokens.sum())
 
 
@@ -237,10 +238,10 @@ def weigh_all(n_tokens: int) -> None:
     with tempfile.TemporaryDirectory() as parent:
         n_written = write_corpus(Path(parent) / "corpus", n_tokens)
         write_corpus(Path(parent) / "little", 1)
-        for pooling in ("mean", None):
-            features_of_a_corpus(Path(parent) / "little", pooling)  # loads what every call needs
-            weight = growth(lambda pooling=pooling: features_of_a_corpus(Path(parent) / "corpus", pooling))
-            what = "of every token" if pooling is None else "pooled by text"
+        for level in ("text", "token"):
+            features_of_a_corpus(Path(parent) / "little", level)  # loads what every call needs
+            weight = growth(lambda level=level: features_of_a_corpus(Path(parent) / "corpus", level))
+            what = "of every token" if level == "token" else "pooled by text"
             print(f"{n_written:,} tokens to SAE features {what}: {weight}", flush=True)
     n_long = min(max(n_tokens // 250, 16), 4000)
     weight = growth(surprisal_under_a_large_vocabulary(n_long))

@@ -10,7 +10,6 @@ first ones are on nearly everywhere.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import sparse
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import promoted_tokens, top_tokens
@@ -20,13 +19,13 @@ from sklearn_sae_encoding.sae import SAEProjector
 # %%
 # Every token, not pooled
 # -----------------------
-# ``pooling=None`` keeps a row a token. The language model runs once; its activations know their tokens.
+# ``level="token"`` keeps a row a token. The language model runs once, and the features know their tokens.
 
 sentences = load_sentences()
 activations = LMActivationTransformer(load_smollm2(), layer=15).fit_transform(sentences)
-projector = SAEProjector(load_demo_sae(), pooling=None).fit(activations)
+projector = SAEProjector(load_demo_sae(), level="token").fit(activations)
 features = projector.transform(activations)
-every_token = sparse.vstack(features, format="csr")
+every_token = features.concatenated()
 firing_rate = (every_token != 0).mean(axis=0)
 n_on = every_token.nnz / every_token.shape[0]
 print(f"{every_token.shape[0]} tokens, on each of which {n_on:.0f} of {len(firing_rate)} features are on")
@@ -39,12 +38,12 @@ print(f"{every_token.shape[0]} tokens, on each of which {n_on:.0f} of {len(firin
 # two bright cells: the feature belongs to a word, not to the sentence. Mean pooling, which the published protocol uses,
 # spreads that cell over the sentence.
 
-tokens = [[token.replace("Ġ", " ") for token in text] for text in activations.tokens]
+tokens = features.pieces
 number = max(range(len(sentences)), key=lambda i: len(set(tokens[i])))
 table = features[number].toarray() * (firing_rate < 0.2)
 shown = np.argsort(-table.max(axis=0), kind="stable")[:14]
 shown = shown[np.argsort(table[:, shown].argmax(axis=0), kind="stable")]
-words = [top_tokens(features, tokens, feature, n_tokens=20).token.str.strip().unique()[:3] for feature in shown]
+words = [top_tokens(features, feature, n_tokens=20).token.unique()[:3] for feature in shown]
 
 fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
 image = ax.imshow(table[:, shown].T, aspect="auto", cmap="magma")
@@ -61,7 +60,7 @@ ax.set_title(sentences[number])
 
 feature = shown[np.argmin(firing_rate[shown] + (firing_rate[shown] < 0.005))]
 print(f"feature {feature} is on for {firing_rate[feature]:.1%} of the tokens")
-print(top_tokens(features, tokens, feature, n_tokens=8)[["before", "token", "activation"]].to_string())
+print(top_tokens(features, feature, n_tokens=8)[["before", "token", "activation"]].to_string())
 print("It promotes", promoted_tokens(load_smollm2(), load_demo_sae(), [feature], n_tokens=5).token.tolist())
 
 # %%

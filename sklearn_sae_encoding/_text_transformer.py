@@ -1,43 +1,47 @@
-"""What the transformers share that put texts to a language model: parameters, checks, and the container of rows."""
+"""What the transformers share that put texts to a language model: parameters, checks, texts and spans."""
 
 from __future__ import annotations
 
 import os
 from numbers import Integral
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from sklearn_sae_encoding._lm.extract import Wanted
+from sklearn_sae_encoding._containers import RowsInContainer
+from sklearn_sae_encoding._lm.extract import OFFSETS, TOKENS, Wanted
 from sklearn_sae_encoding._lm.source import load_config
-from sklearn_sae_encoding._lm.texts import Sample, check_samples, check_texts
+from sklearn_sae_encoding._lm.texts import Sample, check_samples, check_spans, check_texts
+from sklearn_sae_encoding._tokens.alignment import Words, words_of, words_within
+from sklearn_sae_encoding._tokens.spans import as_spans
 from sklearn_sae_encoding._validation import check_parameters, one_of
 from sklearn_sae_encoding.language_model import (
     LanguageModel,
     as_language_model,
+    bos_token_of,
     check_language_model,
     records_of,
     source_of,
 )
+from sklearn_sae_encoding.tokens import TokenTable
 
 
-# scikit-learn would wrap whatever comes out of transform, also what is no table: here it is asked where rows come out.
-class TextTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class TextTransformer(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Base of the transformers that put texts to a language model."""
 
     _allowed: ClassVar[dict] = {
         "model": (str, os.PathLike, LanguageModel),
         "level": (one_of("text", "token", "word"),),
     }
-    _container = None  # what set_output asked for
 
     def fit(self, X, y=None):
         """Check the texts, and that the model and what is asked of it exist. The weights are not loaded yet.
 
         Parameters
         ----------
-        X : list of str, or table of strings of shape (n_texts, n_columns)
-            The texts.
+        X : list of str, table of strings of shape (n_texts, n_columns), Spans, or DataFrame of text, start and end
+            The texts, or spans in texts, each a sample.
         y : None
             Ignored.
 
@@ -85,22 +89,6 @@ class TextTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
             )
         return super().set_params(**params)
 
-    def set_output(self, *, transform=None):
-        """Choose the container of rows. Tokens and words, which are no table, stay what they are.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Container of what ``transform`` gives; None leaves it as it was.
-
-        Returns
-        -------
-        self
-        """
-        if transform is not None:
-            self._container = transform
-        return self
-
     def _fit_to(self, config) -> None:
         raise NotImplementedError
 
@@ -108,22 +96,39 @@ class TextTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         return as_language_model(self.model)
 
     def _samples(self, X, reset: bool = False) -> list[Sample]:
-        context = self._language_model().context
+        context, spans = self._language_model().context, as_spans(X)
+        if spans is not None:
+            if reset:
+                self.n_features_in_ = 1
+            return check_spans(spans, _context_column(X, context) if isinstance(context, Integral) else None)
         if isinstance(context, Integral):
             return check_samples(self, X, context_column=context, reset=reset)
         return [Sample(text) for text in check_texts(self, X, reset=reset)]
 
     def _records(self, samples: list[Sample], wanted: Wanted) -> list[dict]:
+        """What the model says of every text, looked up or run: once for each, however many samples it has."""
         return records_of(self._language_model(), samples, wanted)
 
-    def _contained(self, rows, X):
-        """Rows in the container that was asked for, named and indexed as scikit-learn does."""
-        return _Rows(rows, self.get_feature_names_out()).set_output(transform=self._container).transform(X)
+    def _table(self, samples: list[Sample], records: list[dict], values: list, **known) -> TokenTable:
+        """Values of the tokens of each sample: of its text, or of its span in the text."""
+        places = places_of(samples, records)
+        return TokenTable(
+            [value[place.rows] for value, place in zip(values, places, strict=True)],
+            texts=[sample.text for sample in samples],
+            tokens=[record[TOKENS][place.rows].tolist() for record, place in zip(records, places, strict=True)],
+            offsets=[record[OFFSETS][place.rows] for record, place in zip(records, places, strict=True)],
+            model=self._language_model().name,
+            bos_token=bos_token_of(self._language_model()),
+            **known,
+        )
+
+    def _words(self, samples: list[Sample], table: TokenTable) -> list[Words]:
+        """Words between white space, of each sample."""
+        pairs = zip(samples, table.offsets, strict=True)
+        return [words_within(s.text, offsets, s.span, of=f"sample {i}") for i, (s, offsets) in enumerate(pairs)]
 
     def __sklearn_clone__(self):
-        new = super().__sklearn_clone__()
-        new._container = self._container
-        return new
+        return self._with_container(super().__sklearn_clone__())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -134,15 +139,41 @@ class TextTransformer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
         return tags
 
 
-class _Rows(TransformerMixin, BaseEstimator):
-    """Gives out rows that are made already, so that scikit-learn puts them in a container."""
+class Place(NamedTuple):
+    """Where the tokens of a sample stand among those of its text."""
 
-    def __init__(self, rows, names):
-        self.rows = rows
-        self.names = names
+    rows: slice
+    shared: bool  # the sample lies inside a token that begins before it
 
-    def transform(self, X):
-        return self.rows
 
-    def get_feature_names_out(self, input_features=None):
-        return self.names
+def places_of(samples: list[Sample], records: list[dict]) -> list[Place]:
+    """Find the tokens of each sample: all of its text, or those of its span."""
+    places = [Place(slice(None), False)] * len(samples)
+    for rows in samples_by_text(samples):
+        first = samples[rows[0]]
+        if first.span is not None:
+            spans = np.array([samples[i].span for i in rows])
+            words = words_of(first.text, records[rows[0]][OFFSETS], spans, of=f"the text of sample {rows[0]}")
+            for i, (start, end), shared in zip(rows, words.tokens.tolist(), words.shared.tolist(), strict=True):
+                places[i] = Place(slice(start, end), shared)
+    return places
+
+
+def samples_by_text(samples: list[Sample]) -> list[list[int]]:
+    """Positions of the samples of each different text, and context before it."""
+    groups: dict[tuple, list[int]] = {}
+    for i, sample in enumerate(samples):
+        groups.setdefault((sample.text, sample.context), []).append(i)
+    return list(groups.values())
+
+
+def _context_column(X, column: int):
+    """The contexts of spans."""
+    names = list(getattr(X, "columns", []))
+    if not column < len(names) or names[column] in ("text", "start", "end"):
+        raise ValueError(
+            f"context={column} names a column of X that holds the context of each span, besides text, start and end "
+            f"(counted from 0), but X has {names or 'no columns'}. For one context before all texts, give it as a "
+            "string."
+        )
+    return X[names[column]]

@@ -7,22 +7,15 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding._lm.extract import OFFSETS, TOKENS, Wanted
+from sklearn_sae_encoding._lm.extract import Wanted
 from sklearn_sae_encoding._lm.sites import SITES, resolve_hooks
-from sklearn_sae_encoding._lm.tokens import TokenActivations
-from sklearn_sae_encoding._lm.words import Words, word_names, words_of
 from sklearn_sae_encoding._text_transformer import TextTransformer
+from sklearn_sae_encoding._tokens.derived import of_words
+from sklearn_sae_encoding._tokens.pooling import POOLINGS, pool_ranges
+from sklearn_sae_encoding._tokens.rows import pooled_rows
 from sklearn_sae_encoding._validation import integer, one_of, real
-from sklearn_sae_encoding.language_model import bos_token_of
 
-__all__ = ["LMActivationTransformer", "TokenActivations"]
-
-_POOLINGS = {
-    "mean": lambda tokens: tokens.mean(axis=0, dtype=np.float64),
-    "sum": lambda tokens: tokens.sum(axis=0, dtype=np.float64),
-    "max": lambda tokens: tokens.max(axis=0),
-    "last": lambda tokens: tokens[-1],
-}
+__all__ = ["LMActivationTransformer"]
 
 
 class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
@@ -53,7 +46,7 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
     level : {"token", "word", "text"}, default="token"
         What a row is: a token, as ``SAEProjector`` wants it, a word (what stands between white space), or a whole text.
 
-    pooling : {"mean", "last", "max", "sum"}, default="mean"
+    pooling : {"mean", "sum", "max", "last", "first"}, default="mean"
         How tokens become a row, if that is a word or a text.
 
     Attributes
@@ -90,7 +83,7 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
     >>> from sklearn_sae_encoding.datasets import load_smollm2
     >>> texts = ["The cat sat on the mat.", "A dog!"]
     >>> acts = LMActivationTransformer(load_smollm2(), layer=15).fit_transform(texts)  # doctest: +SKIP
-    >>> acts.hook, acts.n_tokens.tolist(), acts.d_model  # doctest: +SKIP
+    >>> acts.hook, acts.n_tokens.tolist(), acts.width  # doctest: +SKIP
     ('blocks.15.hook_resid_post', [7, 3], 576)
     """
 
@@ -98,7 +91,7 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
         **TextTransformer._allowed,
         "layer": (integer(), real(), str, list, tuple),
         "site": (one_of(*SITES),),
-        "pooling": (one_of(*_POOLINGS),),
+        "pooling": (one_of(*POOLINGS),),
     }
 
     def __init__(self, model, layer, *, site="resid_post", level="token", pooling="mean"):
@@ -113,35 +106,28 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
 
         Parameters
         ----------
-        X : list of str, or table of strings of shape (n_texts, n_columns)
-            The texts. The cells of a row are joined by a space.
+        X : list of str, table of strings of shape (n_texts, n_columns), Spans, or DataFrame of text, start and end
+            The texts; the cells of a row are joined by a space. Or spans in texts, each a sample that is read in its
+            whole text.
 
         Returns
         -------
-        TokenActivations of length n_texts, or ndarray of shape (n_texts, d_model_)
-            Activations of every token or word, or float32 rows, one a text.
+        TokenTable of length n_samples, or ndarray of shape (n_samples, d_model_)
+            Activations of every token or word, or float32 rows, one a text or span.
         """
         check_is_fitted(self)
         samples = self._samples(X)
         records = self._records(samples, Wanted(hooks=self.hook_names_))
         values = [_side_by_side([record[hook] for hook in self.hook_names_]) for record in records]
+        hook = self.hook_names_[0] if len(self.hook_names_) == 1 else self.hook_names_
+        table = self._table(samples, records, values, hook=hook)
+        if self.level == "token":
+            return table
         if self.level == "text":
-            rows = np.stack([_POOLINGS[self.pooling](value) for value in values]).astype(np.float32)
-            return self._contained(rows, X)
-        tokens, offsets = [record[TOKENS].tolist() for record in records], [record[OFFSETS] for record in records]
-        if self.level == "word":
-            words = [words_of(sample.text, spans) for sample, spans in zip(samples, offsets, strict=True)]
-            values = [_by_word(value, one, self.pooling) for value, one in zip(values, words, strict=True)]
-            tokens = [word_names(sample.text, one) for sample, one in zip(samples, words, strict=True)]
-            offsets = [one.spans for one in words]
-        return TokenActivations(
-            values,
-            tokens=tokens,
-            offsets=offsets,
-            model=self._language_model().name,
-            hook=self.hook_names_[0] if len(self.hook_names_) == 1 else self.hook_names_,
-            bos_token=bos_token_of(self._language_model()),
-        )
+            return self._contained(pooled_rows(table.pool("text", pooling=self.pooling), self.pooling), X)
+        words = self._words(samples, table)
+        pairs = zip(table, words, strict=True)
+        return of_words(table, words, [pool_ranges(value, one.tokens, self.pooling) for value, one in pairs])
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, such as ``blocks.12.hook_resid_post_0``, of whatever is a row.
@@ -167,8 +153,3 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
 
 def _side_by_side(values: list[np.ndarray]) -> np.ndarray:
     return values[0] if len(values) == 1 else np.concatenate(values, axis=1)
-
-
-def _by_word(values: np.ndarray, words: Words, pooling: str) -> np.ndarray:
-    parts = np.split(values, words.first[1:-1])
-    return np.stack([_POOLINGS[pooling](part) for part in parts]).astype(np.float32)

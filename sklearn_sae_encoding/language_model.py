@@ -18,7 +18,7 @@ from sklearn_sae_encoding._validation import check_parameters, having, integer, 
 __all__ = ["LanguageModel", "as_language_model", "forget_texts", "release_models"]
 
 NO_RESULT = ("batch_tokens", "memory", "verbose")  # parameters that change no result
-_KEPT = ("surprisal",)
+_KEPT = ("surprisal", "entropy", "rank")
 
 
 class LanguageModel(BaseEstimator):
@@ -77,10 +77,10 @@ class LanguageModel(BaseEstimator):
         Tokens from one window to the next: every token but the first ones has at least ``window - stride`` tokens
         of context (one less with a beginning-of-sequence token). None is half a window.
 
-    keep : tuple of {"surprisal"}, default=("surprisal",)
+    keep : tuple of {"surprisal", "entropy", "rank"}, default=("surprisal",)
         What every pass computes and keeps, whoever asks for it, so that activations and surprisal of a text come from
-        one pass. With an empty one, layers above the highest one that is read are not computed. The ``make_*``
-        functions set it from the parts that they build.
+        one pass; entropy and rank come together, and with surprisal. With an empty one, layers above the highest one
+        that is read are not computed. The ``make_*`` functions set it from the parts that they build.
 
     keep_layers : {"passed", "asked"}, default="passed"
         Whether a pass keeps in memory the activations of all layers that it goes through, as long as they take little
@@ -262,7 +262,11 @@ def records_of(model: LanguageModel, samples: list[Sample], wanted: Wanted) -> l
         pass_of(model),
         samples,
         wanted,
-        Keep(surprisal="surprisal" in model.keep, passed_layers=model.keep_layers == "passed"),
+        Keep(
+            surprisal="surprisal" in model.keep,
+            distribution=not {"entropy", "rank"}.isdisjoint(model.keep),
+            passed_layers=model.keep_layers == "passed",
+        ),
         open_store(model.memory),
         max_tokens=model.batch_tokens,
         verbose=model.verbose,

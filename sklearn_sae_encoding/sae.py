@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from functools import partial
-from numbers import Integral, Real
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sklearn_sae_encoding import _validation as allow
 from sklearn_sae_encoding._cloning import clone_sharing
-from sklearn_sae_encoding._lm.tokens import TokenActivations
+from sklearn_sae_encoding._containers import RowsInContainer
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding._sae.columns import check_reconstruction, is_transcoder, names_of, side_by_side
-from sklearn_sae_encoding._sae.conversion import find_pickle, read_pickle, read_settings, to_arrays
-from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features, token_features
+from sklearn_sae_encoding._sae.conversion import convert_sae
+from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features
 from sklearn_sae_encoding._sae.inputs import (
+    check_activations,
     check_belongs,
     check_finite,
-    check_no_strings,
     checked_texts,
-    is_list_of_texts,
+    is_texts,
 )
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
+from sklearn_sae_encoding._sae.tables import features_of_tokens, features_of_words
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
+from sklearn_sae_encoding._tokens.pooling import POOLINGS
+from sklearn_sae_encoding.tokens import TokenTable
 
 __all__ = ["SAEProjector", "convert_sae"]
 
-_POSITIVE = Interval(Integral, 1, None, closed="left")
 
-
-class SAEProjector(TransformerMixin, BaseEstimator):
-    """
-    Encode token activations with a sparse autoencoder [1]_, and pool the features of each text.
+class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Encode token activations with a sparse autoencoder [1]_, and pool the features of each text or word.
 
     Every token is encoded on its own, then pooled: ``pool_t encode(x_t)``, with ``t`` over the tokens of a text.
     Averaging activations and then encoding would give other features.
@@ -51,10 +50,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         BatchTopK activations [3]_ from those given to :meth:`fit`.
     sae_id : str, default=None
         Which SAE of the release, such as ``"blocks.12.hook_resid_post"``.
-    pooling : {"mean", "max", "sum", "last", "fraction_active"} or None, default="mean"
-        How the tokens of a text become one row. "last" takes the last token, "fraction_active" the share of tokens on
-        which a feature is not 0. None does not pool: lists of texts give a list of one ``(n_tokens, n_features)``
-        array a text.
+    level : {"text", "token", "word"}, default="text"
+        What a row is. Tokens and words come as a :class:`~sklearn_sae_encoding.tokens.TokenTable`, one entry a text:
+        the features of a token know their token. Words are what stands between white space.
+    pooling : {"mean", "max", "sum", "last", "first", "fraction_active"}, default="mean"
+        How tokens become a text's row, or a word's. "last" takes the last token, "fraction_active" the share of tokens
+        on which a feature is not 0.
     features : int, (lo, hi) tuple, array-like of int, or array-like of bool, default=None
         Which features to give out: the first `features`, a Matryoshka bin ``[lo, hi)``, indices in increasing order
         or a mask. The SAE always encodes in full; only then are they taken. None gives all.
@@ -159,25 +160,25 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     [(0, 2), (2, 8), (8, 16)]
     """
 
-    _parameter_constraints: ClassVar = {
-        "sae": [str, Path, SAEArrays, HasMethods("encode"), None],
-        "sae_id": [str, None],
-        "pooling": [StrOptions({"mean", "max", "sum", "last", "fraction_active"}), None],
-        "features": [_POSITIVE, "array-like", tuple, None],
-        "widths": ["array-like", tuple, None],
-        "revision": [str, None],
-        "check_match": ["boolean"],
-        "scale_by_decoder_norm": ["boolean"],
-        "reconstruction": [list, tuple],
-        "n_features": [_POSITIVE, None],
-        "k": [Interval(Real, 0, None, closed="neither"), None],
-        "n_steps": [_POSITIVE, None],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "sparse_output": ["boolean"],
-        "chunk_size": [_POSITIVE, None],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
+    _allowed: ClassVar = {
+        "sae": (str, Path, SAEArrays, allow.having("encode"), None),
+        "sae_id": (str, None),
+        "level": (allow.one_of("text", "token", "word"),),
+        "pooling": (allow.one_of(*POOLINGS, "fraction_active"),),
+        "features": (allow.integer(1), allow.array_like, None),
+        "widths": (allow.array_like, None),
+        "revision": (str, None),
+        "check_match": (allow.boolean,),
+        **dict.fromkeys(("scale_by_decoder_norm", "sparse_output"), (allow.boolean,)),
+        "reconstruction": (list, tuple),
+        "n_features": (allow.integer(1), None),
+        "k": (allow.real(0, closed="neither"), None),
+        "n_steps": (allow.integer(1), None),
+        "learning_rate": (allow.real(0, closed="neither"),),
+        "chunk_size": (allow.integer(1), None),
+        "device": (str,),
+        "random_state": (allow.random_state,),
+        "verbose": (allow.verbosity,),
     }
 
     def __init__(
@@ -185,6 +186,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         sae=None,
         sae_id=None,
         *,
+        level="text",
         pooling="mean",
         features=None,
         widths=None,
@@ -204,6 +206,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
     ):
         self.sae = sae
         self.sae_id = sae_id
+        self.level = level
         self.pooling = pooling
         self.features = features
         self.widths = widths
@@ -221,14 +224,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """
         Load the SAE and check that it belongs to the activations, or learn one from them.
 
         Parameters
         ----------
-        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+        X : TokenTable, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
             Activations, one array a text, or one row a sample.
         y : ignored
 
@@ -236,6 +238,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         -------
         self
         """
+        allow.check_parameters(self, self._allowed)
         texts, origin = self._validate(X, reset=True)
         if self.sae is None:
             self.learnt_ = self._learn(texts, origin)
@@ -254,13 +257,13 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : TokenActivations, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
+        X : TokenTable, list of arrays of shape (n_tokens, d_model), or array of shape (n_samples, d_model)
             Activations, one array a text, or one row a sample.
 
         Returns
         -------
-        features : csr_array or ndarray of shape (n_texts, n_selected), or a list of those
-            One row a text; with ``pooling=None`` one array a text, with a row a token.
+        features : csr_array or ndarray of shape (n_texts, n_selected), or TokenTable
+            One row a text; tokens or words of each text for another `level`. Of a table, each row is a sample.
         """
         check_is_fitted(self)
         texts, origin = self._validate(X, reset=False)
@@ -268,11 +271,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
         encoder = self._encoder(sae)
         columns = partial(side_by_side, reconstruction=self.reconstruction, sparse_output=self.sparse_output)
-        if self.pooling is not None:
-            return columns(pooled_features(encoder, texts, self.pooling, self.chunk_size))
-        if _is_texts(X):
-            return token_features(encoder, texts, self.chunk_size, columns)
-        return token_features(encoder, [np.concatenate(texts)], self.chunk_size, columns)[0]
+        if self.level == "text" or not is_texts(X, isinstance(X, TokenTable)):
+            return self._contained(columns(pooled_features(encoder, texts, self.pooling, self.chunk_size)), X)
+        table, names = X if isinstance(X, TokenTable) else TokenTable(texts), self.get_feature_names_out()
+        if self.level == "token":
+            return features_of_tokens(encoder, table, texts, columns, self.chunk_size, names)
+        return features_of_words(encoder, table, texts, columns, (self.pooling, self.chunk_size), names)
 
     def inverse_transform(self, X):
         """
@@ -325,13 +329,12 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     def _validate(self, X, reset: bool):
         """Give the activations as one array a text, and where they come from."""
-        check_no_strings(X)
-        if not _is_texts(X):
+        check_activations(X, isinstance(X, TokenTable), self.check_match)
+        if not is_texts(X, isinstance(X, TokenTable)):  # a row is a text of one token
             X = validate_data(self, X, dtype=[np.float32, np.float64], ensure_all_finite=False, reset=reset)
             check_finite(X, "The activations in X")
-            # A row is a text of one token.
             return list(X[:, None]), Origin(None, None, None)
-        values = X.values if isinstance(X, TokenActivations) else X
+        values = X.values if isinstance(X, TokenTable) else X
         texts = checked_texts(values, fitted_width=None if reset else self.n_features_in_)
         if reset:
             self.n_features_in_ = texts[0].shape[1]
@@ -363,7 +366,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
 
     def __sklearn_clone__(self):
         # The weights of an SAE object are read only: copying them for every fold would be waste.
-        return clone_sharing(self, ("sae",))
+        return self._with_container(clone_sharing(self, ("sae",)))
 
     def __getstate__(self):
         state = dict(super().__getstate__())  # a copy: what comes may be the attributes of the living object
@@ -375,69 +378,3 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def convert_sae(path, out, *, architecture=None, k=None, apply_b_dec_to_input=None, model_name=None, hook_name=None):
-    """
-    Write a pickled SAE as a folder that SAEProjector takes, reading the pickle this once.
-
-    Pickles can run any code when they are opened, so that SAEProjector opens none. Here torch reads one with
-    ``weights_only=True``, which builds tensors and nothing else. Names and shapes of weights are those of sae-lens,
-    dictionary_learning, Goodfire or Qwen Scope; what dictionary_learning's ``config.json`` beside it says is taken
-    over.
-
-    Parameters
-    ----------
-    path : path-like
-        The pickle (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), or the folder that holds it.
-    out : path-like
-        Folder to write, which must not exist or be empty.
-    architecture : {"standard", "jumprelu", "topk"}, default=None
-        What the SAE is. None takes what ``config.json`` says, else "jumprelu" for one with a threshold and "standard".
-    k : int, default=None
-        Features that a TopK SAE keeps of a token.
-    apply_b_dec_to_input : bool, default=None
-        Whether the decoder's bias is subtracted from the activations first. None takes what ``config.json`` says, else
-        True.
-    model_name, hook_name : str, default=None
-        The language model and the hook it was trained on, if the file does not say so: SAEProjector compares them.
-
-    Returns
-    -------
-    str
-        Path of the folder.
-
-    Raises
-    ------
-    ValueError
-        For a pickle that holds more than tensors, or no weights of an SAE under the names above.
-    FileNotFoundError
-        Where there is no such file, or several in the folder.
-    FileExistsError
-        Where `out` holds something.
-
-    Examples
-    --------
-    >>> from sklearn_sae_encoding.sae import SAEProjector, convert_sae
-    >>> folder = convert_sae("downloads/ae.pt", "my_sae", hook_name="blocks.3.hook_resid_post")  # doctest: +SKIP
-    >>> SAEProjector(folder)  # doctest: +SKIP
-    SAEProjector(sae='my_sae')
-    """
-    out = Path(out).expanduser()
-    if out.exists() and any(out.iterdir()):
-        raise FileExistsError(f"{out} holds something already. Remove it, or choose another folder.")
-    file = find_pickle(path)
-    given = {
-        "architecture": architecture,
-        "k": k,
-        "apply_b_dec_to_input": apply_b_dec_to_input,
-        "model_name": model_name,
-        "hook_name": hook_name,
-    }
-    settings = {**read_settings(file), **{name: value for name, value in given.items() if value is not None}}
-    to_arrays(read_pickle(file), settings).save(out)
-    return str(out)
-
-
-def _is_texts(X) -> bool:
-    return isinstance(X, TokenActivations) or is_list_of_texts(X)

@@ -18,10 +18,11 @@ from sklearn_sae_encoding._tokens.checks import (
     stored,
     without_ellipsis,
 )
+from sklearn_sae_encoding._tokens.derived import of_words
 from sklearn_sae_encoding._tokens.files import PER_TEXT, read_folder, write_parts
 from sklearn_sae_encoding._tokens.pooling import POOLINGS, pool_ranges
 from sklearn_sae_encoding._tokens.spans import Spans
-from sklearn_sae_encoding._tokens.word_lists import align_words
+from sklearn_sae_encoding._tokens.word_lists import align_words, spans_of_texts
 
 __all__ = ["Spans", "TokenTable", "align_words"]
 
@@ -230,9 +231,9 @@ class TokenTable:
 
         Parameters
         ----------
-        spans : sequence of array-like of int of shape (n_words_i, 2), default=None
-            First and last + 1 character of the words of each text, such as :func:`align_words` finds them. None takes
-            what stands between white space.
+        spans : sequence of array-like of int of shape (n_words_i, 2), or callable, default=None
+            First and last + 1 character of the words of each text, such as :func:`align_words` finds them; or what
+            splits a text into its words, such as a segmenter for Chinese. None takes what stands between white space.
 
         Returns
         -------
@@ -246,9 +247,7 @@ class TokenTable:
             If the table has no texts, or a span leaves its text or has no character of any token, with the span.
         """
         self._check_has_texts()
-        if spans is not None and len(spans) != len(self):
-            raise ValueError(f"Expected the spans of each of {len(self)} texts, got those of {len(spans)}.")
-        spans = [None] * len(self) if spans is None else spans
+        spans = [None] * len(self) if spans is None else spans_of_texts(self.texts, spans)
         return [
             words_of(text, array, of_text, of=f"text {i}")
             for i, (text, array, of_text) in enumerate(zip(self.texts, self.offsets, spans, strict=True))
@@ -263,7 +262,7 @@ class TokenTable:
             What a row is.
         pooling : {"mean", "sum", "max", "last", "first"}, default="mean"
             How tokens become it.
-        spans : sequence of array-like of int of shape (n_words_i, 2), default=None
+        spans : sequence of array-like of int of shape (n_words_i, 2), or callable, default=None
             With ``by="word"``: the words, as in :meth:`words`.
 
         Returns
@@ -278,15 +277,8 @@ class TokenTable:
         if by == "text":
             return self._pooled_by_text(pooling)
         words = self.words(spans)
-        return TokenTable(
-            [pool_ranges(value, of_text.tokens, pooling) for value, of_text in zip(self, words, strict=True)],
-            texts=self.texts,
-            tokens=[[t[a:b] for a, b in w.spans.tolist()] for t, w in zip(self.texts, words, strict=True)],
-            offsets=[of_text.spans for of_text in words],
-            shared=[of_text.shared for of_text in words],
-            joined=[of_text.joined for of_text in words],
-            **self.origin(),
-        )
+        values = [pool_ranges(value, of_text.tokens, pooling) for value, of_text in zip(self, words, strict=True)]
+        return of_words(self, words, values, self.names)
 
     def concatenated(self):
         """Stack the tokens of all texts.

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -17,8 +20,9 @@ from tiny_models import D_MODEL, FAMILIES, N_LAYERS, SENTENCES, save_tiny_model,
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sklearn_sae_encoding._lm import extract
-from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.language_model import LanguageModel
+from sklearn_sae_encoding.tokens import Spans, TokenTable
 
 POOLINGS = ["mean", "last", "max", "sum"]
 
@@ -150,7 +154,7 @@ def test_pooling_reduces_the_tokens_of_a_text_to_a_row(tiny_lm_dir, texts, pooli
 def test_a_layer_is_an_index_a_fraction_a_hook_name_or_a_list(tiny_lm_dir, texts, layer, hook):
     acts = LMActivationTransformer(tiny_lm_dir, layer).fit_transform(texts)
     assert acts.hook == hook
-    assert acts.d_model == D_MODEL * (2 if isinstance(hook, tuple) else 1)
+    assert acts.width == D_MODEL * (2 if isinstance(hook, tuple) else 1)
 
 
 def test_several_layers_stand_side_by_side_in_the_order_asked_for(tiny_lm_dir, texts):
@@ -251,9 +255,9 @@ def test_set_output_makes_frames_of_rows_and_leaves_token_activations_alone(tiny
     clone_frame = clone(pooled).fit_transform(texts)
     pd.testing.assert_frame_equal(clone_frame, frame.reset_index(drop=True))
     tokens = LMActivationTransformer(tiny_lm_dir, 2).set_output(transform="pandas").fit_transform(texts)
-    assert isinstance(tokens, TokenActivations)
+    assert isinstance(tokens, TokenTable)
     with config_context(transform_output="pandas"):
-        assert isinstance(LMActivationTransformer(tiny_lm_dir, 2).fit_transform(texts), TokenActivations)
+        assert isinstance(LMActivationTransformer(tiny_lm_dir, 2).fit_transform(texts), TokenTable)
 
 
 def test_set_output_reaches_a_whole_pipeline(tiny_lm_dir, texts):
@@ -421,8 +425,77 @@ def test_words_are_pooled_over_their_own_tokens(tiny_lm_dir, texts):
     tokens = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
     words = LMActivationTransformer(tiny_lm_dir, 1, level="word", pooling="sum").fit_transform(texts)
     assert words.tokens == [text.split() for text in texts]
-    for of_words, of_tokens in zip(words, tokens, strict=True):
-        np.testing.assert_allclose(of_words.sum(axis=0), of_tokens.sum(axis=0), rtol=1e-5, atol=1e-4)
+    for of_words, of_tokens, spelled in zip(words, tokens, tokens.pieces, strict=True):
+        own = of_tokens[[not piece.isspace() for piece in spelled]]  # a space that is a token of its own is no word's
+        np.testing.assert_allclose(of_words.sum(axis=0), own.sum(axis=0), rtol=1e-5, atol=1e-4)
+    close(words.concatenated(), tokens.pool("word", pooling="sum").concatenated())
+
+
+def spans_of(texts):
+    """Every word of the texts, and each text as a whole."""
+    return Spans.of_texts(texts, [[*(m.span() for m in re.finditer(r"\S+", text)), (0, len(text))] for text in texts])
+
+
+@pytest.mark.parametrize("pooling", [*POOLINGS, "first"])
+def test_a_span_is_read_in_its_whole_text_and_pooled_over_its_own_tokens(tiny_lm_dir, texts, pooling, count_passes):
+    counter, spans = count_passes(tiny_lm_dir), spans_of(texts)
+    rows = LMActivationTransformer(tiny_lm_dir, 1, level="text", pooling=pooling)
+    found = rows.fit_transform(spans)
+    assert set(counter.values()) == {1}
+    assert len(counter) == len(texts)
+    assert found.shape == (len(spans), D_MODEL)
+    words = LMActivationTransformer(tiny_lm_dir, 1, level="word", pooling=pooling).fit_transform(texts)
+    whole = rows.transform(texts)
+    expected = np.concatenate([np.vstack([of_words, row]) for of_words, row in zip(words, whole, strict=True)])
+    close(found, expected)
+    close(rows.transform(spans.to_frame()), expected)
+    close(rows.fit(spans.to_frame()).transform(spans[::-1]), expected[::-1])
+    assert rows.n_features_in_ == 1
+
+
+def test_tokens_and_words_of_a_span_come_as_a_table_with_an_entry_a_span(tiny_lm_dir):
+    text = "The cat sat on the mat."
+    spans = Spans([text], [(4, 11), (0, 3), (4, 15)], ids=[0, 0, 0])
+    tokens = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(spans)
+    assert ["".join(of_span).strip() for of_span in tokens.pieces] == ["cat sat", "The", "cat sat on"]
+    words = LMActivationTransformer(tiny_lm_dir, 1, level="word").fit_transform(spans)
+    assert words.tokens == [["cat", "sat"], ["The"], ["cat", "sat", "on"]]
+    close(words[0], words[2][:2])
+
+
+def test_spans_cross_validate_with_their_texts_as_groups_and_follow_grids(tiny_lm_dir, texts):
+    spans = spans_of(texts)
+    rows = LMActivationTransformer(tiny_lm_dir, 1, level="text")
+    y = np.arange(len(spans), dtype=float)
+    predicted = cross_val_predict(make_pipeline(rows, Ridge()), spans, y, groups=spans.ids, cv=GroupKFold(3))
+    frame = cross_val_predict(make_pipeline(rows, Ridge()), spans.to_frame(), y, groups=spans.ids, cv=GroupKFold(3))
+    close(frame, predicted)
+    search = GridSearchCV(make_pipeline(rows, Ridge()), {"lmactivationtransformer__layer": [0, 1]}, cv=GroupKFold(2))
+    assert np.isfinite(search.fit(spans, y, groups=spans.ids).cv_results_["mean_test_score"]).all()
+
+
+def test_a_context_stands_before_the_text_of_a_span(tiny_lm_dir):
+    text = "The cat sat."
+    frame = pd.DataFrame({"text": [text] * 2, "start": [4, 4], "end": [7, 7], "before": ["Rain fell.", ""]})
+    rows = LMActivationTransformer(LanguageModel(tiny_lm_dir, context=3), 1, level="text").fit_transform(frame)
+    alone = LMActivationTransformer(tiny_lm_dir, 1, level="text").fit_transform(frame)
+    close(rows[1], alone[1])
+    assert np.abs(rows[0] - alone[0]).max() > 1e-3
+    fixed = LMActivationTransformer(LanguageModel(tiny_lm_dir, context="Rain fell."), 1, level="text")
+    close(fixed.fit_transform(frame)[0], rows[0])
+    for wrong, context in ((frame, 1), (frame, 4), (Spans([text], [(4, 7)]), 0)):
+        with pytest.raises(ValueError, match="holds the context of each span"):
+            LMActivationTransformer(LanguageModel(tiny_lm_dir, context=context), 1).fit(wrong)
+    with pytest.raises(ValueError, match="context of sample 1 is missing"):
+        LMActivationTransformer(LanguageModel(tiny_lm_dir, context=3), 1).fit(frame.assign(before=["a", None]))
+
+
+def test_a_span_of_nothing_is_named(tiny_lm_dir):
+    transformer = LMActivationTransformer(tiny_lm_dir, 1, level="text")
+    with pytest.raises(ValueError, match="span of sample 1 is only white space"):
+        transformer.fit(Spans(["a b", "a  b"], [(0, 1), (1, 3)]))
+    with pytest.raises(ValueError, match="at least one span"):
+        transformer.fit(Spans([], []))
 
 
 # The real model ----------------------------------------------------------------------------------------------------

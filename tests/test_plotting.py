@@ -14,6 +14,7 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 from sklearn_sae_encoding import plotting
 from sklearn_sae_encoding.plotting import _maps
 from sklearn_sae_encoding.plotting._style import COLORS, on_color, spread
+from sklearn_sae_encoding.tokens import TokenTable
 
 mpl.use("Agg")
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -123,7 +124,8 @@ def _path_with_weights_figure():
 def _tokens_figure(ax=None):
     text = "The chef quickly simmered the rich tomato sauce for $ 5 while his assistant slept."
     tokens = text.replace(" ", " Ġ").split(" ")
-    return plotting.plot_token_heatmap(tokens, np.random.default_rng(0).random(len(tokens)), ax=ax)
+    values = np.random.default_rng(0).random((len(tokens), 1))
+    return plotting.plot_token_heatmap(TokenTable([values], tokens=[tokens]), ax=ax)
 
 
 def _score_map_figure(ax=None):
@@ -391,7 +393,7 @@ def test_a_path_of_other_lengths_or_axes_is_refused():
 def test_tokens_stand_side_by_side_in_lines_and_show_the_text():
     tokens = ["Ġshe", "Ġ$x", "$", "Ċ", *["Ġword"] * 30]
     values = np.linspace(0, 1, len(tokens))
-    ax = plotting.plot_token_heatmap(tokens, values)
+    ax = plotting.plot_token_heatmap(TokenTable([values[:, None]], tokens=[tokens]))
     patches = [(p.get_x(), p.get_y(), p.get_width()) for p in ax.patches]
     assert len(patches) == len(tokens)
     for (x, y, width), (next_x, next_y, _) in itertools.pairwise(patches):
@@ -402,11 +404,24 @@ def test_tokens_stand_side_by_side_in_lines_and_show_the_text():
     assert blueness == sorted(blueness)
 
 
-def test_tokens_and_values_must_be_as_many():
-    with pytest.raises(ValueError, match=r"2 tokens, but values of shape \(3,\)"):
-        plotting.plot_token_heatmap(["a", "b"], [1, 2, 3])
-    with pytest.raises(ValueError, match="0 tokens"):
-        plotting.plot_token_heatmap([], [])
+def test_a_heatmap_takes_a_table_its_column_by_name_or_position_and_shows_the_text_itself():
+    values = [np.zeros((1, 2)), np.array([[0.0, 1.0], [0.0, 3.0], [0.0, 2.0]])]
+    offsets = [[(0, 2)], [(0, 1), (1, 5), (5, 7)]]
+    names = ["sae_00003", "sae_00007"]
+    table = TokenTable.from_arrays(
+        values, ["No", "A dog\n!"], offsets, tokens=[["No"], ["A", "Ġdog", "Ċ!"]], names=names
+    )
+    for feature in (1, "sae_00007"):
+        ax = plotting.plot_token_heatmap(table, feature, text=1)
+        assert [t.get_text() for t in ax.texts] == ["A", "dog", "⏎!"]
+        assert ax.child_axes[0].texts[0].get_text() == "sae_00007"
+    for wrong in ({"text": 2}, {"feature": 2}, {"feature": "sae_00001"}):
+        with pytest.raises(ValueError, match=r"Expected|no column"):
+            plotting.plot_token_heatmap(table, **wrong)
+    with pytest.raises(ValueError, match="Text 0 has no tokens"):
+        plotting.plot_token_heatmap(TokenTable([np.zeros((0, 1))]))
+    with pytest.raises(ValueError, match="Expected a TokenTable"):
+        plotting.plot_token_heatmap(["a", "b"])
 
 
 def test_two_colours_say_how_much_of_each():

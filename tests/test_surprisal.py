@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from tiny_models import (
     FAMILIES,
     SENTENCES,
+    llama_tokenizer,
     metaspace_tokenizer,
     tiny_model,
     tiny_tokenizer,
@@ -23,9 +24,12 @@ from tiny_models import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sklearn_sae_encoding._lm import head
+from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.tokens import Spans, align_words
 
 
 def by_log_softmax(model, tokenizer, text, bos=0):
@@ -275,3 +279,153 @@ def test_unknown_poolings_are_refused(tiny_lm_dir, texts, pooling):
 def test_parameters_of_the_wrong_kind_are_refused_by_name(tiny_lm_dir, texts, params):
     with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter"):
         SurprisalTransformer(tiny_lm_dir, **params).fit(texts)
+
+
+def of_words(model, tokenizer, text, **settings):
+    return SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer), **settings).fit([text]).by_word([text])[0]
+
+
+@pytest.mark.parametrize("make_tokenizer", [tiny_tokenizer, metaspace_tokenizer, llama_tokenizer])
+@pytest.mark.parametrize(
+    "text",
+    ["He  left   the room.", "He left\nthe\troom.", "\u00a0He\u00a0left the\r\n\r\nroom. ", "He left\u3000the room.\n"],
+)
+def test_a_word_has_the_surprisal_of_running_text_whatever_white_space_is_around_it(make_tokenizer, text):
+    model, tokenizer = tiny_model(), make_tokenizer()
+    found, plain = of_words(model, tokenizer, text), of_words(model, tokenizer, "He left the room.")
+    np.testing.assert_allclose(found["surprisal"], plain["surprisal"], atol=1e-5)
+    assert found["word"].tolist() == plain["word"].tolist()
+    assert [text[a:b] for a, b in zip(found["start"], found["end"], strict=True)] == text.split()
+
+
+@pytest.mark.parametrize("make_tokenizer", [tiny_tokenizer, llama_tokenizer])
+def test_words_without_white_space_between_them_are_sums_of_their_tokens_without_correction(make_tokenizer):
+    model, tokenizer = tiny_model(), make_tokenizer()
+    text, words = "猫坐在垫子上，狗来了。", ["猫", "坐", "在", "垫子", "上", "狗", "来", "了"]
+    transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([text])
+    tokens = transformer.by_token([text])[0]
+    found = transformer.by_word([text], spans=[align_words(text, words)])[0]
+    for row in found.itertuples():
+        own = tokens["surprisal"][(tokens["start"] >= row.start) & (tokens["end"] <= row.end)]
+        assert row.surprisal == pytest.approx(own.sum(), abs=1e-5)
+    by_segmenter = transformer.by_word([text], spans=lambda _text: words)[0]
+    pd.testing.assert_frame_equal(by_segmenter, found)
+
+
+def test_a_chinese_text_is_charged_for_no_white_space_at_its_end_and_an_english_one_is():
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    for text, corrected in (("猫坐在垫子上。", False), ("他说：“好”", False), ("狗A", True), ("The cat.", True)):
+        transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([text])
+        total = transformer.by_token([text])[0]["surprisal"].sum()
+        assert (abs(transformer.by_word([text])[0]["surprisal"].sum() - total) > 1e-3) == corrected
+
+
+def test_punctuation_and_clitics_inside_a_word_need_no_correction(tiny_lm_dir):
+    text = "They don't sit, she said."
+    transformer = SurprisalTransformer(tiny_lm_dir).fit([text])
+    whole = transformer.by_word([text])[0]["surprisal"]
+    spans = align_words(text, ["they", "do", "n't", "sit", "she", "said"])
+    parts = transformer.by_word([text], spans=[spans])[0]["surprisal"]
+    assert parts[1] + parts[2] == pytest.approx(whole[1], abs=1e-4)
+    assert parts[4] == pytest.approx(whole[3], abs=1e-4)
+    # With its comma a word is charged for the space after it, too.
+    with_comma = transformer.by_word([text], spans=[align_words(text, ["sit,"])])[0]["surprisal"][0]
+    assert with_comma == pytest.approx(whole[2], abs=1e-4)
+
+
+def test_a_shared_or_unspelled_word_counts_nothing_and_the_first_one_all():
+    model, tokenizer = tiny_model(), unmarking_tokenizer()
+    text = "The cat sat"
+    transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([text])
+    found = transformer.by_word([text], spans=[[(0, 3), (3, 3), (4, 5), (5, 7), (8, 11)]])[0]
+    assert found["shared"].tolist() == [False, False, False, True, False]
+    assert found["joined"].tolist() == [False, True, False, False, False]
+    np.testing.assert_allclose(found["surprisal"][[0, 2, 4]], transformer.by_word([text])[0]["surprisal"], atol=1e-5)
+    assert (found["surprisal"][[1, 3]] == 0).all()
+    rows = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer), over="word", pooling="sum")
+    by_span = rows.fit_transform(Spans([text] * 2, [(4, 5), (5, 7)]))
+    np.testing.assert_allclose(by_span[:, 0], found["surprisal"][[2, 3]], atol=1e-5)
+
+
+@pytest.mark.parametrize("over", ["token", "word"])
+def test_a_span_has_the_surprisal_of_its_own_tokens_or_words_in_the_whole_text(tiny_lm_dir, texts, over, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    spans = Spans.of_texts(texts, [[*(m.span() for m in re.finditer(r"\S+", t)), (0, len(t))] for t in texts])
+    transformer = SurprisalTransformer(tiny_lm_dir, over=over, pooling=["sum", "max", "first", "last"])
+    found = transformer.fit_transform(spans)
+    assert set(counter.values()) == {1}
+    frames = iter(transformer.by_token(spans) if over == "token" else transformer.by_word(spans))
+    for row, span, frame in zip(found, spans, frames, strict=True):
+        values = frame["surprisal"].to_numpy()
+        np.testing.assert_allclose(row, [values.sum(), values.max(), values[0], values[-1]])
+        assert frame["start"].min() >= span.start
+        assert frame["end"].max() <= span.end
+    if over == "word":
+        words = np.concatenate([np.append(f["surprisal"], f["surprisal"].sum()) for f in transformer.by_word(texts)])
+        np.testing.assert_allclose(found[:, 0], words, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["token", "word"])
+def test_tables_of_surprisal_know_their_texts_and_columns(tiny_lm_dir, texts, level):
+    transformer = SurprisalTransformer(tiny_lm_dir, level=level, unit="bits").fit(texts)
+    table = transformer.transform(texts)
+    frames = transformer.by_token(texts) if level == "token" else transformer.by_word(texts)
+    assert table.names == (["surprisal"] if level == "token" else ["word_surprisal"])
+    assert table.texts == texts
+    for values, frame in zip(table, frames, strict=True):
+        np.testing.assert_allclose(values[:, 0], frame["surprisal"], rtol=1e-6)
+    assert (table.shared is None) == (level == "token")
+    if level == "word":
+        assert table.tokens == [text.split() for text in texts]
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_entropy_rank_and_probability_are_those_of_the_models_logits(name, texts, monkeypatch):
+    model, tokenizer = tiny_model(name), tiny_tokenizer()
+    quantities = ("entropy", "surprisal", "rank", "probability")
+    transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer), quantities=quantities).fit(texts)
+    at_once = transformer.by_token(texts)
+    for text, frame in zip(texts, at_once, strict=True):
+        ids = torch.tensor([[0, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+        with torch.no_grad():
+            log_p = model(ids).logits[0, :-1].double().log_softmax(-1)
+        chosen = log_p.gather(1, ids[0, 1:, None])
+        np.testing.assert_allclose(frame["entropy"], -(log_p.exp() * log_p).sum(-1), rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(frame["rank"], (log_p > chosen).sum(-1) + 1)
+        np.testing.assert_allclose(frame["probability"], chosen[:, 0].exp(), rtol=1e-4, atol=1e-7)
+        assert frame.columns.tolist()[3:] == list(quantities)
+    monkeypatch.setattr(head, "_LOGIT_ROWS", 3)
+    forget_texts()
+    for frame, expected in zip(transformer.by_token(texts), at_once, strict=True):
+        pd.testing.assert_frame_equal(frame, expected, rtol=1e-5)
+
+
+def test_a_word_has_entropy_rank_and_probability_of_its_first_token(tiny_lm_dir, texts, count_passes):
+    counter = count_passes(tiny_lm_dir)
+    model = LanguageModel(tiny_lm_dir, keep=("surprisal", "entropy"))
+    quantities = ("surprisal", "entropy", "rank", "probability")
+    bits = SurprisalTransformer(model, quantities=quantities, unit="bits", over="word").fit(texts)
+    LMActivationTransformer(model, 1).fit_transform(texts)
+    tokens, words = bits.by_token(texts), bits.by_word(texts)
+    assert set(counter.values()) == {1}  # activations kept entropy and rank for the others
+    for of_tokens, of_words_ in zip(tokens, words, strict=True):
+        first = of_tokens.set_index("start").loc[of_words_["start"]]
+        same = first["token"].str.startswith("Ġ").to_numpy() | (of_words_["start"] == 0).to_numpy()
+        for name in quantities[1:]:
+            np.testing.assert_allclose(of_words_[name][same], first[name][same], rtol=1e-6)
+    assert bits.get_feature_names_out().tolist() == [f"word_{name}_mean" for name in quantities]
+    nats = SurprisalTransformer(model, quantities=["entropy"]).fit(texts).by_token(texts)
+    np.testing.assert_allclose(nats[0]["entropy"], tokens[0]["entropy"] * np.log(2), rtol=1e-6)
+
+
+def test_entropy_of_a_model_that_rules_tokens_out_is_that_of_the_others():
+    logits = torch.tensor([[0.0, 0.0, -torch.inf, 0.0]])
+    scored = head.score(Row(0, np.array([1, 2]), 1, 0), [torch.cat([logits, logits])], head.Scoring(None, True))
+    assert scored[0, head.ENTROPY] == pytest.approx(np.log(3))
+    assert scored[0, head.RANK] == 4
+
+
+@pytest.mark.parametrize("quantities", [[], ["entropy", "perplexity"], ["rank", "rank"]])
+def test_unknown_quantities_are_refused(tiny_lm_dir, texts, quantities):
+    with pytest.raises(ValueError, match="quantities must be some of surprisal, entropy, rank, probability"):
+        SurprisalTransformer(tiny_lm_dir, quantities=quantities).fit(texts)

@@ -55,20 +55,27 @@ def metaspace_tokenizer():
 
 def llama_tokenizer():
     """SentencePiece's BPE as Llama 2 has it: ▁ for white space, and bytes for characters that it does not know."""
+    import json
+
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    core.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_next")
+    special = ["<s>", "</s>", "<unk>"]
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
     core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_next")
     core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     core.train_from_iterator(
-        SENTENCES,
-        trainers.BpeTrainer(
-            vocab_size=600,
-            special_tokens=["<s>", "</s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))],
-            show_progress=False,
-        ),
+        SENTENCES, trainers.BpeTrainer(vocab_size=140, special_tokens=special, show_progress=False)
+    )
+    learnt = json.loads(core.to_str())["model"]
+    vocabulary = learnt["vocab"] | {f"<0x{byte:02X}>": len(learnt["vocab"]) + byte for byte in range(256)}
+    core.model = models.BPE(
+        vocab=vocabulary,
+        merges=[tuple(merge) for merge in learnt["merges"]],
+        unk_token="<unk>",
+        byte_fallback=True,
+        fuse_unk=True,
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_sae_encoding._lm.tokens import TokenActivations
+from sklearn_sae_encoding.tokens import TokenTable
 
 D_MODEL, N_FEATURES = 8, 24
 HOOK = "blocks.3.hook_resid_post"
@@ -71,7 +71,7 @@ def _randomize(sae, seed):
 
 
 def activations(texts, model="LM-1", hook=HOOK, bos_token="<s>"):
-    return TokenActivations(texts, model=model, hook=hook, bos_token=bos_token)
+    return TokenTable(texts, model=model, hook=hook, bos_token=bos_token)
 
 
 def encoded(sae, text):
@@ -87,6 +87,7 @@ def pooled(tokens, pooling):
         "max": lambda x: x.max(0),
         "sum": lambda x: x.sum(0),
         "last": lambda x: x[-1],
+        "first": lambda x: x[0],
         "fraction_active": lambda x: (x != 0).mean(0),
     }[pooling]
     return np.stack([pool(text) for text in tokens])

@@ -12,7 +12,7 @@ from sklearn_sae_encoding._lm.bos import AUTO, Bos, find_bos
 from sklearn_sae_encoding._lm.causal import why_no_surprisal
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
 from sklearn_sae_encoding._lm.forward import batch_limit, run_batch
-from sklearn_sae_encoding._lm.head import output_head
+from sklearn_sae_encoding._lm.head import ENTROPY, Scoring, output_head
 from sklearn_sae_encoding._lm.loading import LoadedModel, load_model, load_tokenizer
 from sklearn_sae_encoding._lm.objects import runs_other_code
 from sklearn_sae_encoding._lm.rows import Row, make_batches, make_rows
@@ -24,7 +24,7 @@ from sklearn_sae_encoding._lm.tokenize import TokenizedText, tokenize, word_star
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept in memory from one call at most
 
-TOKENS, OFFSETS, SCORES = "tokens", "offsets", "scores"
+TOKENS, OFFSETS, SCORES, DISTRIBUTION = "tokens", "offsets", "scores", "distribution"
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,26 @@ class Keep(NamedTuple):
     """What a pass keeps beside what is asked of it, because it costs little and others may ask."""
 
     surprisal: bool = False
+    distribution: bool = False
     passed_layers: bool = True
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a pass: hooks, and whether probabilities."""
+    """What is asked of a pass: hooks, whether probabilities, and whether entropy and rank with them."""
 
     hooks: tuple[str, ...] = ()
     surprisal: bool = False
+    distribution: bool = False
 
     def __or__(self, other: Wanted) -> Wanted:
-        return Wanted(tuple(dict.fromkeys(self.hooks + other.hooks)), self.surprisal or other.surprisal)
+        hooks = tuple(dict.fromkeys(self.hooks + other.hooks))
+        return Wanted(hooks, self.surprisal or other.surprisal, self.distribution or other.distribution)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (TOKENS, OFFSETS, *self.hooks, *([SCORES] if self.surprisal else []))
+        scores = [SCORES] * self.surprisal + [DISTRIBUTION] * self.distribution
+        return (TOKENS, OFFSETS, *self.hooks, *scores)
 
 
 def extract(how: Pass, samples: list[Sample], wanted: Wanted, keep: Keep, store, *, max_tokens: int, verbose: int = 0):
@@ -99,13 +103,14 @@ def extract(how: Pass, samples: list[Sample], wanted: Wanted, keep: Keep, store,
 
 def _answerable(wanted: Wanted, keep: Keep, loaded: LoadedModel) -> Wanted:
     """All that is asked and kept, less the surprisal that is only kept, where the model has none to give."""
-    asked = wanted | Wanted(surprisal=keep.surprisal)
+    kept = keep.surprisal or keep.distribution
+    asked = wanted | Wanted(surprisal=kept or wanted.distribution, distribution=keep.distribution)
     reason = why_no_surprisal(loaded.model, loaded.source.name) if asked.surprisal else None
     if reason is None:
         return asked
-    if wanted.surprisal:
+    if wanted.surprisal or wanted.distribution:
         raise ValueError(reason)
-    return replace(asked, surprisal=False)
+    return replace(asked, surprisal=False, distribution=False)
 
 
 @dataclass
@@ -128,12 +133,12 @@ class _Run:
         rows = self._rows(tokenized)
         wanted = self._with_passed_layers(sum(len(row.ids) for row in rows))
         limit = batch_limit(self.max_tokens, self.loaded.model.config.get_text_config().vocab_size, wanted.surprisal)
-        word_starts = self._word_starts() if wanted.surprisal else None
+        scoring = Scoring(self._word_starts(), wanted.distribution) if wanted.surprisal else None
         keys = list(missing)
         left, done = np.bincount([row.text for row in rows]), {}
         with _progress(len(rows), self.verbose) as progress:
             for batch in make_batches(rows, limit):
-                for result in run_batch(self.loaded, batch, wanted.hooks, wanted.surprisal, word_starts):
+                for result in run_batch(self.loaded, batch, wanted.hooks, scoring):
                     text = result.row.text
                     done.setdefault(text, []).append(result)
                     left[text] -= 1
@@ -211,7 +216,10 @@ def _record(text: TokenizedText, results) -> dict[str, np.ndarray]:
     for hook in results[0].activations:
         record[hook] = np.concatenate([result.activations[hook] for result in results])[text.kept]
     if results[0].scores is not None:
-        record[SCORES] = np.concatenate([result.scores for result in results])[text.kept]
+        scores = np.concatenate([result.scores for result in results])[text.kept]
+        record[SCORES] = scores[:, :ENTROPY]
+        if scores.shape[1] > ENTROPY:
+            record[DISTRIBUTION] = scores[:, ENTROPY:]
     return record
 
 

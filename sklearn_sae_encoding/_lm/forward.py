@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_sae_encoding._lm.head import SplitHead, can_split, positions_at_once, score
+from sklearn_sae_encoding._lm.head import Scoring, SplitHead, can_split, positions_at_once, score
 from sklearn_sae_encoding._lm.loading import LoadedModel
 from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding._lm.running import evaluating, without_cache
@@ -17,7 +17,7 @@ from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
 class RowResult(NamedTuple):
     row: Row
     activations: dict[str, np.ndarray]  # hook name -> (n_new, d_model), float32
-    scores: np.ndarray | None  # (n_new, 4), float32, columns as in head.py
+    scores: np.ndarray | None  # (n_new, 4 or 6), float32, columns as in head.py
 
 
 def batch_limit(max_tokens: int, vocab_size: int, surprisal: bool) -> int:
@@ -25,26 +25,26 @@ def batch_limit(max_tokens: int, vocab_size: int, surprisal: bool) -> int:
     return min(max_tokens, positions_at_once(vocab_size)) if surprisal else max_tokens
 
 
-def run_batch(loaded: LoadedModel, batch: list[Row], hooks, surprisal: bool, word_starts) -> list[RowResult]:
-    """One forward pass. Without `surprisal` it ends at the last hook: no higher layer is computed."""
+def run_batch(loaded: LoadedModel, batch: list[Row], hooks, scoring: Scoring | None) -> list[RowResult]:
+    """One forward pass. Without `scoring` it ends at the last hook: no higher layer is computed."""
     import torch
 
     ids, mask = _padded(batch, loaded.model.device)
-    head = _split_head(loaded.model, batch) if surprisal else None
+    head = None if scoring is None else _split_head(loaded.model, batch)
     with torch.inference_mode(), evaluating(loaded.model):
-        with _capture(loaded, hooks, stop=not surprisal) as captured, head.first_part() if head else nullcontext():
+        with _capture(loaded, hooks, stop=scoring is None) as captured, head.first_part() if head else nullcontext():
             logits = None
             with suppress(_AllCaptured):
                 logits = loaded.model(input_ids=ids, attention_mask=mask, **without_cache(loaded.model)).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
         captured = {hook: values.reshape(*ids.shape, -1).float().cpu() for hook, values in captured.items()}
         scores = None
-        if surprisal:
+        if scoring is not None:
             parts = (
                 [head.all_parts(logits, ids)] if head else [[logits[i, : len(row.ids)]] for i, row in enumerate(batch)]
             )
             del logits
-            scores = [score(row, some, word_starts) for row, some in zip(batch, parts, strict=True)]
+            scores = [score(row, some, scoring) for row, some in zip(batch, parts, strict=True)]
         return [
             RowResult(
                 row,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,8 @@ _LOGIT_BYTES = 1 << 30  # logits that a model gives at once, at most
 _LOGIT_ROWS = 256  # positions whose probabilities over the vocabulary are held at once
 
 # Columns of scores. Where nothing but a beginning-of-sequence token stands before the first token, it starts a word
-# for certain: LOG_START_BEFORE is 0 there. All but LOG_P are NaN if the tokenizer does not mark where words start.
-LOG_P, LOG_START_BEFORE, LOG_START_AFTER, STARTS_WORD = range(4)
+# for certain: LOG_START_BEFORE is 0 there. The three of word starts are NaN if the tokenizer does not mark these.
+LOG_P, LOG_START_BEFORE, LOG_START_AFTER, STARTS_WORD, ENTROPY, RANK = range(6)
 
 
 def positions_at_once(vocab_size: int) -> int:
@@ -76,55 +77,88 @@ def output_head(model):
     return None if find is None else find()
 
 
-def score(row: Row, logits: Iterable, word_starts) -> np.ndarray:
+class Scoring(NamedTuple):
+    """What is made of logits."""
+
+    word_starts: Any  # torch tensor (vocab,) of 0 and 1, or None where tokens do not tell
+    distribution: bool  # whether the entropy of each prediction, and the rank of what came
+
+
+def score(row: Row, logits: Iterable, scoring: Scoring) -> np.ndarray:
     """Log-probability of each token that `row` answers for, and of a word starting before it and after it.
 
-    `logits` are ``(n_positions, vocab)`` of the row's positions, in one or several parts. A part is asked for when the
-    one before it is done with.
+    If so asked, the entropy of the distribution that predicts the token, and the token's rank in it, stand behind.
+    `logits` are ``(n_positions, vocab)`` of the row's positions, in one or several parts. A part is asked for when
+    the one before it is done with.
     """
     import torch
 
-    before = max(row.first - 1, 0)  # predicts the first token that the row answers for
+    word_starts, before = (
+        scoring.word_starts,
+        max(row.first - 1, 0),
+    )  # predicts the first token that the row answers for
     following = torch.from_numpy(np.append(row.ids[1:], 0))  # nothing follows the last: any token does
     found, done = [], 0
     for part in logits:
         for at in range(max(before - done, 0), len(part), _LOGIT_ROWS):
             few = part[at : at + _LOGIT_ROWS].float()
-            found.append(_of_positions(few, following[done + at :][: len(few)].to(few.device), word_starts))
+            next_ids = following[done + at :][: len(few)].to(few.device)
+            found.append(_of_positions(few, next_ids, *scoring))
         done += len(part)
         part = few = None
-    log_p, starts = (torch.cat(kind) for kind in zip(*found, strict=True))
-    log_p, ids = log_p[:-1], torch.from_numpy(row.ids[before:]).to(log_p.device)
+    predicted, starts = (torch.cat(kind) for kind in zip(*found, strict=True))
+    predicted, ids = predicted[:-1], torch.from_numpy(row.ids[before:]).to(starts.device)
     if row.first == 0:  # nothing stands before the first token: it has no probability
-        unknown = log_p.new_full((1,), torch.nan)
-        log_p, starts = torch.cat([unknown, log_p]), torch.cat([unknown, starts])
+        predicted = torch.cat([predicted.new_full((1, predicted.shape[1]), torch.nan), predicted])
+        starts = torch.cat([starts.new_full((1,), torch.nan), starts])
     else:
         ids = ids[1:]
     start_before = starts[:-1].clone()
     if row.at == 0:
         start_before[0] = 0.0 if word_starts is not None else torch.nan
-    is_start = torch.full_like(log_p, torch.nan) if word_starts is None else word_starts[ids]
-    return torch.stack([log_p, start_before, starts[1:], is_start], dim=1).cpu().numpy()
+    is_start = torch.full_like(start_before, torch.nan) if word_starts is None else word_starts[ids]
+    columns = [predicted[:, :1], torch.stack([start_before, starts[1:], is_start], dim=1), predicted[:, 1:]]
+    return torch.cat(columns, dim=1).cpu().numpy()
 
 
-def _of_positions(logits, following, word_starts):
-    """Log-probability of the token that follows each position, and of any token that starts a word."""
-    total, starts = _normalised(logits, word_starts)
-    return logits.gather(-1, following[:, None])[:, 0] - total, starts
+def _of_positions(logits, following, word_starts, distribution: bool):
+    """What each position says of the token that follows it, ``(n, 1 or 3)``, and of any token that starts a word.
+
+    Of the token: its log-probability, and with `distribution` the entropy in nats and the token's rank, from 1.
+    """
+    import torch
+
+    total, starts, entropy = _normalised(logits, word_starts, distribution)
+    chosen = logits.gather(-1, following[:, None])
+    predicted = [chosen[:, 0] - total]
+    if distribution:
+        predicted += [entropy, (logits > chosen).sum(-1) + 1]
+    return torch.stack([column.float() for column in predicted], dim=1), starts
 
 
-def _normalised(logits, members):
-    """Log of the sum of ``exp(logits)`` over the vocabulary, and log of the share that its `members` have in it."""
+def _normalised(logits, members, distribution: bool):
+    """Log of the sum of ``exp(logits)`` over the vocabulary, log of the share of its `members`, and the entropy."""
     import torch
 
     top = logits.amax(-1, keepdim=True)
     mass = (logits - top).exp_()
     total = mass.sum(-1)
     log_total = top[:, 0] + total.log()
+    entropy = _entropy(logits, mass, total, log_total) if distribution else None
     if members is None:
-        return log_total, torch.full_like(total, torch.nan)
+        return log_total, torch.full_like(total, torch.nan), entropy
     share = (mass @ members) / total
     if share.all():
-        return log_total, share.log()
+        return log_total, share.log(), entropy
     # Rarer than float32 can say beside the likeliest token.
-    return log_total, logits.masked_fill(members == 0, -torch.inf).logsumexp(-1) - log_total
+    return log_total, logits.masked_fill(members == 0, -torch.inf).logsumexp(-1) - log_total, entropy
+
+
+def _entropy(logits, mass, total, log_total):
+    """``log Z - Σ p logit``; einsum makes no third array as large as the logits."""
+    import torch
+
+    mean = torch.einsum("pv,pv->p", mass, logits) / total
+    if not mean.isfinite().all():  # a model that rules tokens out: they count nothing
+        mean = torch.einsum("pv,pv->p", mass, logits.masked_fill(mass == 0, 0.0)) / total
+    return log_total - mean

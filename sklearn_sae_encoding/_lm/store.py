@@ -111,10 +111,12 @@ def _is_record(found: Record) -> bool:
     """Whether all arrays have a row for every token, and numbers are numbers."""
     if len({array.shape[:1] for array in found.values()}) != 1 or any(array.ndim == 0 for array in found.values()):
         return False
-    # Of scores only the first column is always known, as a tokenizer may not mark where words start, and that only
-    # where something stands before the token.
-    numbers = (array[1:, :1] if name == "scores" else array for name, array in found.items() if array.dtype.kind == "f")
-    return all(np.isfinite(array).all() for array in numbers)
+    return all(np.isfinite(_known(name, array)).all() for name, array in found.items() if array.dtype.kind == "f")
+
+
+def _known(name: str, array: np.ndarray) -> np.ndarray:
+    """What must be a number: a tokenizer may not mark where words start, nor stand anything before the first token."""
+    return {"scores": array[1:, :1], "distribution": array[1:]}.get(name, array)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -12,14 +12,32 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from sklearn_sae_encoding._tokens.spans import Spans
+
 _EXPECTED = "Expected a list of texts (a list, tuple, array or Series of strings, or a table with one text a row)"
 
 
 class Sample(NamedTuple):
-    """A text, and what stands before it where that differs from text to text."""
+    """A text, what stands before it where that differs from text to text, and what in it the sample is about."""
 
     text: str
     context: str | None = None
+    span: tuple[int, int] | None = None  # first and last + 1 character; None is all of it
+
+
+def check_spans(spans: Spans, contexts) -> list[Sample]:
+    """A sample a span, with the context of each where there is one."""
+    with_contexts, contexts = contexts is not None, [None] * len(spans) if contexts is None else list(contexts)
+    if not len(spans):
+        raise ValueError("Expected at least one span, got none.")
+    samples = []
+    for i, ((text, start, end), context) in enumerate(zip(spans, contexts, strict=True)):
+        if with_contexts:
+            _check_cell(context, i, part="context")
+        if not text[start:end].strip():
+            raise ValueError(f"The span of sample {i} is only white space: {text[start:end]!r}. Remove or correct it.")
+        samples.append(Sample(text, context, (start, end)))
+    return samples
 
 
 def check_samples(estimator, X, *, context_column: int, reset: bool) -> list[Sample]:

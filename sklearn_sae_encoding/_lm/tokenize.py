@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._tokens.alignment import trimmed
+
 _word_starts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # looking through a vocabulary takes a while
 
 
@@ -65,7 +67,7 @@ def _find_word_starts(tokenizer) -> np.ndarray:
 
 def _one(tokenizer, special: list[int], text: str, start: int, ids, offsets) -> TokenizedText:
     ids = np.asarray(ids, dtype=np.int64).reshape(-1)
-    offsets = _trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
+    offsets = trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
     kept = (offsets[:, 1] > start) & ~np.isin(ids, special)
     tokens = tokenizer.convert_ids_to_tokens(ids[kept].tolist())
     return TokenizedText(ids, kept, tokens, np.maximum(offsets[kept] - start, 0))
@@ -74,13 +76,3 @@ def _one(tokenizer, special: list[int], text: str, start: int, ids, offsets) -> 
 def _special_ids(tokenizer) -> list[int]:
     """Special tokens are not words. The unknown token is: it stands for one."""
     return [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]
-
-
-def _trimmed(text: str, offsets: np.ndarray) -> np.ndarray:
-    """Offsets without the white space that some tokenizers count to the token and others don't."""
-    trimmed = offsets.copy()
-    for i, (start, end) in enumerate(offsets.tolist()):
-        token = text[start:end]
-        if token.strip():
-            trimmed[i] = start + len(token) - len(token.lstrip()), end - len(token) + len(token.rstrip())
-    return trimmed

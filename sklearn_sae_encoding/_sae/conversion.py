@@ -29,6 +29,68 @@ _TRAINERS = {  # classes of dictionary_learning, as its config.json names them
 }
 
 
+def convert_sae(path, out, *, architecture=None, k=None, apply_b_dec_to_input=None, model_name=None, hook_name=None):
+    """
+    Write a pickled SAE as a folder that SAEProjector takes, reading the pickle this once.
+
+    Pickles can run any code when they are opened, so that SAEProjector opens none. Here torch reads one with
+    ``weights_only=True``, which builds tensors and nothing else. Names and shapes of weights are those of sae-lens,
+    dictionary_learning, Goodfire or Qwen Scope; what dictionary_learning's ``config.json`` beside it says is taken
+    over.
+
+    Parameters
+    ----------
+    path : path-like
+        The pickle (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), or the folder that holds it.
+    out : path-like
+        Folder to write, which must not exist or be empty.
+    architecture : {"standard", "jumprelu", "topk"}, default=None
+        What the SAE is. None takes what ``config.json`` says, else "jumprelu" for one with a threshold and "standard".
+    k : int, default=None
+        Features that a TopK SAE keeps of a token.
+    apply_b_dec_to_input : bool, default=None
+        Whether the decoder's bias is subtracted from the activations first. None takes what ``config.json`` says, else
+        True.
+    model_name, hook_name : str, default=None
+        The language model and the hook it was trained on, if the file does not say so: SAEProjector compares them.
+
+    Returns
+    -------
+    str
+        Path of the folder.
+
+    Raises
+    ------
+    ValueError
+        For a pickle that holds more than tensors, or no weights of an SAE under the names above.
+    FileNotFoundError
+        Where there is no such file, or several in the folder.
+    FileExistsError
+        Where `out` holds something.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.sae import SAEProjector, convert_sae
+    >>> folder = convert_sae("downloads/ae.pt", "my_sae", hook_name="blocks.3.hook_resid_post")  # doctest: +SKIP
+    >>> SAEProjector(folder)  # doctest: +SKIP
+    SAEProjector(sae='my_sae')
+    """
+    out = Path(out).expanduser()
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} holds something already. Remove it, or choose another folder.")
+    file = find_pickle(path)
+    given = {
+        "architecture": architecture,
+        "k": k,
+        "apply_b_dec_to_input": apply_b_dec_to_input,
+        "model_name": model_name,
+        "hook_name": hook_name,
+    }
+    settings = {**read_settings(file), **{name: value for name, value in given.items() if value is not None}}
+    to_arrays(read_pickle(file), settings).save(out)
+    return str(out)
+
+
 def find_pickle(path) -> Path:
     """The pickle at `path`, which may be the folder that holds one."""
     path = Path(path).expanduser()

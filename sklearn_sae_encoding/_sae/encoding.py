@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_sae_encoding._sae.processing import prepared
+from sklearn_sae_encoding._tokens.pooling import pool_ranges
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -141,8 +142,8 @@ def _joined(parts: list) -> sparse.csr_array | np.ndarray:
 def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int | None) -> Encoded:
     """Encode every token, then pool to one row a text; squares are averaged over the pooled tokens."""
     chunk_size = chunk_size or _default_chunk_size(encoder.sae)
-    if pooling == "last":
-        texts = [text[-1:] for text in texts]
+    if pooling in ("first", "last"):
+        texts = [text[:1] if pooling == "first" else text[-1:] for text in texts]
     n_tokens = np.array([len(text) for text in texts])
     rows: list[Encoded] = []
     previous = -1
@@ -159,7 +160,8 @@ def _pool(encoded: Encoded, chunk: Chunk, n_tokens: np.ndarray, pooling: str) ->
     share = 1 / n_tokens[chunk.first : chunk.first + len(chunk.lengths)]  # of a mean, so that parts of a text add up
     features = encoded.features
     if pooling == "max":
-        pooled = _maximum(features, chunk.lengths)
+        ends = np.cumsum(chunk.lengths)
+        pooled = pool_ranges(features, np.column_stack([ends - chunk.lengths, ends]), "max")
     else:
         if pooling == "fraction_active":
             features.data[:] = features.data != 0
@@ -181,22 +183,6 @@ def _spread(weights: np.ndarray, lengths: np.ndarray) -> sparse.csr_array:
     # 32-bit indices, which the product inherits: the features of a corpus take a third less room.
     columns, ends = np.arange(ends[-1], dtype=np.int32), ends.astype(np.int32)
     return sparse.csr_array((np.repeat(weights, lengths), columns, ends), shape=(len(lengths), ends[-1]))
-
-
-def _maximum(features: sparse.csr_array, lengths: np.ndarray) -> sparse.csr_array:
-    """Take each feature's maximum over the tokens of each text; what is not stored is 0."""
-    triplets = features.tocoo()
-    text = np.repeat(np.arange(len(lengths)), lengths)[triplets.row]
-    cell = text * features.shape[1] + triplets.col
-    order = np.argsort(cell, kind="stable")
-    cells, starts, counts = np.unique(cell[order], return_index=True, return_counts=True)
-    largest = np.maximum.reduceat(triplets.data[order], starts) if len(starts) else triplets.data
-    row, column = np.divmod(cells, features.shape[1])
-    # SAEs with negative activations: a feature that is 0 on some token has a maximum of at least 0.
-    largest = np.where(counts < lengths[row], np.maximum(largest, 0), largest)
-    pooled = sparse.csr_array((largest, (row, column)), shape=(len(lengths), features.shape[1]))
-    pooled.eliminate_zeros()
-    return pooled
 
 
 def _stack(rows: list[sparse.csr_array]) -> sparse.csr_array:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from sklearn_sae_encoding._sae.matching import Origin, find_mismatch, origin_of_sae
 from sklearn_sae_encoding._sae.processing import unknown_processing
+from sklearn_sae_encoding._tokens.rows import is_pooled
+
+# What LMActivationTransformer calls the columns of pooled rows.
+_POOLED_COLUMN = re.compile(r"blocks\.\d+\.hook_\w+_\d+")
 
 
-def is_list_of_texts(X) -> bool:
-    """Tell a list of one `(n_tokens, d_model)` array a text from a table."""
+def is_texts(X, is_table: bool) -> bool:
+    """Tell a TokenTable, or a list of one `(n_tokens, d_model)` array a text, from a table of rows."""
+    if is_table:
+        return True
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(text) == 2 for text in X)
     return isinstance(X, (list, tuple)) and any(isinstance(text, np.ndarray) and text.ndim == 2 for text in X)
@@ -43,13 +50,23 @@ def check_finite(values: np.ndarray, what: str) -> None:
         raise ValueError(f"{what} contain NaN or infinity, first in row {token}.")
 
 
-def check_no_strings(X) -> None:
-    """Raise if `X` holds texts instead of their activations."""
+def check_activations(X, is_table: bool, check_match: bool) -> None:
+    """Raise if `X` is known to hold something else than activations of tokens: texts, pooled rows, or features."""
     first = X if isinstance(X, str) else next(iter(X), None) if isinstance(X, (list, tuple)) else None
     if isinstance(first, str):
         raise ValueError(
             "Expected token activations, got text. Put LMActivationTransformer before SAEProjector: "
             "make_pipeline(LMActivationTransformer(model, layer), SAEProjector(sae))."
+        )
+    if is_table and X.is_sparse:
+        raise ValueError(f"Expected activations, which are dense, got the sparse {X!r}. Are these features already?")
+    names = () if is_table else getattr(X, "columns", ())
+    named_so = len(names) > 0 and all(_POOLED_COLUMN.fullmatch(str(name)) for name in names)
+    if check_match and (named_so or is_pooled(X) or (is_table and X.shared is not None)):
+        raise ValueError(
+            "X holds activations that were pooled over tokens, but an SAE was trained on those of single tokens: to "
+            "encode averages gives other features than to average what was encoded. Set level='token' in "
+            "LMActivationTransformer, SAEProjector pools; or set check_match=False if this is intended."
         )
 
 

@@ -17,6 +17,7 @@ class Words(NamedTuple):
     tokens: np.ndarray  # (n_words, 2), int64: first and last + 1 token; never empty
     shared: np.ndarray  # (n_words,), bool: begins inside a token of the word before, and has none of its own
     joined: np.ndarray  # (n_words,), bool: has no characters, and stands for the word before
+    index: np.ndarray  # (n_words,), int64: position among the spans that were asked for
 
 
 def word_spans(text: str) -> np.ndarray:
@@ -24,17 +25,26 @@ def word_spans(text: str) -> np.ndarray:
     return np.array([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
 
 
-def words_of(text: str, offsets: np.ndarray, spans: np.ndarray | None = None, *, of: str = "the text") -> Words:
+def words_within(text: str, offsets: np.ndarray, span: tuple[int, int] | None, *, of: str) -> Words:
+    """Words between white space inside a span, or in all of the text. Those without any token are left out."""
+    start, end = (0, len(text)) if span is None else span
+    return words_of(text, offsets, start + word_spans(text[start:end]), of=of, leave_out=True)
+
+
+def words_of(
+    text: str, offsets: np.ndarray, spans: np.ndarray | None = None, *, of: str = "the text", leave_out: bool = False
+) -> Words:
     """Tokens of each word between white space, or of each span.
 
     A token belongs to the span that holds its first character that is not white space; a token of white space alone
     to the span that it begins in. A span that no token begins in shares the token that it is inside of. A span of no
     characters stands for the span before it, at the start of a text for the one after it. White-space words without
-    any token, such as a special token that somebody typed, are left out; a given span without any is an error.
+    any token, such as a special token that somebody typed, are left out; a given span without any is an error, unless
+    those shall be left out too.
     """
     anchors, ends = _anchors(text, offsets), offsets[:, 1]
-    given = spans is not None
-    spans = checked_spans(spans, text, of) if given else word_spans(text)
+    leave_out = leave_out or spans is None
+    spans = word_spans(text) if spans is None else checked_spans(spans, text, of)
     first, last = np.searchsorted(anchors, spans.T)
     joined = spans[:, 0] == spans[:, 1]
     shared = np.zeros(len(spans), dtype=bool)
@@ -43,22 +53,28 @@ def words_of(text: str, offsets: np.ndarray, spans: np.ndarray | None = None, *,
         around = np.flatnonzero(ends[: first[i]] > spans[i, 0])
         if len(around):
             first[i], last[i], shared[i] = around[-1], around[-1] + 1, True
-        elif given:
-            raise ValueError(_without_token(text, spans[i], i, of))
-        else:
+        elif leave_out:
             kept[i] = False
+        else:
+            raise ValueError(_without_token(text, spans[i], i, of))
     ranges = _joined_to_neighbours(np.column_stack([first, last]), joined, of)
-    return Words(spans[kept], ranges[kept], shared[kept], joined[kept])
+    return Words(spans[kept], ranges[kept], shared[kept], joined[kept], np.flatnonzero(kept))
 
 
 def trimmed(text: str, offsets: np.ndarray) -> np.ndarray:
     """Offsets without the white space that some tokenizers count to the token and others don't."""
+    visible = np.flatnonzero(~blank(text))
+    inside = np.searchsorted(visible, offsets)  # of each start and end: how many visible characters are before it
+    some = inside[:, 0] < inside[:, 1]
     out = offsets.copy()
-    for i, (start, end) in enumerate(offsets.tolist()):
-        token = text[start:end]
-        if token.strip():
-            out[i] = start + len(token) - len(token.lstrip()), end - len(token) + len(token.rstrip())
+    out[some, 0] = visible[inside[some, 0]]
+    out[some, 1] = visible[inside[some, 1] - 1] + 1
     return out
+
+
+def blank(text: str) -> np.ndarray:
+    """Which characters are white space, ``(n_characters,)``."""
+    return np.fromiter(map(str.isspace, text), dtype=bool, count=len(text))
 
 
 def checked_spans(spans, text: str, of: str) -> np.ndarray:

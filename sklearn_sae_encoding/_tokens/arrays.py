@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from scipy import sparse
 
@@ -40,3 +42,22 @@ def check_same_origin(first, second) -> None:
             "Only values of one model, hook, BOS token and width, all dense or all sparse, make one table; got "
             f"{first!r} and {second!r}."
         )
+
+
+def column_of(table, feature) -> int:
+    """Position of a column that is given by position or by name."""
+    if isinstance(feature, str):
+        if table.names is None or feature not in table.names:
+            some = "it has no names" if table.names is None else f"it has {', '.join(table.names[:3])} and so on"
+            raise ValueError(f"The table has no column {feature!r}: {some}.")
+        return table.names.index(feature)
+    if not isinstance(feature, Integral) or not 0 <= feature < table.width:
+        raise ValueError(
+            f"Expected the name of a column, or its position from 0 to {table.width - 1}, got {feature!r}."
+        )
+    return int(feature)
+
+
+def values_of(value, column: int) -> np.ndarray:
+    """One column of a text's values, ``(n_tokens,)``."""
+    return value[:, [column]].toarray().ravel() if sparse.issparse(value) else np.asarray(value[:, column])

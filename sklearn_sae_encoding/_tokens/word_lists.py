@@ -69,6 +69,15 @@ def align_words(text, words, *, similar=0.5, punctuation=False, on_unplaced="rai
     return _with_punctuation(text, filled) if punctuation else filled
 
 
+def spans_of_texts(texts: list[str], spans) -> list:
+    """Spans of the words of each text, given as they are or as a callable that splits a text into words."""
+    if callable(spans):
+        return [align_words(text, list(spans(text)), on_unplaced="ignore") for text in texts]
+    if len(spans) != len(texts):
+        raise ValueError(f"Expected the spans of each of {len(texts)} texts, got those of {len(spans)}.")
+    return list(spans)
+
+
 def _spelled(word, index: int) -> str:
     if word is None or type(word).__name__ == "NAType" or (isinstance(word, float) and word != word):
         return ""

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding._tokens.arrays import column_of, values_of
 from sklearn_sae_encoding.analysis.features import count_feature_use, top_texts
 from sklearn_sae_encoding.analysis.labels import find_labels
+from sklearn_sae_encoding.tokens import TokenTable
 
 
 def describe_population(coef, mask, feature_names, *, X=None, texts=None, participants=None, labels=None, n_texts=3):
@@ -80,19 +82,17 @@ def describe_population(coef, mask, feature_names, *, X=None, texts=None, partic
     return table
 
 
-def top_tokens(token_features, tokens, feature, n_tokens=10, context=5):
+def top_tokens(table, feature, *, n_tokens=10, context=5):
     """Find the tokens on which a feature is most active.
 
     Parameters
     ----------
-    token_features : sequence of {ndarray, sparse array} of shape (n_tokens_i, n_features)
-        Features of every token, one array a text, as ``SAEProjector(pooling=None)`` gives them.
+    table : TokenTable
+        Features of every token, as ``SAEProjector(level="token")`` gives them for the tokens of
+        :class:`~sklearn_sae_encoding.activations.LMActivationTransformer`; or of every word.
 
-    tokens : sequence of sequence of str
-        The tokens of each text, such as ``TokenActivations.tokens``.
-
-    feature : int
-        Column of the features.
+    feature : int or str
+        Column of the features, or its name, such as ``"sae_00123"``.
 
     n_tokens : int, default=10
         How many tokens to give at most. Tokens on which the feature is zero are never given.
@@ -102,38 +102,47 @@ def top_tokens(token_features, tokens, feature, n_tokens=10, context=5):
 
     Returns
     -------
-    table : pandas.DataFrame
-        Columns `token`, `before` (the tokens before it, as one string), `text` and `position` (numbers), and
+    frame : pandas.DataFrame
+        Columns `token` and `before` (the token, and the text before it), `text` and `position` (numbers), and
         `activation`, the largest first; ties in the order of the texts.
 
     Raises
     ------
     ValueError
-        If a text's features and tokens differ in number.
+        If the table has no texts, or no such column.
 
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import top_tokens
-    >>> features = [[[0.0], [2.0]], [[3.0], [0.0], [1.0]]]
-    >>> top_tokens(features, [["A", " dog"], ["Dogs", " bark", "."]], feature=0, n_tokens=2)
+    >>> from sklearn_sae_encoding.tokens import TokenTable
+    >>> offsets = [[(0, 1), (2, 5)], [(0, 4), (5, 9), (9, 10)]]
+    >>> table = TokenTable.from_arrays([[[0.0], [2.0]], [[3.0], [0.0], [1.0]]], ["A dog", "Dogs bark."], offsets)
+    >>> top_tokens(table, 0, n_tokens=2)
       token before  text  position  activation
     0  Dogs            1         0         3.0
-    1   dog      A     0         1         2.0
+    1   dog     A      0         1         2.0
     """
-    if len(token_features) != len(tokens):
-        raise ValueError(f"Expected tokens for each of {len(token_features)} texts, got those of {len(tokens)}.")
-    rows = []
-    for i, (values, words) in enumerate(zip(token_features, tokens, strict=True)):
-        values = sparse.csc_array(values)
-        if values.shape[0] != len(words):
-            raise ValueError(f"Text {i} has features of {values.shape[0]} tokens, but {len(words)} tokens.")
-        column = values[:, [feature]].tocoo()
-        rows += [(i, int(t), float(a)) for t, a in zip(column.coords[0], column.data, strict=True) if a != 0]
+    if not isinstance(table, TokenTable) or table.texts is None or table.offsets is None:
+        raise ValueError(
+            "Expected a TokenTable with texts: features of tokens as SAEProjector(level='token') gives them, or "
+            f"TokenTable.from_arrays(values, texts, offsets), got {type(table).__name__}."
+        )
+    column, rows = column_of(table, feature), []
+    for i, value in enumerate(table):
+        values = values_of(value, column)
+        rows += [(i, int(t), float(values[t])) for t in np.flatnonzero(values)]
     rows = sorted(rows, key=lambda row: (-row[2], row[0], row[1]))[:n_tokens]
     return pd.DataFrame(
-        [(tokens[i][t], "".join(tokens[i][max(t - context, 0) : t]), i, t, a) for i, t, a in rows],
+        [(*_in_text(table, i, t, context), i, t, a) for i, t, a in rows],
         columns=["token", "before", "text", "position", "activation"],
     )
+
+
+def _in_text(table, text, token, context):
+    """Write a token, and the text of those before it, as they stand in the text."""
+    offsets, written = table.offsets[text], table.texts[text]
+    start, end = offsets[token].tolist()
+    return written[start:end], written[offsets[max(token - context, 0), 0] : start]
 
 
 def find_unexplained_voxels(component_r, ncsnr, *, min_ncsnr=0.4, max_correlation=0.1, component_r2=None, max_r2=0.0):

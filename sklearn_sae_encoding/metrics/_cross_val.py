@@ -84,7 +84,7 @@ def cross_val_voxel_scores(
     estimator : estimator or dict of str to estimator
         What is scored; each is cloned for each fold. A dictionary of models is scored on the same folds.
 
-    X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
+    X : list of str, array-like, sparse matrix, DataFrame or TokenTable, of length n_samples
         Whatever the estimator takes, one item a sample. Of stories a sample is a run: a list of
         :class:`~sklearn_sae_encoding.timing.StoryRun` or of arrays.
 

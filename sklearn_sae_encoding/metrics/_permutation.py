@@ -53,7 +53,7 @@ def permutation_test_voxel_scores(
     estimator : estimator
         The model to test. It is cloned for every fold and permutation.
 
-    X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
+    X : list of str, array-like, sparse matrix, DataFrame or TokenTable, of length n_samples
         Whatever the estimator takes.
 
     Y : array-like of shape (n_samples, n_voxels) or (n_samples,), list of arrays, or images

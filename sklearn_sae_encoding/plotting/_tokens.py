@@ -2,26 +2,31 @@
 
 import numpy as np
 
+from sklearn_sae_encoding._tokens.arrays import column_of, values_of
 from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, on_color
+from sklearn_sae_encoding.tokens import TokenTable
 
 _LINE = 1.75  # height of a line over that of the letters
 _MARKS = {"Ġ": " ", "▁": " ", "Ċ": "⏎", "\n": "⏎"}  # how tokenizers spell a leading space and a line's end
 
 
-def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=None, ax=None):
+def plot_token_heatmap(table, feature=0, *, text=0, label=None, vmax=None, cmap=None, ax=None):
     """Draw a text with each token coloured by its value.
 
     Parameters
     ----------
-    tokens : sequence of str of shape (n_tokens,)
-        The pieces of the text in order, such as ``[text[a:b] for a, b in activations.offsets[0]]`` or
-        ``activations.tokens[0]``; the marks that tokenizers put for a space are shown as spaces.
+    table : TokenTable
+        Values of tokens or words: the features that ``SAEProjector(level="token")`` gives, the surprisal of
+        ``SurprisalTransformer(level="token")``, or ``TokenTable.from_arrays(values, texts, offsets)``.
 
-    values : array-like of shape (n_tokens,)
-        A value a token, such as a feature's activation or surprisal.
+    feature : int or str, default=0
+        Column of the table, or its name, such as ``"sae_00123"``.
 
-    label : str, default="activation"
-        What the values are.
+    text : int, default=0
+        Position of the text in the table.
+
+    label : str, default=None
+        What the values are. None is the name of the column, "activation" if it has none.
 
     vmax : float, default=None
         Value of the deepest colour. None is the largest absolute value.
@@ -39,18 +44,26 @@ def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=No
     Raises
     ------
     ValueError
-        If the numbers of tokens and values differ, or there is none.
+        If this is no table, or it has no such text or column, or the text no tokens.
 
     Examples
     --------
     >>> from sklearn_sae_encoding.plotting import plot_token_heatmap
-    >>> ax = plot_token_heatmap(["A", "Ġdog", "Ġbarks", "."], [0.0, 2.1, 0.7, 0.1])
+    >>> from sklearn_sae_encoding.tokens import TokenTable
+    >>> offsets = [[(0, 1), (2, 5), (6, 11), (11, 12)]]
+    >>> table = TokenTable.from_arrays([[[0.0], [2.1], [0.7], [0.1]]], ["A dog barks."], offsets)
+    >>> ax = plot_token_heatmap(table)
     >>> [text.get_text() for text in ax.texts]
     ['A', 'dog', 'barks', '.']
     """
-    tokens, values = [_shown(token) for token in tokens], np.asarray(values, dtype=float)
-    if values.shape != (len(tokens),) or len(tokens) == 0:
-        raise ValueError(f"Expected a value a token: {len(tokens)} tokens, but values of shape {values.shape}.")
+    if not isinstance(table, TokenTable) or not -len(table) <= text < len(table):
+        raise ValueError(f"Expected a TokenTable, and the position of a text in it, got {table!r} and text={text!r}.")
+    column, of_text = column_of(table, feature), table[[text]]
+    values = np.asarray(values_of(of_text[0], column), dtype=float)
+    if len(values) == 0:
+        raise ValueError(f"Text {text} has no tokens to draw.")
+    label = ("activation" if table.names is None else table.names[column]) if label is None else label
+    tokens = [_shown(token) for token in _written(of_text)]
     import matplotlib.pyplot as plt
     from matplotlib.font_manager import FontProperties
 
@@ -67,6 +80,13 @@ def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=No
     _draw_lines(ax, tokens, values, lines, mappable, font)
     _draw_scale(ax, mappable, label)
     return ax
+
+
+def _written(table):
+    """Tokens as they stand in the text, if it is known, and else as the tokenizer spells them."""
+    if table.texts is not None and table.offsets is not None:
+        return table.pieces[0]
+    return table.tokens[0] if table.tokens is not None else [str(t) for t in range(table.n_tokens[0])]
 
 
 def _shown(token):

@@ -213,7 +213,7 @@ def values_on_tokens(fitted, rows, column):
         tables = surprisal.by_token(texts)
         return [TokenValues(t[["start", "end"]].to_numpy(), t["surprisal"].to_numpy()) for t in tables]
     reader = fitted.maker(LMActivationTransformer)
-    if projector is None or reader is None or reader.level == "text":
+    if projector is None or reader is None or reader.level != "token":
         return [None] * len(texts)
     found = np.flatnonzero(projector.get_feature_names_out() == name)
     if len(found) == 0:
@@ -223,8 +223,7 @@ def values_on_tokens(fitted, rows, column):
 
 def _sae_values(reader, projector, texts, column):
     # A copy that shares what was fitted, so that the model itself stays as it is.
-    by_token = copy.copy(projector).set_params(pooling=None)
-    activations = reader.transform(texts)
-    features = by_token.transform(activations)
+    by_token = copy.copy(projector).set_params(level="token")
+    features = by_token.transform(reader.transform(texts))
     columns = [sparse.csr_array(one)[:, [column]].toarray().ravel() for one in features]
-    return [TokenValues(offsets, values) for offsets, values in zip(activations.offsets, columns, strict=True)]
+    return [TokenValues(offsets, values) for offsets, values in zip(features.offsets, columns, strict=True)]

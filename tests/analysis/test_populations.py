@@ -1,6 +1,7 @@
 """Features of a population against loops, and the rule that finds the next one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LinearRegression
@@ -14,6 +15,7 @@ from sklearn_sae_encoding.analysis import (
 )
 from sklearn_sae_encoding.datasets import fetch_lepori2026
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.tokens import TokenTable
 
 SCALES = ("hard_to_process", "easy_to_process", "abstract", "concrete")
 
@@ -63,25 +65,37 @@ def test_a_wrong_mask_is_refused(population):
         describe_population(coef, mask, names, participants=participants[1:])
 
 
-def test_top_tokens_are_the_largest_of_all_texts_with_their_context():
+def test_top_tokens_are_the_largest_of_all_texts_with_the_text_before_them():
     rng = np.random.default_rng(2)
     features = [rng.random((n, 4)) * (rng.random((n, 4)) < 0.6) for n in (6, 3, 8)]
-    tokens = [[f" t{i}.{t}" for t in range(len(values))] for i, values in enumerate(features)]
-    table = top_tokens([sparse.csr_array(values) for values in features], tokens, 2, n_tokens=7, context=2)
-    everything = np.sort(np.concatenate([values[:, 2] for values in features]))[::-1]
-    np.testing.assert_array_equal(table["activation"], everything[:7])
-    for row in table.itertuples():
-        assert features[row.text][row.position, 2] == row.activation
-        assert row.token == f" t{row.text}.{row.position}"
-        assert row.before == "".join(tokens[row.text][max(row.position - 2, 0) : row.position])
+    texts = [" ".join(f"t{i}.{t}" for t in range(len(values))) for i, values in enumerate(features)]
+    offsets = [[(5 * t, 5 * t + 4) for t in range(len(values))] for values in features]
+    names = [f"sae_{j:05d}" for j in range(4)]
+    for values in (features, [sparse.csr_array(one) for one in features]):
+        table = TokenTable.from_arrays(values, texts, offsets, names=names)
+        found = top_tokens(table, 2, n_tokens=7, context=2)
+        everything = np.sort(np.concatenate([values[:, 2] for values in features]))[::-1]
+        np.testing.assert_allclose(found["activation"], everything[:7], rtol=1e-6)
+        for row in found.itertuples():
+            assert features[row.text][row.position, 2] == pytest.approx(row.activation)
+            assert row.token == f"t{row.text}.{row.position}"
+            assert row.before == "".join(f"t{row.text}.{t} " for t in range(max(row.position - 2, 0), row.position))
+        pd.testing.assert_frame_equal(top_tokens(table, "sae_00002", n_tokens=7, context=2), found)
 
 
-def test_silent_tokens_are_never_given_and_mismatched_tokens_are_refused():
-    assert len(top_tokens([np.array([[0.0], [1.0]])], [["a", "b"]], 0)) == 1
-    with pytest.raises(ValueError, match="Text 1 has features of 2 tokens, but 3 tokens"):
-        top_tokens([np.eye(1), np.eye(2)], [["a"], ["a", "b", "c"]], 0)
-    with pytest.raises(ValueError, match="each of 1 texts, got those of 2"):
-        top_tokens([np.eye(1)], [["a"], ["b"]], 0)
+def test_silent_tokens_are_never_given_and_what_is_no_table_of_features_is_refused():
+    table = TokenTable.from_arrays([[[0.0], [1.0]]], ["a b"], [[(0, 1), (2, 3)]], names=["sae_00007"])
+    assert len(top_tokens(table, 0)) == 1
+    for wrong in ([np.eye(1)], TokenTable([np.eye(1)])):
+        with pytest.raises(ValueError, match="Expected a TokenTable with texts"):
+            top_tokens(wrong, 0)
+    with pytest.raises(ValueError, match="no column 'sae_00001': it has sae_00007"):
+        top_tokens(table, "sae_00001")
+    with pytest.raises(ValueError, match="no column 'a': it has no names"):
+        top_tokens(TokenTable.from_arrays([[[1.0]]], ["a"], [[(0, 1)]]), "a")
+    for wrong in (1, -1, 0.0):
+        with pytest.raises(ValueError, match="position from 0 to 0"):
+            top_tokens(table, wrong)
 
 
 def test_the_ghost_rule_finds_planted_voxels_from_data():

@@ -25,8 +25,8 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_sae_encoding.activations import TokenActivations
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.tokens import TokenTable
 
 CV = KFold(5, shuffle=True, random_state=19)
 
@@ -164,7 +164,7 @@ def test_texts_go_through_a_pipeline(kind):
 
 def test_token_activations_reach_the_estimator_as_such():
     rng = np.random.default_rng(0)
-    acts = TokenActivations([rng.normal(size=(n, 4)) for n in rng.integers(1, 6, size=40)], model="toy")
+    acts = TokenTable([rng.normal(size=(n, 4)) for n in rng.integers(1, 6, size=40)], model="toy")
     pooled = np.array([a.mean(axis=0) for a in acts])
 
     def pool(acts):

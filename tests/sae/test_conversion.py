@@ -32,7 +32,7 @@ def write(sae, path, naming):
 
 
 def features_of(folder, texts, **params):
-    return [one.toarray() for one in SAEProjector(folder, pooling=None, **params).fit_transform(texts)]
+    return [one.toarray() for one in SAEProjector(folder, level="token", **params).fit_transform(texts)]
 
 
 @pytest.mark.parametrize("naming", NAMES)

@@ -202,7 +202,7 @@ def test_importing_it_is_light():
 
 
 def count_in(sae, texts):
-    return SAEProjector(sae, pooling=None).fit_transform(texts)
+    return SAEProjector(sae, level="token").fit_transform(texts)
 
 
 def test_a_scale_of_training_is_put_into_the_weights_or_the_sae_is_refused(texts, tmp_path):

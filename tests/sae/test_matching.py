@@ -114,7 +114,7 @@ def test_an_sae_of_centred_weights_gets_the_activations_of_centred_weights(tmp_p
         folder = save_sae(sae, tmp_path / hook)
         acts = LMActivationTransformer(LanguageModel(model, tokenizer=tokenizer), hook).fit_transform(SENTENCES[:3])
         acts.model = "openai-community/gpt2"
-        features = SAEProjector(folder, pooling=None).fit_transform(acts)
+        features = SAEProjector(folder, level="token").fit_transform(acts)
         for text, one in zip(SENTENCES, features, strict=False):
             ids = torch.tensor([[0, *tokenizer(text)["input_ids"]]])
             with torch.inference_mode():

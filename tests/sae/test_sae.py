@@ -23,12 +23,12 @@ from tiny_saes import (
     pooled,
 )
 
-from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.encoding import Encoder
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding.sae import SAEProjector
+from sklearn_sae_encoding.tokens import TokenTable
 
-POOLINGS = ("mean", "max", "sum", "last", "fraction_active")
+POOLINGS = ("mean", "max", "sum", "last", "first", "fraction_active")
 
 
 @parametrize_with_checks([SAEProjector()])
@@ -39,7 +39,7 @@ def test_it_is_a_scikit_learn_transformer(estimator, check):
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, *TRANSCODERS])
 def test_token_features_are_what_sae_lens_encodes(architecture, texts):
     sae = make_sae(architecture)
-    features = SAEProjector(sae, pooling=None).fit_transform(texts)
+    features = SAEProjector(sae, level="token").fit_transform(texts)
     assert [one.shape for one in features] == [(len(text), N_FEATURES) for text in texts]
     for one, text in zip(features, texts, strict=True):
         expected = encoded(sae, text)
@@ -71,26 +71,26 @@ def test_pooling_comes_after_encoding_whatever_the_chunks(pooling, architecture,
     np.testing.assert_allclose(features.toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["mean", None])
-def test_no_dense_array_of_features_is_larger_than_a_chunk(pooling, folder, monkeypatch):
+@pytest.mark.parametrize("level", ["text", "token"])
+def test_no_dense_array_of_features_is_larger_than_a_chunk(level, folder, monkeypatch):
     sae, encoding = load_sae(folder), sys.modules[Encoder.__module__]
     seen, encode = [], sae.encode
     monkeypatch.setattr(sae, "encode", lambda x: seen.append(len(x)) or encode(x))
     monkeypatch.setattr(encoding, "_CHUNK_NUMBERS", 20 * N_FEATURES)
     many = [*make_texts(n_texts=60), np.ones((50, D_MODEL), dtype=np.float32), *make_texts(seed=1)]
-    features = SAEProjector(folder, pooling=pooling).fit_transform(many)
+    features = SAEProjector(folder, level=level).fit_transform(many)
     assert max(seen) == 20
     assert sum(seen) == sum(len(text) for text in many)
-    features = [features] if pooling else features
+    features = [features] if level == "text" else features
     assert all(sparse.issparse(one) for one in features)
-    at_once = SAEProjector(folder, pooling=pooling, chunk_size=10_000).fit_transform(many)
-    for one, expected in zip(features, [at_once] if pooling else at_once, strict=True):
+    at_once = SAEProjector(folder, level=level, chunk_size=10_000).fit_transform(many)
+    for one, expected in zip(features, [at_once] if level == "text" else at_once, strict=True):
         np.testing.assert_allclose(one.toarray(), expected.toarray(), rtol=1e-5)
 
 
 def test_dense_features_of_tokens_are_not_held_twice(folder):
     many = list(np.random.default_rng(0).standard_normal((400, 30, D_MODEL)).astype(np.float32))
-    projector = SAEProjector(folder, pooling=None, sparse_output=False, chunk_size=128).fit(many[:1])
+    projector = SAEProjector(folder, level="token", sparse_output=False, chunk_size=128).fit(many[:1])
     projector.transform(many[:1])  # loads what every call needs
     tracemalloc.start()
     features = projector.transform(many)
@@ -108,9 +108,11 @@ def test_averaging_before_encoding_gives_other_features(texts, folder):
 def test_a_table_counts_as_one_token_a_sample(texts, folder):
     table = np.concatenate(texts)
     features = SAEProjector(folder).fit_transform(table)
-    tokens = SAEProjector(folder, pooling=None).fit_transform(texts)
-    np.testing.assert_allclose(features.toarray(), sparse.vstack(tokens).toarray(), rtol=1e-6)
-    np.testing.assert_array_equal(SAEProjector(folder, pooling=None).fit_transform(table).toarray(), features.toarray())
+    tokens = SAEProjector(folder, level="token").fit_transform(texts)
+    np.testing.assert_allclose(features.toarray(), tokens.concatenated().toarray(), rtol=1e-6)
+    np.testing.assert_array_equal(
+        SAEProjector(folder, level="token").fit_transform(table).toarray(), features.toarray()
+    )
 
 
 def test_a_text_has_the_same_row_alone_and_among_others(texts, folder):
@@ -266,7 +268,7 @@ def test_an_sae_in_half_precision_encodes_as_sae_lens_does(architecture, dtype, 
     import torch
 
     sae = make_sae(architecture).to(getattr(torch, dtype))
-    projector = SAEProjector(sae, pooling=None, reconstruction=["error"], scale_by_decoder_norm=True).fit(texts)
+    projector = SAEProjector(sae, level="token", reconstruction=["error"], scale_by_decoder_norm=True).fit(texts)
     for text, one in zip(texts, projector.transform(texts), strict=True):
         with torch.inference_mode():
             x = torch.from_numpy(text).to(sae.dtype)
@@ -300,7 +302,7 @@ def test_activations_of_another_width_are_an_error_that_names_both(texts, folder
         (lambda texts: [texts[0], texts[1] * np.nan], "activations of text 1 contain NaN or infinity, first in row 0"),
         (lambda texts: [texts[0], texts[1][:, :5]], "text 0 have width 8, but those of text 1 5"),
         (lambda texts: [texts[0], texts[1][0]], r"text 1 is an array of shape \(8,\)"),
-        (lambda texts: TokenActivations([]), "at least one text, got none"),
+        (lambda texts: TokenTable([]), "at least one text, got none"),
         (lambda texts: ["It rains.", "It pours."], "got text. Put LMActivationTransformer before SAEProjector"),
         (lambda texts: "It rains.", "got text. Put LMActivationTransformer before SAEProjector"),
         (lambda texts: np.full((2, D_MODEL), np.inf), "The activations in X contain NaN or infinity, first in row 0"),

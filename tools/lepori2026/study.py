@@ -4,7 +4,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -14,6 +13,7 @@ from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
 from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_published_encoder
 from sklearn_sae_encoding.sae import SAEProjector
+from sklearn_sae_encoding.tokens import TokenTable
 
 FOLDS = KFold(5, shuffle=True, random_state=19)
 SEED = 19
@@ -140,11 +140,13 @@ class Tokens:
 
     def __init__(self, words, features):
         self.words = words
-        self.features = [sparse.csc_array(of_text) for of_text in features]
+        ends = [np.cumsum([len(word) for word in of_text]) for of_text in words]
+        offsets = [np.column_stack([np.append(0, of_text[:-1]), of_text]) for of_text in ends]
+        self.features = TokenTable.from_arrays(features, ["".join(of_text) for of_text in words], offsets)
 
     def of(self, feature, n_tokens=5):
         """Write the different tokens on which a feature is most active, the strongest first."""
-        strongest = top_tokens(self.features, self.words, feature, n_tokens=10 * n_tokens)["token"]
+        strongest = top_tokens(self.features, feature, n_tokens=10 * n_tokens)["token"]
         return " / ".join(list(dict.fromkeys(token.strip() or "(space)" for token in strongest))[:n_tokens])
 
 
@@ -159,7 +161,7 @@ def load_tokens(configuration, texts, folder, store):
             [_in_its_word(text, *place) for place in of_text]
             for text, of_text in zip(texts, activations.offsets, strict=True)
         ]
-        return words, SAEProjector(sae, sae_id, pooling=None).fit_transform(activations)
+        return words, list(SAEProjector(sae, sae_id, level="token").fit_transform(activations))
 
     return Tokens(*store("features-tokens", read, **_origin(texts, lm, layer, sae, sae_id)))
 
