@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import uuid
 from pathlib import Path
 
 _NEW_FILE = 0o666  # less the umask
+
+
+_BOMS = {  # the longer ones first: UTF-32 begins like UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_text(path) -> str:
+    """The text of a file in UTF-8, or in any Unicode encoding that a byte order mark tells.
+
+    Other encodings are not guessed, since a wrong guess would change letters without a word.
+    """
+    return decode_text(Path(path).read_bytes(), path)
+
+
+def decode_text(content: bytes, path) -> str:
+    """The text that a file holds; see :func:`read_text`."""
+    encoding = next((name for mark, name in _BOMS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path} is not in UTF-8: line {line} holds the byte 0x{content[error.start]:02x}. If it is in Latin-1, "
+            "make it UTF-8 by Path(path).write_text(Path(path).read_text('latin-1'), 'utf-8')."
+        ) from error
 
 
 def make_folder(folder: Path) -> Path:

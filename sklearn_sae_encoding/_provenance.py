@@ -7,13 +7,15 @@ import os
 import warnings
 from pathlib import Path
 
-from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder
-from sklearn_sae_encoding._sae.loading import CONFIG_FILE, WEIGHTS_FILE, load_sae
+from sklearn_sae_encoding._lm.extract import Pass
+from sklearn_sae_encoding._lm.fingerprint import TOKENIZER_FILES
+from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder, where_tokenizer
+from sklearn_sae_encoding._sae.loading import files_of, load_sae
 from sklearn_sae_encoding._text_transformer import TextTransformer
 from sklearn_sae_encoding.language_model import as_language_model, bos_token_of, source_of
 from sklearn_sae_encoding.sae import SAEProjector
 
-_MODEL_FILES = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges*")
+_MODEL_FILES = ("config.json", "*.safetensors*")
 
 
 def describe_models(estimator) -> list[dict]:
@@ -46,11 +48,18 @@ def check_models_again(recorded: list[dict]) -> None:
                 "of then. Predictions from texts need it.",
                 stacklevel=3,
             )
-        elif model["files"] is not None and now != model["files"]:
+            continue
+        if model["files"] is not None and now != model["files"]:
             changed = sorted(name for name in {*now, *model["files"]} if now.get(name) != model["files"].get(name))
             raise ValueError(
                 f"The {model['kind']} {model['name']!r} is not the one that the encoder was fitted with: "
                 f"{', '.join(changed)} differ. Get that version, or set check_models=False."
+            )
+        if model.get("bos_token") is not None and (bos := _bos_of(model)) not in (None, model["bos_token"]):
+            raise ValueError(
+                f"Before every text the encoder was fitted with stood {model['bos_token']!r}, and now "
+                f"{model['name']!r} would be given {bos!r}. Name the token with bos_token in its LanguageModel, or set "
+                "check_models=False."
             )
 
 
@@ -59,13 +68,33 @@ def _find_again(model: dict) -> dict[str, str] | None:
     try:
         if model["kind"] == "SAE":
             return _sae_files(model)
-        source = ModelSource(model["name"], revision=model["revision"])
-        folder, only = resolve_folder(source)
+        folder, only = resolve_folder(_source(model))
+        files = _hashes(folder, [only] if only else (*_MODEL_FILES, *TOKENIZER_FILES))
+        if model.get("tokenizer") is not None:
+            place = where_tokenizer(_source(model))["pretrained_model_name_or_path"]
+            found = _hashes(Path(place).expanduser(), TOKENIZER_FILES)
+            files |= {f"tokenizer: {name}": value for name, value in found.items()}
     except (OSError, ValueError, ImportError):
         return None
-    patterns = [only] if only else _MODEL_FILES
+    return files or None
+
+
+def _hashes(folder: Path, patterns) -> dict[str, str]:
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-    return {path.name: hash_file(path) for path in paths} or None
+    return {path.name: hash_file(path) for path in paths}
+
+
+def _source(model: dict) -> ModelSource:
+    return ModelSource(model["name"], revision=model["revision"], tokenizer=model.get("tokenizer"))
+
+
+def _bos_of(model: dict) -> str | None:
+    """The token that would stand before texts now, ``""`` for none; None where it is not found."""
+    try:
+        bos = Pass(_source(model), model["bos_asked"]).find_bos()
+    except (OSError, ValueError, ImportError):
+        return None
+    return "" if bos is None else bos.token
 
 
 def _parts(estimator):
@@ -84,18 +113,25 @@ def _parts(estimator):
 
 def _language_model(model) -> dict:
     source = source_of(model)
-    found = {"kind": "language model", "name": str(source.model), "revision": source.revision}
     try:
         bos = bos_token_of(model)
     except (OSError, ValueError, ImportError):
         bos = None
-    return {**found, "weights": source.weights, "bos_token": bos}
+    return {
+        "kind": "language model",
+        "name": str(source.model),
+        "revision": source.revision,
+        "tokenizer": source.tokenizer if isinstance(source.tokenizer, str) else None,
+        "weights": source.weights,
+        "bos_asked": model.bos_token,
+        "bos_token": bos,
+    }
 
 
 def _sae_files(model) -> dict[str, str]:
     folder = Path(model["name"]).expanduser()
     if model["sae_id"] is None:
-        return {name: hash_file(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)}
+        return {name: hash_file(folder / name) for name in files_of(folder)}
     sae = load_sae(model["name"], model["sae_id"], revision=model["revision"])
     digest = hashlib.sha256()
     for name, tensor in sorted(sae.state_dict().items()):

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -118,3 +119,35 @@ def _range(low, high, closed: str) -> str:
         return f" of at most {high}" if closed in ("both", "right") else f" below {high}"
     left, right = closed in ("both", "left"), closed in ("both", "right")
     return f" in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
+
+
+def count_samples(X) -> int:
+    """How many samples X has: rows of an array or table of any kind, or entries of a list."""
+    if not hasattr(X, "shape") and hasattr(X, "__len__"):
+        return len(X)
+    shape = X.shape if hasattr(X, "shape") else np.shape(np.asarray(X))
+    if not shape:
+        raise TypeError(f"Expected samples, such as a list of texts or an array with a row a sample, got {X!r:.60}.")
+    return int(shape[0])
+
+
+def take_samples(X, rows):
+    """Samples of `X` at `rows`, in the kind of container that `X` is."""
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if sparse.issparse(X):
+        return X.tocsr()[rows]
+    return X[rows] if hasattr(X, "shape") else [X[row] for row in rows]
+
+
+def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, Any]:
+    """Parameters of ``fit`` for the samples at `rows`: what has a value a sample loses the others."""
+
+    def has_samples(value):
+        if value is None or isinstance(value, (str, bytes, Mapping)):
+            return False
+        return (bool(np.shape(value)) if hasattr(value, "shape") else hasattr(value, "__len__")) and (
+            count_samples(value) == n_samples
+        )
+
+    return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}

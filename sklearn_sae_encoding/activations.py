@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._lm.extract import Wanted
-from sklearn_sae_encoding._lm.sites import SITES, resolve_hooks
+from sklearn_sae_encoding._lm.sites import SITES, resolve_hooks, width_of
 from sklearn_sae_encoding._text_transformer import TextTransformer
 from sklearn_sae_encoding._tokens.derived import of_words
 from sklearn_sae_encoding._tokens.pooling import POOLINGS, pool_ranges
@@ -40,8 +40,9 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
         name such as ``"blocks.12.hook_resid_post"``, which also names the site. Activations of several layers stand
         side by side, from one pass.
 
-    site : {"resid_post", "resid_pre", "attn_out", "mlp_out"}, default="resid_post"
-        Where in the block: the residual stream after or before it, or what its attention or MLP adds to the stream.
+    site : {"resid_post", "resid_pre", "attn_out", "mlp_out", "z", "mlp_in"}, default="resid_post"
+        Where in the block: the residual stream after or before it; what its attention or MLP adds to the stream; what
+        the output projection of its attention reads, heads side by side ("z"); or what its MLP reads, after the norm.
 
     level : {"token", "word", "text"}, default="token"
         What a row is: a token, as ``SAEProjector`` wants it, a word (what stands between white space), or a whole text.
@@ -70,7 +71,9 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
     ------
     ValueError
         In ``fit`` or ``transform``: for a model that is not found (with what was looked for and where), a layer that it
-        does not have, damaged or incomplete weights, and texts that are none, with the sample.
+        does not have, damaged or incomplete weights, another model's tokenizer, and texts that are none, with the
+        sample. For "attn_out" and "mlp_out" of a model whose modules do not give what its blocks add: on the first
+        batch, ``resid_pre + attn_out + mlp_out`` is compared with ``resid_post``.
 
     See Also
     --------
@@ -142,13 +145,14 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
         ndarray of str
         """
         check_is_fitted(self)
-        width = self.d_model_ // len(self.hook_names_)
-        return np.array([f"{hook}_{j}" for hook in self.hook_names_ for j in range(width)], dtype=object)
+        widths = dict(zip(self.hook_names_, self._widths, strict=True))
+        return np.array([f"{hook}_{j}" for hook, width in widths.items() for j in range(width)], dtype=object)
 
     def _fit_to(self, config) -> None:
         name = self._language_model().name
         self.hook_names_ = resolve_hooks(self.layer, self.site, config.num_hidden_layers, name)
-        self.d_model_ = config.hidden_size * len(self.hook_names_)
+        self._widths = tuple(width_of(hook, config) for hook in self.hook_names_)
+        self.d_model_ = sum(self._widths)
 
 
 def _side_by_side(values: list[np.ndarray]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -10,12 +11,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_sae_encoding._files import read_text
 from sklearn_sae_encoding.metrics import ncsnr_from_repeats, noise_ceiling
 
 __all__ = ["StimulusBetas", "TrialBetas", "average_repeats", "events_by_trial", "trial_betas"]
 
 # Name of a trial's regressor: what was presented, and the how manyeth trial of the run it is.
 _TRIAL = re.compile(r"(?P<stimulus>.+) @trial(?P<trial>\d+)", flags=re.DOTALL)
+
+# A whole number as pandas writes it where another row of the column is missing.
+_WHOLE = re.compile(r"-?\d+\.0")
+
+# A trial whose regressor is smaller than this share of the largest one, or than this in units of a long event's, lies
+# outside the scans: nilearn leaves rounding of later ones, and the very end of the response of earlier ones.
+_OUTSIDE, _NOTHING = 1e-3, 1e-4
 
 # Voxels whose repeats are laid out side by side at once.
 _BLOCK = 4096
@@ -46,7 +55,9 @@ def events_by_trial(events, stimulus):
     ----------
     events : DataFrame or path
         BIDS events of one run: columns `onset` and `duration`, in seconds, and `stimulus`. Other conditions
-        (a row whose stimulus is empty or ``n/a``) keep their `trial_type`.
+        (a row whose stimulus is missing, empty or ``n/a``) keep their `trial_type`. Numbers name stimuli as well:
+        ``73``, ``73.0`` in a column of floats, and ``"73.0"`` where all of a column end so are one stimulus, since a
+        single missing value turns whole numbers into such.
 
     stimulus : str
         The column that says what was presented, such as ``"stim_file"`` or ``"sentence"``.
@@ -60,7 +71,11 @@ def events_by_trial(events, stimulus):
     Raises
     ------
     ValueError
-        If a column is missing, an onset or duration is not a number, or no row has a stimulus.
+        If a column is missing or stands twice, an onset or duration is not a number, no row has a stimulus, or a file
+        is not in UTF-8 or no table.
+
+    TypeError
+        If it is no table, such as a list of several runs.
 
     Examples
     --------
@@ -75,28 +90,66 @@ def events_by_trial(events, stimulus):
     2    9.0       2.0  a dog @trial1
     """
     if isinstance(events, (str, os.PathLike)):
-        # pandas would also take words such as "null", "None" and "NA" for missing, and "007" for a number.
-        text = {stimulus: str, "trial_type": str}
-        events = pd.read_csv(events, sep="\t", na_values=["n/a", ""], keep_default_na=False, dtype=text)
-    missing = [column for column in ("onset", "duration", stimulus) if column not in events]
-    if missing:
-        raise ValueError(f"The events have no column {missing[0]!r}; they have {', '.join(map(str, events.columns))}.")
+        events = _read_events(events, stimulus)
+    if not isinstance(events, pd.DataFrame):
+        raise TypeError(
+            f"Expected the events of one run, a DataFrame or the path of a file, got {type(events).__name__}. For "
+            "several runs: [events_by_trial(run, stimulus) for run in events]."
+        )
+    for column in ("onset", "duration", stimulus):
+        if (n := list(events.columns).count(column)) != 1:
+            names = ", ".join(map(str, events.columns))
+            raise ValueError(f"The events have {n or 'no'} column{'s' * (n > 1)} {column!r}; they have {names}.")
     for column in ("onset", "duration"):
-        bad = np.flatnonzero(~np.isfinite(pd.to_numeric(events[column], errors="coerce")))
+        bad = np.flatnonzero(
+            ~np.isfinite(pd.to_numeric(events[column], errors="coerce").to_numpy(float, na_value=np.nan))
+        )
         if len(bad):
             raise ValueError(f"Row {bad[0]} of the events has the {column} {events[column].iloc[bad[0]]!r}: no number.")
-    named = (events[stimulus].notna() & (events[stimulus].astype(str).str.strip() != "")).to_numpy()
+    names = _names(events[stimulus])
+    named = np.array([name is not None for name in names])
     if not named.any():
         raise ValueError(f"No row of the events has a {stimulus}: there is no trial to estimate.")
     types = events["trial_type"] if "trial_type" in events else pd.Series("other", index=events.index)
     types = types.astype(object).to_numpy(copy=True)
-    numbers = np.cumsum(named) - 1
-    types[named] = [
-        f"{name} @trial{i}" for name, i in zip(events[stimulus][named].astype(str), numbers[named], strict=True)
-    ]
-    return pd.DataFrame(
-        {"onset": events["onset"].to_numpy(), "duration": events["duration"].to_numpy(), "trial_type": types}
-    )
+    trials = np.cumsum(named) - 1
+    types[named] = [f"{names[row]} @trial{trials[row]}" for row in np.flatnonzero(named)]
+    onset, duration = (pd.to_numeric(events[column]).to_numpy() for column in ("onset", "duration"))
+    return pd.DataFrame({"onset": onset, "duration": duration, "trial_type": types})
+
+
+def _read_events(path, stimulus):
+    # pandas would also take words such as "null", "None" and "NA" for missing, and "007" for a number.
+    text = {stimulus: str, "trial_type": str}
+    missing = {"na_values": ["n/a", ""], "keep_default_na": False}
+    try:
+        events = pd.read_csv(io.StringIO(read_text(path)), sep="\t", dtype=text, **missing)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path} is no table with tabs between its columns: {error}") from error
+    if stimulus in events:
+        for row, value in enumerate(events[stimulus]):
+            if isinstance(value, str) and "\t" in value and "\n" in value:
+                raise ValueError(
+                    f"Row {row} of {path} goes over several lines: {value[:60]!r}. A quotation mark before it has no "
+                    "partner."
+                )
+    return events
+
+
+def _names(values):
+    """The name of each stimulus, None where there is none: 73.0 is 73, which a missing value beside it made a float."""
+    names = []
+    for value in values.astype(object):
+        if pd.isna(value) or (isinstance(value, str) and value.strip() in ("", "n/a")):
+            names.append(None)
+        elif isinstance(value, (float, np.floating)) and float(value).is_integer():
+            names.append(str(int(value)))
+        else:
+            names.append(str(value))
+    given = [name for name in names if name is not None]
+    if all(_WHOLE.fullmatch(name) for name in given):  # floats that went through a file
+        return [name and name.removesuffix(".0") for name in names]
+    return names
 
 
 def trial_betas(glm):
@@ -112,16 +165,20 @@ def trial_betas(glm):
     -------
     trials : TrialBetas
         ``betas`` of shape `(n_trials, n_voxels)`, the voxels being those of ``glm.masker_``, and the table ``trials``.
+        Trials outside the scans have no row.
 
     Raises
     ------
     ValueError
-        If the GLM isn't fitted, or no regressor belongs to a trial.
+        If the GLM isn't fitted, no regressor belongs to a trial, or all trials of a run lie outside its scans, as
+        onsets in milliseconds do.
 
     Warns
     -----
     UserWarning
-        If a run's regressors are linearly dependent, so that the data don't tell their betas apart.
+        If a run's regressors are linearly dependent, so that the data don't tell their betas apart; if trials lie
+        outside the scans, which are left out; if a run ends before the response to a trial has reached its peak, whose
+        beta is then little more than noise.
 
     Notes
     -----
@@ -142,15 +199,42 @@ def trial_betas(glm):
             "No regressor of the GLM belongs to a trial. Fit it with events=[events_by_trial(run, stimulus) for run in "
             f"events]; its regressors are {', '.join(map(str, glm.design_matrices_[0].columns[:5]))}, ..."
         )
+    found = _within_scans(found, glm.design_matrices_)
     betas = np.empty((len(found), len(glm.labels_[0])), dtype=np.float32)
     for run, design in enumerate(glm.design_matrices_):
-        _warn_of_dependence(run, design)
         rows = [row for row, trial in enumerate(found) if trial[0] == run]
         columns = [found[row][2] for row in rows]
+        _warn_of_dependence(run, design)
         for label, result in glm.results_[run].items():  # voxels of one autocorrelation were fitted together
             betas[np.ix_(rows, glm.labels_[run] == label)] = result.theta[columns]
     table = [(stimulus, run, trial) for run, trial, _, stimulus in found]
     return TrialBetas(betas, pd.DataFrame(table, columns=["stimulus", "run", "trial"]))
+
+
+def _within_scans(found, designs):
+    """Leave out trials that no scan saw, and warn of these and of those that the scans saw only begin."""
+    regressors = [np.abs(designs[run].to_numpy(dtype=np.float64)[:, column]) for run, _, column, _ in found]
+    peaks = np.array([regressor.max() for regressor in regressors])
+    outside = peaks <= max(_OUTSIDE * peaks.max(), _NOTHING)
+    runs = np.array([trial[0] for trial in found])
+    for run in np.unique(runs):
+        if outside[runs == run].all():
+            times = designs[run].index
+            raise ValueError(
+                f"All {np.sum(runs == run)} trials of run {run} lie outside its scans, which go from {times[0]:g} to "
+                f"{times[-1]:g} s. Are the onsets in seconds, and counted from the first scan of this run?"
+            )
+    cut = np.array([regressor[-1] >= peak for regressor, peak in zip(regressors, peaks, strict=True)]) & ~outside
+    for which, says in (
+        (outside, "lie outside the scans and are left out"),
+        (cut, "have their response's peak after the last scan, so that their betas are little more than noise"),
+    ):
+        if which.any():
+            named = ", ".join(
+                f"{found[i][3]!r} (run {found[i][0]}, trial {found[i][1]})" for i in np.flatnonzero(which)[:3]
+            )
+            warnings.warn(f"{which.sum()} of {len(found)} trials {says}: {named}.", stacklevel=3)
+    return [trial for trial, out in zip(found, outside, strict=True) if not out]
 
 
 def average_repeats(betas, stimuli, order=None):
@@ -198,7 +282,15 @@ def average_repeats(betas, stimuli, order=None):
     >>> responses.betas.ravel(), responses.n_repeats
     (array([5.5, 2. ], dtype=float32), array([2, 2]))
     """
+    if isinstance(stimuli, pd.DataFrame):
+        raise TypeError(
+            "stimuli is a DataFrame; expected what was presented in each trial, one column: "
+            f"stimuli={'trials' if 'stimulus' in stimuli else 'table'}["
+            f"{'stimulus' if 'stimulus' in stimuli else str(stimuli.columns[0])!r}]."
+        )
     betas, stimuli = np.asarray(betas), np.asarray(stimuli, dtype=object)
+    if len(unnamed := np.flatnonzero(pd.isna(stimuli))):
+        raise ValueError(f"Trial {unnamed[0]} has no stimulus: it is {stimuli[unnamed[0]]!r}.")
     if betas.ndim != 2 or len(betas) != len(stimuli):
         raise ValueError(f"Expected one row of betas a trial, got betas of shape {betas.shape}, {len(stimuli)} trials.")
     order = list(dict.fromkeys(stimuli)) if order is None else list(order)

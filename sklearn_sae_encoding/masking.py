@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, _routing_enabled, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding._images.checks import check_counts, check_rows, find_exclusions
-from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows
+from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
+from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows, unmask
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
 from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
@@ -128,10 +129,12 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         if y is None:
             raise ValueError("This MaskedTargetRegressor requires y to be passed, but the target y is None.")
+        check_arguments(X, fit_params)
         self.masker_, Y = self._mask(y, None, X)
         self.n_elements_, self._is_1d = Y.shape[1] if Y.ndim == 2 else 1, Y.ndim == 1
         self.missing_, self.constant_ = find_exclusions(Y, self.masker)
-        params = process_routing(self, "fit", **fit_params).regressor.fit if _routing_enabled() else fit_params
+        routed = get_config()["enable_metadata_routing"]
+        params = process_routing(self, "fit", **fit_params).regressor.fit if routed else fit_params
         Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
         self.regressor_ = clone(self.regressor).fit(X, Y, **params)
         return self
@@ -153,6 +156,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             NaN in voxels that are missing.
         """
         check_is_fitted(self)
+        check_arguments(X)
         predicted = np.asarray(self.regressor_.predict(X))
         # Regressors give a single target as one dimension or two.
         predicted = self._expanded(predicted.reshape(len(predicted), -1))
@@ -286,7 +290,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"There is no mask to make images with: the {type(self.masker).__name__} has none and was not fitted, "
                 "and y was an array. Give it a mask_img, or fit it to images first."
             )
-        return self.masker_.inverse_transform(np.asarray(values, dtype=np.float32))
+        return unmask(values, self.masker_)
 
     def mask_targets(self, imgs):
         """Mask images into an array, as ``fit`` does.

@@ -1,9 +1,11 @@
 """From events and scans to one response a stimulus, on runs simulated with nilearn's own response function."""
 
+import hypothesis.strategies as st
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
 from nibabel import Nifti1Image
 from nilearn.datasets import load_fsaverage
 from nilearn.glm.first_level import FirstLevelModel, make_first_level_design_matrix
@@ -231,10 +233,107 @@ def test_trials_that_cannot_be_told_apart_are_warned_of():
         trial_betas(glm)
 
 
+def trials_alone(stimuli):
+    """Events without button presses, and the scans of one run for responses to them."""
+    events = make_events(stimuli)
+    responses = np.random.default_rng(0).normal(size=(len(stimuli), 48))
+    return events[events["sentence"].notna()].reset_index(drop=True), responses, make_run(events, responses)
+
+
+@pytest.mark.parametrize("shift", [500.0, -500.0])
+def test_trials_outside_the_scans_are_left_out_and_take_nothing_from_their_stimulus(shift):
+    events, _, scans = trials_alone(["a", "b", "c", "a"])
+    moved = events.copy()
+    moved.loc[3, "onset"] += shift
+    without = trial_betas(fit_glm([to_img(scans)], [events[:3]]))
+    glm = fit_glm([to_img(scans)], [moved])
+    with pytest.warns(UserWarning, match=r"1 of 4 trials lie outside the scans and are left out: 'a' \(run 0, trial"):
+        trials = trial_betas(glm)
+    assert_allclose(trials.betas, without.betas, atol=0.1)  # the end of an early response takes a little
+    assert trials.trials["stimulus"].tolist() == ["a", "b", "c"]
+    averaged = average_repeats(trials.betas, trials.trials["stimulus"])
+    assert_array_equal(averaged.n_repeats, 1)
+    assert_array_equal(averaged.betas, trials.betas)
+
+
+@pytest.mark.parametrize("wrong", [lambda onset: onset * 1000, lambda onset: onset - 500])
+def test_onsets_in_milliseconds_or_of_another_run_are_refused(wrong):
+    events, _, scans = trials_alone(["a", "b", "c"])
+    glm = fit_glm([to_img(scans)], [events.assign(onset=wrong(events["onset"]))])
+    with pytest.raises(
+        ValueError, match=r"All 3 trials of run 0 lie outside its scans, .* 0 to [\d.]+ s. .* in seconds"
+    ):
+        trial_betas(glm)
+
+
+def test_a_run_that_ends_during_a_trial_is_warned_of():
+    events, _, scans = trials_alone(["a", "b", "c"])
+    until = int((events["onset"].iloc[2] + 5) / TR)
+    glm = fit_glm([to_img(scans[:until])], [events])
+    with pytest.warns(UserWarning, match=r"1 of 3 trials have their response's peak after the last scan.*'c' \(run 0"):
+        assert len(trial_betas(glm).betas) == 3
+
+
+IDS = [[73, 2, 73], [73.0, 2.0, 73.0], ["73", "2", "73"], ["73.0", "2.0", "73.0"], np.array([73, 2, 73], np.float32)]
+
+
+@pytest.mark.parametrize("ids", [*IDS, pd.array([73, 2, 73], "Int64"), pd.Categorical([73, 2, 73])])
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_number_names_the_same_stimulus_whatever_its_column_is(ids, absent, tmp_path):
+    events = pd.DataFrame({"onset": [1.0, 9.0, 17.0], "duration": 1.0, "stim": ids})
+    if absent:
+        events = pd.concat([events, pd.DataFrame({"onset": [25.0], "duration": [1.0]})], ignore_index=True)
+    expected = ["73 @trial0", "2 @trial1", "73 @trial2"] + ["other"] * absent
+    assert events_by_trial(events, "stim")["trial_type"].tolist() == expected
+    events.to_csv(tmp_path / "events.tsv", sep="\t", index=False, na_rep="n/a")
+    assert events_by_trial(tmp_path / "events.tsv", "stim")["trial_type"].tolist() == expected
+
+
+@pytest.mark.parametrize("absent", ["n/a", " n/a ", "", " ", None, np.nan, pd.NA, pd.NaT])
+def test_a_row_without_a_stimulus_is_no_trial(absent):
+    events = pd.DataFrame({"onset": [1.0, 9.0], "duration": 1.0, "stim": ["a", "b"]}).astype({"stim": object})
+    events.loc[1, "stim"] = absent
+    assert events_by_trial(events, "stim")["trial_type"].tolist() == ["a @trial0", "other"]
+
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00\ufeff"), min_size=1, max_size=8)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(st.lists(words, min_size=1, max_size=5), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
+def test_stimuli_come_out_of_a_file_as_they_went_in_whatever_they_say(tmp_path, texts, encoding):
+    events = pd.DataFrame({"onset": 6.0 * np.arange(len(texts)), "duration": 2.0, "stim": texts})
+    if any(text.strip() in ("", "n/a") for text in texts) or any("\t" in text and "\n" in text for text in texts):
+        return
+    content = events.to_csv(sep="\t", index=False, na_rep="n/a")
+    (tmp_path / "events.tsv").write_bytes(content.encode(encoding))
+    found = events_by_trial(tmp_path / "events.tsv", "stim")
+    assert found["trial_type"].tolist() == events_by_trial(events, "stim")["trial_type"].tolist()
+
+
+def test_files_that_are_no_table_are_named(tmp_path):
+    path = tmp_path / "events.tsv"
+    path.write_bytes("onset\tduration\tstim\n1\t1\tcafé\n".encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=r"events.tsv is not in UTF-8: line 2 holds the byte 0xe9. If it is in Latin-1"
+    ):
+        events_by_trial(path, "stim")
+    path.write_text('onset\tduration\tstim\n1\t1\t"No\n2\t1\t"yes"\n')
+    with pytest.raises(ValueError, match=r"Row 0 of .*events.tsv goes over several lines.*no partner"):
+        events_by_trial(path, "stim")
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"events.tsv is no table with tabs"):
+        events_by_trial(path, "stim")
+
+
 def test_bad_events_and_models_are_named():
     events = make_events(["a", "b"])
     with pytest.raises(ValueError, match="no column 'stim_file'; they have onset, duration, trial_type, sentence"):
         events_by_trial(events, "stim_file")
+    with pytest.raises(ValueError, match="have 2 columns 'sentence'"):
+        events_by_trial(pd.concat([events, events[["sentence"]]], axis=1), "sentence")
+    with pytest.raises(TypeError, match=r"events of one run.*got list. For several runs: \[events_by_trial"):
+        events_by_trial([events, events], "sentence")
     with pytest.raises(ValueError, match="No row of the events has a sentence"):
         events_by_trial(events.assign(sentence=" "), "sentence")
     events.loc[1, "onset"] = np.nan
@@ -251,6 +350,10 @@ def test_bad_events_and_models_are_named():
 
 
 def test_bad_repeats_are_named():
+    with pytest.raises(TypeError, match=r"expected what was presented .* stimuli=trials\['stimulus'\]"):
+        average_repeats(np.ones((1, 2)), pd.DataFrame({"stimulus": ["a"], "run": 0, "trial": 0}))
+    with pytest.raises(ValueError, match="Trial 1 has no stimulus: it is nan"):
+        average_repeats(np.ones((2, 2)), ["a", np.nan])
     with pytest.raises(ValueError, match=r"betas of shape \(3, 2\), 4 trials"):
         average_repeats(np.ones((3, 2)), ["a", "b", "c", "d"])
     with pytest.raises(ValueError, match="'d' was presented in none of the 3 trials"):

@@ -155,7 +155,7 @@ def test_fit_warns_where_a_language_model_was_changed_in_one_branch_alone(model,
     with pytest.warns(UserWarning, match=r"'content__activations' and 'surprisal__surprisal' differ in context: each"):
         clone(model).set_params(**{names[1]: "Before."}).fit(texts, Y)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("error", message="The language models of")
         clone(model).set_params(**dict.fromkeys(names, "Before.")).fit(texts, Y)
         clone(model).set_params(features__surprisal__surprisal__model__batch_tokens=7).fit(texts, Y)
 

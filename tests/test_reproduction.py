@@ -11,6 +11,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils import Bunch
 from tiny_gemma import D_MODEL, save_tiny_gemma
 
+from sklearn_sae_encoding._cache import FORMATS
 from sklearn_sae_encoding.analysis import correlate_predictors, restrict_encoder
 from sklearn_sae_encoding.datasets import load_sentences, make_voxel_responses
 
@@ -193,9 +194,7 @@ def test_a_second_run_reads_what_the_first_computed(tool, tmp_path):
     assert tool.Store(tmp_path)("scores", lambda: "again", X=X) == "computed"
 
 
-def test_a_changed_parameter_input_or_version_never_reads_what_was_stored_before(tool, tmp_path, monkeypatch):
-    from lepori2026 import store as module
-
+def test_a_changed_parameter_input_or_code_never_reads_what_was_stored_before(tool, tmp_path, monkeypatch):
     store = tool.Store(tmp_path)
     X = np.arange(6.0).reshape(3, 2)
     inputs = {"model": restrict_encoder(), "X": X, "cv": KFold(5, shuffle=True, random_state=19), "noise_ceiling": 0.8}
@@ -210,8 +209,25 @@ def test_a_changed_parameter_input_or_version_never_reads_what_was_stored_before
     ]
     for i, change in enumerate(changed, start=1):
         assert store("scores", lambda i=i: i, **inputs | change) == i
-    monkeypatch.setattr(module, "__version__", "99.0")
-    assert store("scores", lambda: "of another version", **inputs) == "of another version"
+    monkeypatch.setitem(FORMATS, "reproduction", FORMATS["reproduction"] + 1)
+    assert store("scores", lambda: "of other code", **inputs) == "of other code"
+
+
+def test_a_damaged_result_is_computed_again_and_a_full_disk_costs_a_warning(tool, tmp_path, monkeypatch):
+    store = tool.Store(tmp_path)
+    assert store("scores", lambda: "computed", X=1) == "computed"
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:40] + bytes([whole[40] ^ 1]) + whole[41:]):
+        path.write_bytes(damaged)
+        assert store("scores", lambda: "again", X=1) == "again"
+
+    def fail(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lepori2026.store.write_whole", fail)
+    with pytest.warns(UserWarning, match="can't be kept: .*No space left"):
+        assert store("scores", lambda: "computed", X=2) == "computed"
 
 
 def test_small_p_values_are_printed_as_such_and_published_text_as_it_is(tool, tmp_path, capsys):

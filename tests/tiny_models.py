@@ -18,7 +18,7 @@ SENTENCES = [
 N_LAYERS, D_MODEL = 4, 32
 
 
-def tiny_tokenizer(bos_token="<s>"):
+def tiny_tokenizer(bos_token="<s>", vocab_size=400, sentences=None):
     """Byte-level BPE like GPT-2's, trained on a few sentences."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -27,13 +27,18 @@ def tiny_tokenizer(bos_token="<s>"):
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=vocab_size,
         special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(SENTENCES, trainer)
+    core.train_from_iterator(SENTENCES if sentences is None else sentences, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos_token, eos_token="</s>", pad_token="</s>")
+
+
+def _fill(core):
+    """Add tokens to as many as the tiny models have embeddings: with far fewer it is taken for another model's."""
+    core.add_tokens([f"<unused{i}>" for i in range(400 - core.get_vocab_size())])
 
 
 def metaspace_tokenizer():
@@ -48,6 +53,7 @@ def metaspace_tokenizer():
         SENTENCES,
         trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>", "<unk>"], show_progress=False),
     )
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )
@@ -94,6 +100,7 @@ def wordpiece_tokenizer():
     special = ["[CLS]", "[SEP]", "[UNK]", "[PAD]"]
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     core.train_from_iterator(SENTENCES, trainer)
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="[CLS]", eos_token="[SEP]", unk_token="[UNK]", pad_token="[PAD]"
     )
@@ -107,6 +114,7 @@ def unmarking_tokenizer():
     core = Tokenizer(models.WordLevel(unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     core.train_from_iterator(SENTENCES, trainers.WordLevelTrainer(special_tokens=["<s>", "</s>", "<unk>"]))
+    _fill(core)
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>"
     )
@@ -143,11 +151,21 @@ def _configs():
         "qwen2": lambda: t.Qwen2Config(**_sizes()),
         "qwen3": lambda: t.Qwen3Config(**_sizes(), head_dim=8),
         "opt": lambda: t.OPTConfig(**{**_sizes(), **opt}),
+        "olmo2": lambda: t.Olmo2Config(**_sizes()),
+        "phi3": lambda: t.Phi3Config(**_sizes()),
+        "granite": lambda: t.GraniteConfig(**_sizes(), residual_multiplier=0.22, embedding_multiplier=3.0),
+        "glm4": lambda: t.Glm4Config(**_sizes(), head_dim=8),
+        "falcon": lambda: t.FalconConfig(**_sizes(), new_decoder_architecture=True),
+        "gptj": lambda: t.GPTJConfig(**gpt2, rotary_dim=4, bos_token_id=0, eos_token_id=1),
+        "bloom": lambda: t.BloomConfig(**_sizes(), n_layer=N_LAYERS, n_head=4),
         "mistral": lambda: t.MistralConfig(**_sizes(), sliding_window=None),
     }
 
 
 FAMILIES = ("gpt2", "gpt_neox", "llama", "gemma2", "gemma3", "qwen2", "qwen3", "opt", "mistral")
+# Families that are tested for what their blocks add alone; BLOOM's modules add the stream themselves.
+OTHER_FAMILIES = ("olmo2", "phi3", "granite", "glm4", "falcon", "gptj")
+REFUSED_FAMILIES = ("bloom",)
 
 
 def tiny_model(family="llama", seed=0):

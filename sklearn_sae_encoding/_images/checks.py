@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
-from sklearn.utils.validation import _num_samples, check_array
+from sklearn.utils.validation import check_array
 
 from sklearn_sae_encoding._images.masks import is_region_masker
+from sklearn_sae_encoding._images.rows import is_images
+from sklearn_sae_encoding._validation import count_samples
 
 _MASK_GAPS = (
     " To average each region over the voxels that are finite in all images, give the masker "
@@ -27,12 +30,30 @@ def check_rows(y, masker):
     return y
 
 
+def check_arguments(X, params=()) -> None:
+    """Refuse images in the place of features, and what belongs to the cleaning of runs."""
+    if is_images(X) and not _are_texts(X):
+        raise TypeError(
+            "X is an image; expected features or texts, one a sample. Images are the targets: fit(X, imgs)."
+        )
+    if unknown := sorted({"confounds", "sample_mask"} & set(params)):
+        raise TypeError(
+            f"MaskedTargetRegressor takes no {unknown[0]}: clean each run before its trials are estimated, "
+            "for example by FirstLevelModel.fit(runs, events=events, confounds=confounds)."
+        )
+
+
+def _are_texts(X) -> bool:
+    return isinstance(X, (list, tuple)) and isinstance(X[0], (str, os.PathLike))
+
+
 def check_counts(X, y, kind):
     """Refuse other numbers of samples and of images or rows; X is None if there is nothing to compare."""
-    if X is not None and _num_samples(X) != len(y):
-        raise ValueError(
-            f"X and y hold inconsistent numbers of samples: {_num_samples(X)} in X, but {len(y)} {kind} in y."
-        )
+    if X is None:
+        return
+    n_samples = count_samples(X)
+    if n_samples != len(y):
+        raise ValueError(f"X and y hold inconsistent numbers of samples: {n_samples} in X, but {len(y)} {kind} in y.")
 
 
 def find_exclusions(Y, masker):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import warnings
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding._images.rows import ImageRows, data_parts, is_surface_img
+from sklearn_sae_encoding._images.rows import ImageRows, data_parts, image_like, is_surface_img
 
 # What a masker would compute over all samples it sees: in cross-validation, over training and test samples alike.
 _OVER_SAMPLES = {
@@ -32,11 +31,11 @@ def fit_masker(masker, rows=None):
     if not all(hasattr(masker, name) for name in ("fit", "transform", "inverse_transform", "get_params")):
         raise TypeError(f"masker must be a nilearn masker, such as NiftiMasker() or SurfaceMasker(), got {masker!r}.")
     if is_fitted(masker):
-        masker = copy.copy(masker)
+        masker = _said_plainly(copy.copy(masker))
     elif rows is None:
-        masker = _fit_without_images(clone(masker))
+        masker = _fit_without_images(_said_plainly(clone(masker)))
     else:
-        masker = _fit_to_images(clone(masker), rows)
+        masker = _fit_to_images(_said_plainly(clone(masker)), rows)
     if masker is not None and getattr(masker, "n_elements_", 1) == 0:
         raise ValueError(f"The mask of the {type(masker).__name__} is empty: no voxel would be left to fit.")
     return masker
@@ -60,9 +59,36 @@ def mask_rows(rows: ImageRows, masker) -> np.ndarray:
     return values
 
 
+def unmask(values, masker):
+    """Give an image of values, of shape (n_elements,) or (n_images, n_elements); NaN where a missing value reaches."""
+    if hasattr(masker, "seeds") and getattr(masker, "mask_img", None) is None:
+        raise ValueError(
+            f"Spheres alone don't tell the grid of a map: give the {type(masker).__name__} a mask_img, or fit the "
+            "regressor to images instead of an array."
+        )
+    values = np.asarray(values, dtype=np.float32)
+    missing = ~np.isfinite(values)
+    if not (missing.any() and is_region_masker(masker)):
+        return masker.inverse_transform(values)
+    # nilearn refuses what is not finite here; a voxel may belong to several maps.
+    img = masker.inverse_transform(np.where(missing, np.float32(0), values))
+    reached = masker.inverse_transform(missing.astype(np.float32))
+    parts = zip(data_parts(img), data_parts(reached), strict=True)
+    return image_like(img, [np.where(np.abs(there) > _NO_GAP, np.float32(np.nan), part) for part, there in parts])
+
+
+def _said_plainly(masker):
+    """Turn ``standardize=False``, nilearn's default, into the None that newer versions ask for with each transform."""
+    if getattr(masker, "standardize", None) is False:
+        masker.standardize = None
+    return masker
+
+
 def _gaps(rows, masker, missing) -> np.ndarray:
     """Say which values of a masker, of shape (n_images, n_elements), are made of any that is missing."""
-    img = rows.image([part.astype(np.float32) for part in missing])
+    concerned = np.any([part.any(axis=tuple(range(part.ndim - 1))) for part in missing], axis=0)
+    # 2, because of images of 0 and 1 nilearn asks whether they are meant to be interpolated.
+    img = rows.image([part[..., concerned].astype(np.float32) * 2 for part in missing])
     counter = copy.copy(masker)
     if hasattr(masker, "strategy"):
         counter.strategy = "mean"  # a median or minimum would not tell
@@ -71,10 +97,11 @@ def _gaps(rows, masker, missing) -> np.ndarray:
         from nilearn.image import resample_to_img
 
         # The masker's own interpolation overshoots: gaps would be seen far away.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Resampling binary images", category=UserWarning)
-            img = resample_to_img(img, grid, interpolation="linear", force_resample=True, copy_header=True)
-    return np.abs(_transform(counter, img)) > _NO_GAP
+        img = resample_to_img(img, grid, interpolation="linear", force_resample=True, copy_header=True)
+    found = np.abs(_transform(counter, img)) > _NO_GAP
+    gaps = np.zeros((len(concerned), found.shape[1]), dtype=bool)
+    gaps[concerned] = found
+    return gaps
 
 
 def check_masker(masker) -> None:
@@ -116,17 +143,18 @@ def _fit_without_images(masker):
 def _fit_to_images(masker, rows):
     knows = is_region_masker(masker) or getattr(masker, "mask_img", None) is not None
     check_same_space(rows, masker)  # before nilearn resamples labels and masks
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Generation of a mask.*")
+    if hasattr(masker, "seeds") and masker.mask_img is None:
+        # The spheres' voxels are the same, and maps of them have a grid.
+        masker.mask_img = image_like(rows[0], [np.ones(part.shape, dtype=np.int8) for part in data_parts(rows[0])])
+    if not knows:
         # nilearn computes a mask from the mean image, so that this gives the same mask without all images at once.
-        return masker.fit(rows[0] if knows else rows.mean_img())
+        return masker.fit(rows.mean_img())
+    # Images with a mask would make nilearn ask which of them is meant; regions may be resampled to them.
+    return masker.fit(rows[0]) if is_region_masker(masker) else masker.fit()
 
 
 def _transform(masker, img) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*boolean values for 'standardize'.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*resampl.*", category=UserWarning)  # it was asked for
-        return np.atleast_2d(masker.transform(img))
+    return np.atleast_2d(masker.transform(img))
 
 
 def check_same_space(rows, masker) -> None:

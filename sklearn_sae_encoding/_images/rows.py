@@ -247,6 +247,17 @@ def data_parts(img, finite=False) -> list[np.ndarray]:
     return [np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0) if finite else np.asarray(part) for part in parts]
 
 
+def image_like(img, data):
+    """Give an image on the grid or mesh of another one, from one array a volume or hemisphere."""
+    if is_volume(img):
+        from nibabel import Nifti1Image
+
+        return Nifti1Image(data[0], img.affine)
+    from nilearn.surface import SurfaceImage
+
+    return SurfaceImage(mesh=img.mesh, data=dict(zip(img.data.parts, data, strict=True)))
+
+
 def is_volume(img) -> bool:
     return hasattr(img, "affine") and hasattr(img, "dataobj")
 

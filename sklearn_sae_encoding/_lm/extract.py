@@ -8,19 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._lm.additions import check_additions, hooks_to_check
 from sklearn_sae_encoding._lm.bos import AUTO, Bos, find_bos
 from sklearn_sae_encoding._lm.causal import why_no_surprisal
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
-from sklearn_sae_encoding._lm.forward import batch_limit, run_batch
+from sklearn_sae_encoding._lm.forward import RowResult, batch_limit, run_batch
 from sklearn_sae_encoding._lm.head import ENTROPY, Scoring, output_head
+from sklearn_sae_encoding._lm.lengths import longest_context, rope_switch
 from sklearn_sae_encoding._lm.loading import LoadedModel, load_model, load_tokenizer
 from sklearn_sae_encoding._lm.objects import runs_other_code
 from sklearn_sae_encoding._lm.rows import Row, make_batches, make_rows
-from sklearn_sae_encoding._lm.sites import hook_name, parse_hook
+from sklearn_sae_encoding._lm.sites import hook_name, order_of, parse_hook
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.store import MemoryStore
 from sklearn_sae_encoding._lm.texts import Sample
 from sklearn_sae_encoding._lm.tokenize import TokenizedText, tokenize, word_start_ids
+from sklearn_sae_encoding._lm.vocabulary import check_ids
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept in memory from one call at most
 
@@ -128,8 +131,11 @@ class _Run:
         if not missing:
             return
         texts = [sample.text for _, sample in missing.values()]
-        tokenized = tokenize(self.loaded.tokenizer, texts, [self._context(sample) for _, sample in missing.values()])
-        _check_not_empty(tokenized, [sample for sample, _ in missing.values()], texts)
+        contexts, bos = [self._context(sample) for _, sample in missing.values()], self.bos and self.bos.id
+        tokenized = tokenize(self.loaded.tokenizer, texts, contexts, bos)
+        positions = [sample for sample, _ in missing.values()]
+        _check_not_empty(tokenized, positions, texts)
+        check_ids(self.loaded, [one.ids for one in tokenized], positions)
         rows = self._rows(tokenized)
         wanted = self._with_passed_layers(sum(len(row.ids) for row in rows))
         limit = batch_limit(self.max_tokens, self.loaded.model.config.get_text_config().vocab_size, wanted.surprisal)
@@ -137,8 +143,11 @@ class _Run:
         keys = list(missing)
         left, done = np.bincount([row.text for row in rows]), {}
         with _progress(len(rows), self.verbose) as progress:
-            for batch in make_batches(rows, limit):
-                for result in run_batch(self.loaded, batch, wanted.hooks, scoring):
+            check = hooks_to_check(self.loaded.model, wanted.hooks)
+            for batch in make_batches(rows, limit, rope_switch(self.loaded.model)):
+                results = run_batch(self.loaded, batch, wanted.hooks + check, scoring)
+                results, check = self._checked(results, wanted, check), ()
+                for result in results:
                     text = result.row.text
                     done.setdefault(text, []).append(result)
                     left[text] -= 1
@@ -146,12 +155,21 @@ class _Run:
                         yield keys[text], _record(tokenized[text], done.pop(text))
                 progress(len(batch))
 
+    def _checked(self, results: list[RowResult], wanted: Wanted, check: tuple[str, ...]) -> list[RowResult]:
+        """Rows of the first batch, once the parts of its blocks add up, without what was read to see that."""
+        if not check:
+            return results
+        check_additions(self.loaded.model, check, [one.activations for one in results], self.how.source.name)
+        return [one._replace(activations={hook: one.activations[hook] for hook in wanted.hooks}) for one in results]
+
     def _context(self, sample: Sample) -> str:
         return (sample.context if sample.context is not None else self.how.context) or ""
 
     def _rows(self, tokenized: list[TokenizedText]) -> list[Row]:
-        window, stride = _window(self.how, self.loaded, self.bos is not None, self.how.source.name)
-        bos = None if self.bos is None else self.bos.id
+        window, stride = _window(
+            self.how, longest_context(self.loaded.model), self.bos is not None, self.how.source.name
+        )
+        bos = self.bos and self.bos.id
         return [row for i, text in enumerate(tokenized) for row in make_rows(i, text.ids, bos, window, stride)]
 
     def _with_passed_layers(self, n_tokens: int) -> Wanted:
@@ -166,8 +184,8 @@ class _Run:
         if len(passed) * n_tokens * config.hidden_size * 4 > _KEEP_BYTES:
             return self.wanted
         if not self.wanted.surprisal:  # not past the highest one asked for
-            highest = max(asked, key=_order)
-            passed = tuple(hook for hook in passed if _order(parse_hook(hook)) <= _order(highest))
+            highest = max(order_of(hook) for hook in self.wanted.hooks)
+            passed = tuple(hook for hook in passed if order_of(hook) <= highest)
         return self.wanted | Wanted(passed)
 
     def _word_starts(self):
@@ -184,13 +202,7 @@ class _Run:
         return indicator
 
 
-def _order(hook: tuple[int, str]) -> tuple[int, int]:
-    layer, site = hook
-    return layer, ("resid_pre", "attn_out", "mlp_out", "resid_post").index(site)
-
-
-def _window(how: Pass, loaded: LoadedModel, has_bos: bool, name: str) -> tuple[int, int]:
-    longest = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+def _window(how: Pass, longest: int | None, has_bos: bool, name: str) -> tuple[int, int]:
     window = how.window or longest or 2048
     if longest is not None and window > longest:
         raise ValueError(f"window={window} is longer than the context of {name}, which is {longest} tokens.")

@@ -14,7 +14,7 @@ from sklearn_sae_encoding._lm.texts import Sample
 
 _CHUNK = 1 << 20
 _MODEL_FILES = ("config.json", "*.safetensors*")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "config.json",  # which may name the kind of tokenizer
     "token*",
     "special_tokens_map.json",
@@ -55,7 +55,7 @@ def files_key(source: ModelSource) -> str:
 
     Other files under the same name are another model.
     """
-    return _place_key(where(source), (*_MODEL_FILES, *_TOKENIZER_FILES))
+    return _place_key(where(source), (*_MODEL_FILES, *TOKENIZER_FILES))
 
 
 def tokenizer_key(source: ModelSource) -> str | None:
@@ -64,7 +64,7 @@ def tokenizer_key(source: ModelSource) -> str | None:
     if tokenizer is None:
         return None
     if isinstance(tokenizer, str):
-        return _place_key(where_tokenizer(source), _TOKENIZER_FILES)
+        return _place_key(where_tokenizer(source), TOKENIZER_FILES)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content = {"vocabulary": tokenizer.get_vocab()} if backend is None else json.loads(backend.to_str())
     # Every call sets these two anew.
@@ -74,7 +74,7 @@ def tokenizer_key(source: ModelSource) -> str | None:
 
 def tokenizer_files_key(source: ModelSource) -> str:
     """Key of the files that a named tokenizer is read from, be it the model's own or another one."""
-    return _place_key(where_tokenizer(source), _TOKENIZER_FILES)
+    return _place_key(where_tokenizer(source), TOKENIZER_FILES)
 
 
 def _place_key(place: dict, patterns: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from sklearn_sae_encoding._lm.head import Scoring, SplitHead, can_split, positio
 from sklearn_sae_encoding._lm.loading import LoadedModel
 from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding._lm.running import evaluating, without_cache
-from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
+from sklearn_sae_encoding._lm.sites import ADDED, factor_of_block, parse_hook, site_of_block
 
 
 class RowResult(NamedTuple):
@@ -37,7 +37,7 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, scoring: Scoring | N
             with suppress(_AllCaptured):
                 logits = loaded.model(input_ids=ids, attention_mask=mask, **without_cache(loaded.model)).logits
         # OPT's blocks flatten rows and tokens on the way to their MLP.
-        captured = {hook: values.reshape(*ids.shape, -1).float().cpu() for hook, values in captured.items()}
+        captured = {hook: _as_added(loaded, hook, _by_row(values, ids, hook)) for hook, values in captured.items()}
         scores = None
         if scoring is not None:
             parts = (
@@ -71,7 +71,9 @@ def _capture(loaded: LoadedModel, hooks, stop: bool):
     captured: dict = {}
 
     def keep(name, value):
-        captured[name] = value[0] if isinstance(value, tuple) else value
+        value = value[0] if isinstance(value, (tuple, list)) else value
+        # Some blocks add in place: what they add has to be kept as it is now.
+        captured[name] = value.clone() if parse_hook(name)[1] in ADDED else value
         if stop and len(captured) == len(hooks):
             raise _AllCaptured
 
@@ -93,6 +95,23 @@ def _capture(loaded: LoadedModel, hooks, stop: bool):
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _by_row(values, ids, hook: str):
+    if (values.ndim == 2 and len(values) == ids.numel()) or values.shape[:2] == ids.shape:
+        return values.reshape(*ids.shape, -1)
+    raise ValueError(
+        f"{hook} gives an array of shape {tuple(values.shape)} for {ids.shape[0]} texts of {ids.shape[1]} tokens: it "
+        "holds no row a token. Name another list of blocks with blocks_path."
+    )
+
+
+def _as_added(loaded: LoadedModel, hook: str, values):
+    """In single precision, and times what the block multiplies it by before it adds it."""
+    layer, site = parse_hook(hook)
+    factor = factor_of_block(loaded.blocks[layer], site)
+    values = values.float().cpu()
+    return values if factor == 1 else values * factor
 
 
 def _padded(batch: list[Row], device):

@@ -7,12 +7,13 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_files_key, tokenizer_key
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, forget_commits, quiet, where, where_tokenizer
+from sklearn_sae_encoding._lm.vocabulary import check_same_tokens, check_vocabulary
 
 _MAX_LOADED = 2  # models that one process holds; the one used longest ago goes first
 _MAX_TOKENIZERS = 8
@@ -56,6 +57,7 @@ def load_model(source: ModelSource) -> LoadedModel:
             if key in _loaded:
                 _loaded.move_to_end(key)
                 return _loaded[key]
+        _check_given_tokenizer(source)
         loaded = _wrap(source, _load_weights(source), lock=threading.RLock())
         with _registry_lock:
             _loaded[key] = loaded
@@ -97,7 +99,20 @@ def load_tokenizer(source: ModelSource):
 
 
 def _wrap(source: ModelSource, model, lock) -> LoadedModel:
-    return LoadedModel(model, load_tokenizer(source), source, lock)
+    tokenizer = load_tokenizer(source)
+    check_vocabulary(model, tokenizer, source.name)
+    return LoadedModel(model, tokenizer, source, lock)
+
+
+def _check_given_tokenizer(source: ModelSource) -> None:
+    """Compare a tokenizer that was given apart from a named model with the model's own, where it has one."""
+    if source.tokenizer is None:
+        return
+    try:
+        own = load_tokenizer(replace(source, tokenizer=None))
+    except ValueError:
+        return  # there is none: that may be why another one is given
+    check_same_tokens(own, load_tokenizer(source), source.name)
 
 
 def _lock_of(model) -> threading.RLock:
@@ -120,7 +135,7 @@ def _draw(source: ModelSource, dtype):
 
     config = AutoConfig.from_pretrained(**where(source), trust_remote_code=False)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(source.seed)
+        torch.default_generator.manual_seed(source.seed)  # of the CPU alone: manual_seed reaches those of all GPUs
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return model if dtype == "auto" else model.to(dtype)
 

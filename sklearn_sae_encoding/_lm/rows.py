@@ -30,10 +30,11 @@ def make_rows(text: int, ids, bos_id: int | None, window: int, stride: int) -> l
     return rows
 
 
-def make_batches(rows: list[Row], max_tokens: int) -> Iterator[list[Row]]:
+def make_batches(rows: list[Row], max_tokens: int, switch: int | None = None) -> Iterator[list[Row]]:
     """Rows of about the same length together, so that little is padded; at most `max_tokens` with padding.
 
-    The windows of a text stay neighbours: a text is complete, and can be stored, as early as possible.
+    The windows of a text stay neighbours: a text is complete, and can be stored, as early as possible. Rows of more
+    than `switch` tokens, which a model may read otherwise, share no batch with shorter ones.
     """
     longest: dict[int, int] = {}
     for row in rows:
@@ -41,7 +42,8 @@ def make_batches(rows: list[Row], max_tokens: int) -> Iterator[list[Row]]:
     batch: list[Row] = []
     for row in sorted(rows, key=lambda row: (-longest[row.text], row.text, row.at)):
         width = max(len(other.ids) for other in [*batch[:1], row])
-        if batch and width * (len(batch) + 1) > max_tokens:
+        apart = bool(batch) and switch is not None and (len(batch[0].ids) > switch) != (len(row.ids) > switch)
+        if apart or (batch and width * (len(batch) + 1) > max_tokens):
             yield batch
             batch = []
         batch.append(row)

@@ -17,6 +17,8 @@ _GGUF_ENDING = re.compile(
 
 _commits: dict[tuple[str, str], str] = {}  # (name on the hub, branch or tag) -> commit
 _commits_lock = threading.Lock()
+_quiet: list[bool | None] = []  # threads that hide progress bars; the first holds what the setting was
+_quiet_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -237,10 +239,18 @@ def quiet():
     """Hide the progress bars of transformers while loading, and leave its setting as it was."""
     from transformers.utils import logging
 
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    # The setting is the whole process's: the first thread to come keeps what it was, the last one to go puts it back.
+    with _quiet_lock:
+        if not _quiet:
+            _quiet.append(logging.is_progress_bar_enabled())
+            logging.disable_progress_bar()
+        else:
+            _quiet.append(None)
     try:
         yield
     finally:
-        if was_on:
-            logging.enable_progress_bar()
+        with _quiet_lock:
+            was_on = _quiet[0]
+            _quiet.pop()
+            if not _quiet and was_on:
+                logging.enable_progress_bar()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set, ValuesView
 from numbers import Number
 from typing import NamedTuple
 
@@ -72,10 +72,20 @@ def _table(estimator, X, *, reset: bool) -> np.ndarray:
     if X is None or isinstance(X, (str, bytes, dict, Set, Iterator, os.PathLike)):
         one = "one string: " if isinstance(X, (str, bytes)) else ""
         raise ValueError(f"{_EXPECTED}, got {one}{_shortened(X)}.")
+    X = _as_list(X)
     _check_rows_of_one_length(X)
     column = _one_column(X)
     table = validate_data(estimator, X if column is None else column, reset=reset, dtype=None, ensure_all_finite=False)
     return _with_numbers_as_words(table) if column is None else table
+
+
+def _as_list(X):
+    """Sequences of all kinds as a list: of datasets and pyarrow, a deque, the values of a dict. Others as they are."""
+    if isinstance(X, (list, tuple)) or hasattr(X, "iloc") or getattr(X, "ndim", None) is not None:
+        return X
+    if hasattr(X, "to_pylist"):  # pyarrow's arrays, one or in chunks
+        return X.to_pylist()
+    return list(X) if isinstance(X, (Sequence, ValuesView)) else X
 
 
 def _check_rows_of_one_length(X) -> None:
@@ -142,10 +152,21 @@ def _text_of_row(row, index: int) -> str:
 
 def _check_cell(cell, index: int, part: str = "text") -> None:
     if isinstance(cell, str):
+        _check_characters(cell, index, part)
         return
     if _is_missing(cell):
         raise ValueError(f"The {part} of sample {index} is missing: got {cell!r} (None or NaN). Remove or fill it.")
     raise ValueError(f"{_EXPECTED}, but sample {index} is of type {type(cell).__name__}: {_shortened(cell)}.")
+
+
+def _check_characters(text: str, index: int, part: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The {part} of sample {index} holds half a character, {error.object[error.start]!r} at {error.start}: a "
+            "surrogate without its other half, as a wrong decoding leaves it. Read the file as UTF-8, or remove it."
+        ) from error
 
 
 def _is_missing(cell) -> bool:

@@ -21,8 +21,13 @@ class TokenizedText(NamedTuple):
     offsets: np.ndarray  # (n_kept, 2), int64: first and last + 1 character in the text, without white space
 
 
-def tokenize(tokenizer, texts: list[str], contexts: list[str] | None = None) -> list[TokenizedText]:
-    """Tokenize texts as they stand, each after its context: no special token is added, nothing is cut."""
+def tokenize(
+    tokenizer, texts: list[str], contexts: list[str] | None = None, bos_id: int | None = None
+) -> list[TokenizedText]:
+    """Tokenize texts as they stand, each after its context: no special token is added, nothing is cut.
+
+    A beginning-of-sequence token with which a text already begins is left out, as it is put there anyway.
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
             f"{type(tokenizer).__name__} cannot tell where its tokens stand in the text. Use the fast version of the "
@@ -36,9 +41,9 @@ def tokenize(tokenizer, texts: list[str], contexts: list[str] | None = None) -> 
         return_offsets_mapping=True,
         verbose=False,  # texts longer than the model's context are expected: they run in windows
     )
-    special = _special_ids(tokenizer)
+    special = special_ids(tokenizer)
     return [
-        _one(tokenizer, special, start + text, len(start), ids, offsets)
+        _without_bos(_one(tokenizer, special, start + text, len(start), ids, offsets), bos_id)
         for start, text, ids, offsets in zip(
             before, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True
         )
@@ -51,10 +56,11 @@ def _with_space(context: str) -> str:
 
 def word_start_ids(tokenizer) -> np.ndarray:
     """Ids of the tokens that begin a word with white space, empty if the tokenizer does not mark white space so."""
+    size = len(tokenizer)  # tokens may have been added since
     known = _word_starts.get(tokenizer)
-    if known is None:
-        known = _word_starts[tokenizer] = _find_word_starts(tokenizer)
-    return known
+    if known is None or known[0] != size:
+        known = _word_starts[tokenizer] = (size, _find_word_starts(tokenizer))
+    return known[1]
 
 
 def _find_word_starts(tokenizer) -> np.ndarray:
@@ -68,11 +74,36 @@ def _find_word_starts(tokenizer) -> np.ndarray:
 def _one(tokenizer, special: list[int], text: str, start: int, ids, offsets) -> TokenizedText:
     ids = np.asarray(ids, dtype=np.int64).reshape(-1)
     offsets = trimmed(text, np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
-    kept = (offsets[:, 1] > start) & ~np.isin(ids, special)
+    kept = (offsets[:, 1] > start) & ~_are_special(tokenizer, special, text, ids, offsets)
     tokens = tokenizer.convert_ids_to_tokens(ids[kept].tolist())
     return TokenizedText(ids, kept, tokens, np.maximum(offsets[kept] - start, 0))
 
 
-def _special_ids(tokenizer) -> list[int]:
-    """Special tokens are not words. The unknown token is: it stands for one."""
-    return [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]
+def special_ids(tokenizer) -> set[int]:
+    """Ids of all special tokens, however the tokenizer declares them.
+
+    By a role such as ``bos_token``, in ``additional_special_tokens``, or by a flag of an added token alone.
+    """
+    ids = {int(i) for i in tokenizer.all_special_ids if i is not None}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    for added in (
+        getattr(tokenizer, "added_tokens_decoder", None) or {},
+        {} if backend is None else backend.get_added_tokens_decoder(),
+    ):
+        ids.update(int(i) for i, token in added.items() if token.special)
+    return ids
+
+
+def _are_special(tokenizer, special: set[int], text: str, ids: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Which tokens are special. The unknown token is only where the text spells it out: else it stands for a word."""
+    found = np.isin(ids, list(special))
+    unknown = tokenizer.unk_token
+    for i in np.flatnonzero(found & (ids == tokenizer.unk_token_id)) if unknown is not None else ():
+        found[i] = text[slice(*offsets[i])].strip() == unknown
+    return found
+
+
+def _without_bos(tokenized: TokenizedText, bos_id: int | None) -> TokenizedText:
+    if bos_id is None or not len(tokenized.ids) or tokenized.ids[0] != bos_id or tokenized.kept[0]:
+        return tokenized
+    return tokenized._replace(ids=tokenized.ids[1:], kept=tokenized.kept[1:])

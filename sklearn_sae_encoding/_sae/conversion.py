@@ -78,7 +78,7 @@ def convert_sae(path, out, *, architecture=None, k=None, apply_b_dec_to_input=No
     out = Path(out).expanduser()
     if out.exists() and any(out.iterdir()):
         raise FileExistsError(f"{out} holds something already. Remove it, or choose another folder.")
-    file = find_pickle(path)
+    file = _find_pickle(path)
     given = {
         "architecture": architecture,
         "k": k,
@@ -86,12 +86,12 @@ def convert_sae(path, out, *, architecture=None, k=None, apply_b_dec_to_input=No
         "model_name": model_name,
         "hook_name": hook_name,
     }
-    settings = {**read_settings(file), **{name: value for name, value in given.items() if value is not None}}
-    to_arrays(read_pickle(file), settings).save(out)
+    settings = {**_read_settings(file), **{name: value for name, value in given.items() if value is not None}}
+    _to_arrays(_read_pickle(file), settings).save(out)
     return str(out)
 
 
-def find_pickle(path) -> Path:
+def _find_pickle(path) -> Path:
     """The pickle at `path`, which may be the folder that holds one."""
     path = Path(path).expanduser()
     if path.is_file():
@@ -103,7 +103,7 @@ def find_pickle(path) -> Path:
     return found[0]
 
 
-def read_pickle(path: Path) -> dict[str, np.ndarray]:
+def _read_pickle(path: Path) -> dict[str, np.ndarray]:
     """Tensors of a pickle, read by torch with ``weights_only=True``, which builds nothing else."""
     import torch
 
@@ -121,7 +121,7 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
     return {name: value.detach().float().numpy() for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
-def read_settings(path: Path) -> dict:
+def _read_settings(path: Path) -> dict:
     """What dictionary_learning's ``config.json`` beside a pickle says, if there is one."""
     config = path.with_name("config.json")
     if not config.is_file():
@@ -139,7 +139,7 @@ def read_settings(path: Path) -> dict:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def to_arrays(tensors: dict[str, np.ndarray], settings: dict) -> SAEArrays:
+def _to_arrays(tensors: dict[str, np.ndarray], settings: dict) -> SAEArrays:
     """An SAE in sae-lens' terms. `settings` are `architecture`, `k`, `apply_b_dec_to_input` and entries of metadata."""
     weights = _weights(tensors)
     d_in, d_sae = weights["W_enc"].shape

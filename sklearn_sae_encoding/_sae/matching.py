@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_SITES = ("hook_resid_pre", "hook_attn_out", "hook_mlp_out", "hook_resid_post")
-_HOOK = re.compile(rf"blocks\.\d+\.({'|'.join(_SITES)})")
+_SITES = ("hook_resid_pre", "attn.hook_z", "hook_attn_out", "mlp.hook_in", "hook_mlp_out", "hook_resid_post")
+_HOOK = re.compile(rf"blocks\.\d+\.({'|'.join(map(re.escape, _SITES))})")
+_MLP_INPUT = re.compile(r"model\.layers\.(\d+)\.pre_feedforward_layernorm\.output")  # as Gemma Scope 2 names it
 _BRIDGE_HOOK = re.compile(r"blocks\.(\d+)\.hook_(in|out)")  # TransformerLens 3
 _BLOCK = re.compile(r"(?:model|transformer|gpt_neox|model\.decoder)\.(?:layers|h)\.(\d+)")  # transformers' own names
 
@@ -24,7 +25,10 @@ def origin_of_sae(config: dict) -> Origin:
     metadata = config.get("metadata") or {}
     bos = metadata.get("bos_token")
     bos = metadata.get("prepend_bos") if bos is None else bos
-    return Origin(metadata.get("model_name"), metadata.get("hook_name"), bos)
+    hook = metadata.get("hook_name")
+    if match := _MLP_INPUT.fullmatch(metadata.get("hf_hook_name") or ""):  # where TransformerLens' names fall short
+        hook = f"blocks.{match[1]}.mlp.hook_in"
+    return Origin(metadata.get("model_name"), hook, bos)
 
 
 def metadata_of(origin: Origin) -> dict:

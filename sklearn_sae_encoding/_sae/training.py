@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -108,11 +109,9 @@ def train_matryoshka(
     left alone. metadata : goes into the SAE's configuration. report : is called with a line of progress about every
     ten seconds.
     """
-    import torch
 
     scale = measure_scale(values, seed=plan.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
+    with _seeded(plan.seed, device):
         trainer = _trainer(values.shape[1], plan, scale, device)
         batches = shuffled_batches(values, plan.batch_size, scale, plan.seed)
         _run(trainer, batches, plan.n_steps, report)
@@ -121,6 +120,21 @@ def train_matryoshka(
     if np.isfinite(scale.max_norm):
         trained.config["metadata"][MAX_NORM] = scale.max_norm
     return _unscaled(trained, scale.factor)
+
+
+@contextmanager
+def _seeded(seed: int, device: str):
+    """Seed torch where it trains, and leave all of its generators as they were."""
+    import torch
+
+    where = torch.device(device)
+    gpus = [] if where.type != "cuda" else [torch.cuda.current_device() if where.index is None else where.index]
+    with torch.random.fork_rng(devices=gpus):
+        # Not torch.manual_seed, which reaches the generators of all GPUs.
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            torch.cuda.default_generators[gpu].manual_seed(seed)
+        yield
 
 
 def _trainer(d_model: int, plan: TrainingPlan, scale: Scale, device: str):

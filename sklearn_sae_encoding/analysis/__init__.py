@@ -57,6 +57,7 @@ from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, preva
 from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
+from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
 from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
 from sklearn_sae_encoding.analysis.topography import (
@@ -78,6 +79,7 @@ __all__ = [
     "Convergence",
     "Enrichment",
     "ExplanationScores",
+    "FeatureStability",
     "FeatureTaxonomy",
     "GroupMap",
     "LanguageTransfer",
@@ -148,6 +150,7 @@ __all__ = [
     "smooth_random_maps",
     "spin_places",
     "spin_test",
+    "stability_selection",
     "summarize_categories",
     "support_stability",
     "surprisal_by_region",

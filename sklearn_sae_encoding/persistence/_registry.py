@@ -21,6 +21,10 @@ OURS = (
     "sklearn_sae_encoding.reading.FeatureComponents",
     "sklearn_sae_encoding.sae.SAEProjector",
     "sklearn_sae_encoding.surprisal.SurprisalTransformer",
+    "sklearn_sae_encoding.timing.BandUnion",
+    "sklearn_sae_encoding.timing.RunwiseDelayer",
+    "sklearn_sae_encoding.timing.RunwiseRegressor",
+    "sklearn_sae_encoding.timing.WordsToScans",
     "sklearn_sae_encoding._sae.arrays.SAEArrays",  # an SAE that was learnt, or given as an object
 )
 NOT_SAVED = {

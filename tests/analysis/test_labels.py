@@ -1,9 +1,11 @@
 import gzip
 import json
 
+import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from sklearn_sae_encoding.analysis import describe_population
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
@@ -70,12 +72,64 @@ def test_a_label_by_something_else_is_an_error():
         ("a.csv", "index,label\nx7,y\n", "holds the index 'x7', which is no whole number"),
         ("a.json", "{", "is no valid JSON"),
         ("a.json", '{"3": ["people"]}', "a label that is no text"),
+        ("a.json", "5", "holds 5; expected a list of objects"),
+        ("a.json", "null", "holds None; expected a list"),
+        ("a.json", '{"explanations": 7}', "holds 7; expected a list"),
+        ("a.json", "[3]", "entry without an index"),
+        ("a.jsonl", "5", "entry without an index"),
+        ("a.json", "[" * 100_000, "is no valid JSON"),
+        ("a.json", '[{"index": true, "label": "x"}]', "holds the index True"),
+        ("a.json", '[{"index": -1, "label": "x"}]', "holds the index -1"),
+        ("a.json", '[{"index": "1_0", "label": "x"}]', "holds the index '1_0'"),
+        ("a.csv", "", "is no table"),
+        ("a.csv.gz", "index,label\n1,x\n", "is no whole gzip file"),
     ],
 )
 def test_a_file_that_holds_no_labels_is_an_error(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
         read_feature_labels(tmp_path / name)
+
+
+def test_latin_1_is_not_guessed(tmp_path):
+    (tmp_path / "a.csv").write_bytes("index,label\n1,café\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a.csv is not in UTF-8: line 2 holds the byte 0xe9"):
+        read_feature_labels(tmp_path / "a.csv")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\ufeff\r"), min_size=1, max_size=12)
+labels_of_features = st.dictionaries(st.integers(0, 10**6), texts.map(str.strip).filter(bool), max_size=4)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@given(
+    labels_of_features,
+    st.sampled_from(["csv", "tsv", "json", "mapping.json", "jsonl", "jsonl.gz"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.sampled_from(["int64", "float64", "str", "Int64", "object"]),
+)
+def test_any_label_comes_out_as_it_went_in(tmp_path, labels, kind, encoding, dtype):
+    path = tmp_path / f"labels.{kind}"
+    table = pd.DataFrame(
+        {"index": pd.Series(list(labels), dtype="int64").astype(dtype), "label": list(labels.values())}
+    )
+    records = [{"index": index, "label": label} for index, label in labels.items()]
+    if kind in ("csv", "tsv"):
+        text = table.to_csv(sep="\t" if kind == "tsv" else ",", index=False)
+    elif kind == "json":
+        text = json.dumps(records, ensure_ascii=False)
+    elif kind == "mapping.json":
+        text = json.dumps({str(index): label for index, label in labels.items()})
+    else:
+        text = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+    content = text.encode(encoding)
+    path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
+    assert read_feature_labels(path).to_dict() == labels
+
+
+def test_a_label_may_be_as_long_as_a_book(tmp_path):
+    (tmp_path / "a.csv").write_text(f"index,label\n1,{'x' * 300_000}\n")
+    assert len(read_feature_labels(tmp_path / "a.csv")[1]) == 300_000
 
 
 def sae_that_writes(directions):

@@ -20,6 +20,7 @@ def test_it_is_small_safe_and_says_where_it_belongs():
     assert metadata["model_name"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert metadata["hook_name"] == "blocks.15.hook_resid_post"
     assert metadata["prepend_bos"] is True
+    assert metadata["bos_token"] == "<|endoftext|>"
     assert tuple(metadata["training_architecture_details"]["matryoshka_widths"]) == WIDTHS
 
 

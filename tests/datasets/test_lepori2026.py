@@ -79,8 +79,12 @@ def server(published, monkeypatch):
                 return self.send_error(503)
             body = file.read_bytes()
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            length = {"no number": "many", "endless": None}.get(what, str(len(body)))
+            if length is not None:
+                self.send_header("Content-Length", length)
             self.end_headers()
+            while what == "endless":
+                self.wfile.write(b"x" * 65536)
             body = {"cut": body[: len(body) // 2], "corrupt": b"x" + body[1:]}.get(what, body)
             return self.wfile.write(body)
 
@@ -267,16 +271,23 @@ def test_downloaded_files_are_readable_like_any_new_file(server, tmp_path):
         ("404", r"Downloading http://.*ghost_meta\.csv failed: HTTP Error 404.*place the file by hand at .*home"),
         ("503", r"Downloading http://.*ghost_meta\.csv failed: HTTP Error 503"),
         ("cut", r"ghost_meta\.csv failed: the connection closed after \d+ of \d+ bytes"),
+        ("endless", r"http://.*ghost_meta\.csv gave more than 1 MiB, which none of the files has"),
         ("corrupt", r"http://.*ghost_meta\.csv gave other content than expected: SHA-256 \w+, expected \w+"),
     ],
 )
-def test_a_failed_download_names_the_url_and_leaves_nothing_behind(server, tmp_path, trouble, message):
+def test_a_failed_download_names_the_url_and_leaves_nothing_behind(server, tmp_path, monkeypatch, trouble, message):
+    monkeypatch.setattr(_base, "_MOST_BYTES", 1 << 20)
     server.trouble["ghost_meta.csv"] = trouble
     with pytest.raises(OSError, match=message):
         fetch_lepori2026("p1", "ghost", data_home=tmp_path / "home")
     left = _files_below(tmp_path / "home")
     assert [path.rsplit("/", 1)[1] for path in left] == ["baseline200.csv", "ghost_betas.csv", "stimset.csv"]
     server.trouble.clear()
+    assert fetch_lepori2026("p1", "ghost", data_home=tmp_path / "home").betas.shape == (N_TEXTS, 3)
+
+
+def test_a_content_length_that_is_no_number_tells_nothing(server, tmp_path):
+    server.trouble["ghost_meta.csv"] = "no number"
     assert fetch_lepori2026("p1", "ghost", data_home=tmp_path / "home").betas.shape == (N_TEXTS, 3)
 
 

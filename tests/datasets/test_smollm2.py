@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +25,7 @@ def folder_in(home):
 
 def write_toy_model(_gguf, folder):
     (folder / "config.json").write_text("{}")
-    (folder / _smollm2._DONE).write_text(json.dumps({"sizes": {"config.json": 2}}))
+    _smollm2._mark_as_done(folder, "toy.gguf")
 
 
 @pytest.fixture
@@ -46,18 +49,47 @@ def test_the_model_is_converted_once_and_leaves_nothing_else_behind(toy_conversi
     assert [p.name for p in folder_in(tmp_path).parent.iterdir()] == [NAME]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "unmarked", "empty"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "sizes alone", "unmarked", "empty"])
 def test_a_half_made_folder_never_counts(toy_conversion, tmp_path, damage):
     folder = folder_in(tmp_path)
     folder.mkdir(parents=True)
     if damage == "truncated":
         write_toy_model(None, folder)
         (folder / "config.json").write_text("{")
+    if damage == "flipped":
+        write_toy_model(None, folder)
+        (folder / "config.json").write_text("[}")  # as long as it was
+    if damage == "sizes alone":  # as versions without checksums wrote it
+        write_toy_model(None, folder)
+        (folder / _smollm2._DONE).write_text(json.dumps({"sizes": {"config.json": 2}}))
     if damage == "unmarked":
         (folder / "config.json").write_text("{}")
     load_smollm2(tmp_path)
     assert len(toy_conversion) == 1
     assert _smollm2._is_complete(folder)
+
+
+def test_what_a_killed_conversion_left_is_removed_by_the_next_one(toy_conversion, tmp_path):
+    parent = folder_in(tmp_path).parent
+    parent.mkdir(parents=True)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    remains = parent / f"{_smollm2._prefix(NAME)}{gone.pid}-abc"
+    alive = parent / f"{_smollm2._prefix(NAME)}{os.getpid()}-abc"
+    for folder in (remains, alive):
+        folder.mkdir()
+        (folder / "half.safetensors").write_bytes(b"half")
+    load_smollm2(tmp_path)
+    assert {path.name for path in parent.iterdir()} == {NAME, alive.name}
+
+
+def test_the_content_of_a_complete_folder_is_read_once_in_a_process(toy_conversion, tmp_path, monkeypatch):
+    load_smollm2(tmp_path)
+    load_smollm2(tmp_path)
+    read = []
+    monkeypatch.setattr(_smollm2, "_checksum", read.append)
+    load_smollm2(tmp_path)
+    assert read == []
 
 
 def test_each_major_version_of_transformers_has_a_folder_of_its_own(toy_conversion, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """What counts as a list of texts; every refusal names the sample."""
 
+from collections import UserList, deque
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +105,34 @@ def test_numbers_in_a_table_are_read_as_words_with_a_warning_that_names_the_firs
         assert checked(np.array([[0.5, 2.0], [1.0, -1.0]])) == ["0.5 2.0", "1.0 -1.0"]
     with pytest.warns(UserWarning, match="sample 0 holds 7 in column 1"):
         assert checked(pd.DataFrame({"a": ["room", "page"], "b": [7, 8]})) == ["room 7", "page 8"]
+
+
+def sequences():
+    """Texts in what people hold them in, beside lists and arrays."""
+    kinds = {
+        "deque": deque(TEXTS),
+        "UserList": UserList(TEXTS),
+        "values of a dict": dict(enumerate(TEXTS)).values(),
+    }
+    if find_spec("pyarrow"):
+        import pyarrow
+
+        kinds["pyarrow"] = pyarrow.array(TEXTS)
+        kinds["pyarrow in chunks"] = pyarrow.chunked_array([TEXTS[:1], TEXTS[1:]])
+    if find_spec("datasets"):
+        import datasets
+
+        kinds["datasets"] = datasets.Dataset.from_dict({"text": TEXTS})["text"]
+    return kinds
+
+
+@pytest.mark.parametrize("kind", sequences())
+def test_other_sequences_of_texts_are_lists_of_texts(kind):
+    assert checked(sequences()[kind]) == TEXTS
+
+
+def test_half_a_character_is_an_error_that_names_the_sample():
+    for half in (chr(0xD83D), chr(0xDC4D)):
+        for X in (["Fine 👍.", f"Thumbs {half} up"], [["a", "b"], ["c", half]]):
+            with pytest.raises(ValueError, match=r"text of sample 1 holds half a character, .*surrogate.*as UTF-8"):
+                checked(X)

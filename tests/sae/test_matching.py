@@ -59,16 +59,18 @@ def test_of_activations_of_another_model_and_width_the_model_is_named(texts, fol
         ("model.layers.3", HOOK),
         ("transformer.h.3", HOOK),
         ("blocks.0.hook_resid_pre", "blocks.0.hook_resid_pre"),
+        ("blocks.3.attn.hook_z", "blocks.3.attn.hook_z"),
+        ("blocks.3.mlp.hook_in", "blocks.3.mlp.hook_in"),
     ],
 )
 def test_one_place_in_the_model_may_have_several_names(trained_on, given, texts):
     sae = make_sae(hook_name=trained_on)
     SAEProjector(sae).fit(activations(texts, hook=given))
-    with pytest.raises(ValueError, match=r"Set layer='blocks\.\d\.hook_resid_(pre|post)' in LMActivationTransformer"):
+    with pytest.raises(ValueError, match=r"Set layer='blocks\.\d\.[\w.]+' in LMActivationTransformer"):
         SAEProjector(sae).fit(activations(texts, hook="blocks.5.hook_resid_post"))
 
 
-@pytest.mark.parametrize("hook", ["blocks.3.attn.hook_z", "blocks.3.hook_resid_mid", "blocks.3.ln2.hook_normalized"])
+@pytest.mark.parametrize("hook", ["blocks.3.attn.hook_q", "blocks.3.hook_resid_mid", "blocks.3.ln2.hook_normalized"])
 def test_for_a_hook_that_cannot_be_read_no_layer_is_advised(hook, texts):
     sae = make_sae(hook_name=hook)
     with pytest.raises(

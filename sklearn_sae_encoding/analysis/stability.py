@@ -1,0 +1,154 @@
+"""Does a voxel use this feature, or would another sample of texts have given it another?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+
+class FeatureStability(NamedTuple):
+    """What :func:`stability_selection` gives."""
+
+    frequency: sparse.csr_array  # (n_voxels, n_features), share of the half samples in which a voxel uses a feature
+    together: sparse.csr_array  # (n_voxels, n_features), share of the pairs in which both halves use it
+    n_selected: np.ndarray  # (n_voxels,), mean number of features that a half uses
+    n_halves: int
+
+    def selected(self, threshold=0.7):
+        """Say which features a voxel uses in at least a share of the halves, as a CSR array of bool.
+
+        Parameters
+        ----------
+        threshold : float, default=0.7
+            Share of the halves.
+
+        Returns
+        -------
+        selected : scipy.sparse.csr_array of bool of shape (n_voxels, n_features)
+        """
+        chosen = self.frequency.copy()
+        chosen.data = chosen.data >= threshold - 1e-12
+        chosen.eliminate_zeros()
+        return chosen.astype(bool)
+
+    def error_bound(self, threshold=0.7):
+        """Bound the number of features of each voxel that are selected by chance.
+
+        ``q**2 / ((2 threshold - 1) p)`` with `q` features used by a half of the samples, of `p`: the expected number of
+        selected features that a half would select no more often than chance (Meinshausen and Bühlmann 2010; Shah and
+        Samworth 2013 show it for complementary pairs without assuming that features are exchangeable).
+
+        Parameters
+        ----------
+        threshold : float, default=0.7
+            Above one half.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_voxels,)
+
+        Raises
+        ------
+        ValueError
+            If the threshold is not above one half and at most 1.
+        """
+        if not 0.5 < threshold <= 1:
+            raise ValueError(f"threshold must be above 0.5 and at most 1, got {threshold}.")
+        return self.n_selected**2 / ((2 * threshold - 1) * self.frequency.shape[1])
+
+
+def stability_selection(encoder, X, Y, *, n_pairs=50, groups=None, random_state=None, n_jobs=None, verbose=0):
+    """Fit voxels to random halves of the samples, and count how often they use each feature.
+
+    Halves come in complementary pairs [2]_. A lasso that predicts well selects too much for this purpose, so that the
+    bound on errors says little: give the encoder a fixed, larger penalty (``alphas=0.2``, say), the same for all
+    halves, rather than a grid.
+
+    Parameters
+    ----------
+    encoder : estimator with ``coef_``, such as SparseVoxelEncoder
+        Cloned for each half.
+
+    X : {array-like, sparse array} of shape (n_samples, n_features)
+        Features.
+
+    Y : array-like of shape (n_samples, n_voxels)
+        Responses.
+
+    n_pairs : int, default=50
+        Pairs of halves. 50 are the usual 100 half samples.
+
+    groups : array-like of shape (n_samples,), default=None
+        Samples of one group go to one half, such as repetitions of a text.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the halves.
+
+    n_jobs : int, default=None
+        Halves that are fitted at once.
+
+    verbose : int, default=0
+        1 shows joblib's progress.
+
+    Returns
+    -------
+    stability : FeatureStability
+        A named tuple of ``frequency``, ``together``, ``n_selected`` and ``n_halves``, with ``selected(threshold)`` and
+        ``error_bound(threshold)``. In place of ``coef_``, ``selected()`` goes wherever weights are counted, such as
+        :func:`count_feature_use`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four samples or groups, or numbers of samples differ.
+
+    References
+    ----------
+    .. [1] Meinshausen and Bühlmann, "Stability selection", JRSS B 72 (2010) 417-473.
+    .. [2] Shah and Samworth, "Variable selection with error control: another look at stability selection", JRSS B 75
+       (2013) 55-80.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sae_encoding.analysis import stability_selection
+    >>> from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 30))
+    >>> Y = X[:, [4]] + X[:, [7]] + rng.normal(size=(200, 1))
+    >>> stability = stability_selection(SparseVoxelEncoder(alphas=0.3), X, Y, n_pairs=20, random_state=0)
+    >>> stability.selected(0.9).indices.tolist(), bool(stability.error_bound(0.9)[0] < 1)
+    ([4, 7], True)
+    """
+    Y = np.asarray(Y)
+    X = sparse.csr_array(X) if sparse.issparse(X) else np.asarray(X)
+    labels = np.arange(X.shape[0]) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if len({X.shape[0], len(Y), len(labels)}) > 1:
+        raise ValueError(f"X, Y and groups must have as many samples, got {X.shape[0]}, {len(Y)} and {len(labels)}.")
+    n_units = int(labels.max()) + 1
+    if n_units < 4:
+        raise ValueError(f"Halves need at least four samples (or groups), got {n_units}.")
+    rng, halves = check_random_state(random_state), []
+    for _ in range(n_pairs):
+        order = rng.permutation(n_units)
+        halves += [np.flatnonzero(np.isin(labels, part)) for part in (order[: n_units // 2], order[n_units // 2 :])]
+    supports = Parallel(n_jobs=n_jobs, verbose=verbose)(delayed(_support)(clone(encoder), X[h], Y[h]) for h in halves)
+    total, both = supports[0] * 0, supports[0] * 0
+    for one, other in zip(supports[::2], supports[1::2], strict=True):
+        total, both = total + one + other, both + one.multiply(other)
+    total, both = sparse.csr_array(total), sparse.csr_array(both)
+    total.eliminate_zeros()
+    both.eliminate_zeros()
+    n_selected = total.sum(axis=1) / len(halves)
+    return FeatureStability(total / len(halves), both / n_pairs, n_selected, len(halves))
+
+
+def _support(encoder, X, Y):
+    coef = encoder.fit(X, Y).coef_
+    coef = sparse.csr_array(coef if sparse.issparse(coef) else np.atleast_2d(coef))
+    return (coef != 0).astype(np.float64)

@@ -1,0 +1,88 @@
+"""Features that another sample of texts would give, too."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.linear_model import Lasso
+
+from sklearn_sae_encoding.analysis import count_feature_use, stability_selection
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+
+
+def correlated(rng, n_samples, n_features):
+    """Features in blocks of five that correlate by .5."""
+    shared = np.repeat(rng.normal(size=(n_samples, n_features // 5)), 5, axis=1)
+    return np.sqrt(0.5) * shared + np.sqrt(0.5) * rng.normal(size=(n_samples, n_features))
+
+
+def test_frequencies_are_those_of_scikit_learns_lasso_on_the_same_halves():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 8)), rng.normal(size=(60, 2))
+    Y[:, 0] += X[:, 1]
+    found = stability_selection(Lasso(0.2), X, Y, n_pairs=5, random_state=3)
+    order, counts = np.random.RandomState(3), np.zeros((2, 8))
+    for _ in range(5):
+        drawn = order.permutation(60)
+        for half in (drawn[:30], drawn[30:]):
+            half = np.sort(half)
+            counts += Lasso(0.2).fit(X[half], Y[half]).coef_ != 0
+    np.testing.assert_allclose(found.frequency.toarray(), counts / 10)
+    np.testing.assert_allclose(found.n_selected, counts.sum(axis=1) / 10)
+    assert (found.together.toarray() <= found.frequency.toarray() + 1e-12).all()
+
+
+def test_planted_features_are_selected_and_errors_stay_within_their_bound_with_correlated_features():
+    rng = np.random.default_rng(1)
+    X = correlated(rng, 200, 100)
+    truth = np.zeros((100, 20))
+    for voxel in range(20):
+        truth[rng.choice(20, 3, replace=False) * 5, voxel] = 1.0
+    Y = X @ truth + rng.normal(size=(200, 20)) * 1.5
+    stability = stability_selection(SparseVoxelEncoder(alphas=0.3), X, Y, n_pairs=15, random_state=0)
+    selected = stability.selected(0.75).toarray()
+    planted = truth.T != 0
+    assert (selected & planted).sum() > 0.8 * planted.sum()
+    assert (selected & ~planted).sum(axis=1).mean() <= stability.error_bound(0.75).mean()
+
+
+def test_voxels_of_noise_select_no_more_than_the_bound_allows():
+    rng = np.random.default_rng(2)
+    X, Y = correlated(rng, 100, 60), rng.normal(size=(100, 40))
+    stability = stability_selection(SparseVoxelEncoder(alphas=0.25), X, Y, n_pairs=10, random_state=0)
+    assert stability.selected(0.7).sum(axis=1).mean() <= stability.error_bound(0.7).mean()
+
+
+def test_sparse_features_give_the_same_and_what_is_selected_is_counted_like_weights():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(80, 12)) * (rng.random((80, 12)) < 0.4)
+    Y = 2 * X[:, [0, 5]] + 0.3 * rng.normal(size=(80, 2))
+    dense, packed = (
+        stability_selection(SparseVoxelEncoder(alphas=0.4), one, Y, n_pairs=4, random_state=0)
+        for one in (X, sparse.csr_array(X))
+    )
+    np.testing.assert_array_equal(dense.frequency.toarray(), packed.frequency.toarray())
+    counted = count_feature_use(dense.selected(0.9).astype(float), [f"f{i}" for i in range(12)])
+    assert set(counted["feature"]) == {"f0", "f5"}
+
+
+def test_samples_of_one_group_go_to_one_half():
+    seen = []
+
+    class Recorder(SparseVoxelEncoder):
+        def fit(self, X, y):
+            seen.append(set(np.asarray(X)[:, 0]))
+            return super().fit(X, y)
+
+    groups = np.repeat(np.arange(10), 4)
+    X = np.column_stack([groups, np.random.default_rng(4).normal(size=(40, 2))]).astype(float)
+    stability_selection(Recorder(alphas=0.5), X, X[:, 1:], n_pairs=3, groups=groups, random_state=0)
+    assert all(one.isdisjoint(other) for one, other in zip(seen[::2], seen[1::2], strict=True))
+
+
+def test_what_cannot_be_halved_is_refused():
+    with pytest.raises(ValueError, match="as many samples, got 5, 4 and 5"):
+        stability_selection(Lasso(), np.ones((5, 2)), np.ones((4, 1)))
+    with pytest.raises(ValueError, match="at least four samples"):
+        stability_selection(Lasso(), np.ones((6, 2)), np.ones((6, 1)), groups=[0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"threshold must be above 0.5"):
+        stability_selection(Lasso(), np.eye(8), np.ones((8, 1)), n_pairs=1).error_bound(0.5)
