@@ -529,3 +529,20 @@ def test_the_palette_is_told_apart_by_colour_blind_readers():
         seen = np.clip(linear @ seen_by.T, 0, 1) ** (1 / 2.2)
         apart = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(len(COLORS), 1)]
         assert apart.min() > 0.1
+
+
+def test_gains_coefficients_and_perplexities_are_drawn_where_their_numbers_say():
+    gains = pd.DataFrame(
+        {"in_sample": [40.0, 16.0], "held_out": [38.0, -6.0], "low": [20.0, -13.0], "high": [55.0, 2.0]},
+        index=["surprisal", "shuffled"],
+    )
+    ax = plotting.plot_log_likelihood_gains(gains)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["surprisal", "shuffled"]
+    assert ax.lines[1].get_xdata().tolist() == [40.0, 16.0]
+    assert ax.lines[2].get_xdata().tolist() == [38.0, -6.0]
+    coef = pd.DataFrame({"estimate": [5.0, 0.1], "standard_error": [0.1, 0.02]}, index=["Intercept", "length"])
+    assert plotting.plot_coefficients(coef, intercept=True).lines[1].get_xdata().tolist() == [5.0, 0.1]
+    ax = plotting.plot_perplexity_gains(gains.assign(perplexity=[100.0, 900.0]))
+    assert [text.get_text() for text in ax.texts] == ["surprisal", "shuffled"]
+    with pytest.raises(ValueError, match=r"missing: \['perplexity'\]"):
+        plotting.plot_perplexity_gains(gains)

@@ -23,8 +23,8 @@ class MapComparison(NamedTuple):
 def smooth_random_maps(volume, n_maps, *, random_state=None):
     """Draw Gaussian maps with the spatial autocorrelation of a map.
 
-    The autocorrelation is estimated as a function of distance from all pairs of voxels of the mask, so that the shape of
-    the mask does not enter; its spectrum, without negative parts, gives the power of random phases. The ranks of the
+    The autocorrelation is estimated as a function of distance from all pairs of voxels of the mask, so that the mask's
+    shape does not enter; its spectrum, without negative parts, gives the power of random phases. The ranks of the
     drawn values then take the map's own values, as in amplitude-adjusted surrogates.
 
     Parameters

@@ -5,6 +5,7 @@ from sklearn_sae_encoding.reading._exclusions import Exclusions, exclude_times
 from sklearn_sae_encoding.reading._features import CategorySums, ChosenFeatures, FeatureComponents, WordFeatures
 from sklearn_sae_encoding.reading._frequency import log_frequency
 from sklearn_sae_encoding.reading._model import ReadingTimeModel
+from sklearn_sae_encoding.reading._models import LanguageModelComparison, compare_language_models
 from sklearn_sae_encoding.reading._rows import join_words
 from sklearn_sae_encoding.reading._spillover import add_spillover
 from sklearn_sae_encoding.reading._texts import RunningText, running_text
@@ -16,11 +17,13 @@ __all__ = [
     "DeltaLogLikelihood",
     "Exclusions",
     "FeatureComponents",
+    "LanguageModelComparison",
     "ReadingTimeModel",
     "RunningText",
     "WordFeatures",
     "add_spillover",
     "add_word_features",
+    "compare_language_models",
     "delta_log_likelihood",
     "exclude_times",
     "join_words",

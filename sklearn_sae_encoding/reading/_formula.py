@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
 from typing import NamedTuple
 
@@ -37,7 +38,32 @@ def parsed(formula):
 
 def needed_columns(formula):
     """Names of the columns that a formula uses, in alphabetic order."""
-    return sorted(str(name) for name in parsed(formula).required_variables)
+    # formulaic's own list leaves out what stands in a call with more than one argument, such as x in poly(x, 2).
+    structure = parsed(formula)
+    names = {str(name) for name in structure.required_variables}
+    for side in (structure.lhs, structure.rhs):
+        for term in side:
+            for factor in term.factors:
+                names |= _names_in(factor.expr)
+    return sorted(names)
+
+
+def _names_in(expression):
+    """Names of an expression that are no functions or modules."""
+    try:
+        nodes = list(ast.walk(ast.parse(expression, mode="eval")))
+    except SyntaxError:  # a name in backticks, which formulaic lists itself
+        return set()
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    modules = {node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+    contrasts = {
+        arg.id for node in nodes if _is_categorical(node) for arg in node.args[1:] if isinstance(arg, ast.Name)
+    }
+    return {node.id for node in nodes if isinstance(node, ast.Name)} - called - modules - contrasts
+
+
+def _is_categorical(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "C"
 
 
 def make_design(formula, table):

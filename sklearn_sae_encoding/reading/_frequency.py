@@ -68,4 +68,13 @@ def _wordfreq(language):
             "Word frequencies come from wordfreq: pip install 'sklearn-sae-encoding[frequency]'. "
             "Or give a list of your own, frequencies=."
         ) from error
-    return lambda word: max(wordfreq.word_frequency(word, language, wordlist="best"), _FLOOR)
+
+    def look_up(word):
+        try:
+            return max(wordfreq.word_frequency(word, language, wordlist="best"), _FLOOR)
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"wordfreq needs the package {error.name} for language {language!r}: pip install {error.name}."
+            ) from error
+
+    return look_up

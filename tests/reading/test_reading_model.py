@@ -100,6 +100,15 @@ def test_rows_without_a_value_are_dropped_and_counted_or_refused(table):
         ReadingTimeModel("log(rt) ~ length", missing="raise").fit(holes)
 
 
+@pytest.mark.parametrize(
+    "term", ["poly(length, 2)", "bs(length, df=4)", "length:C(text)", "np.log(length)", "`length`"]
+)
+def test_a_value_that_is_missing_inside_a_call_is_missing_too(table, term):
+    holes = table.assign(length=table["length"].where(np.arange(len(table)) % 60 != 7))
+    assert ReadingTimeModel(f"log(rt) ~ {term}").complete_rows(holes).sum() == 708
+    assert ReadingTimeModel(f"log(rt) ~ {term}").fit(holes).n_dropped_ == 12
+
+
 def test_constant_and_dependent_columns_are_dropped_with_a_warning(table):
     more = table.assign(one=1.0, twice=2 * table["length"])
     with pytest.warns(

@@ -72,6 +72,9 @@ def test_frequencies_come_from_the_users_list_or_from_wordfreq(monkeypatch):
     monkeypatch.setitem(sys.modules, "wordfreq", fake)
     np.testing.assert_allclose(log_frequency(["Chat!"], language="fr"), np.log([1e-4]))
     assert asked == [(("chat", "fr"), {"wordlist": "best"})]
+    fake.word_frequency = lambda *a, **k: __import__("a_missing_segmenter")
+    with pytest.raises(ImportError, match="wordfreq needs the package a_missing_segmenter for language 'zh'"):
+        log_frequency(["猫"], language="zh")
     monkeypatch.setitem(sys.modules, "wordfreq", None)
     with pytest.raises(ImportError, match=r"sklearn-sae-encoding\[frequency\]"):
         log_frequency(["chat"])
