@@ -11,11 +11,12 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._banded.bands import resolve_bands
-from ._banded.fitting import fit_bands
+from ._banded.fitting import fit_bands, warn_of_edges
 from ._banded.predicting import band_part, chosen_bands, chosen_columns, intercepts, weights_of
 from ._banded.preparing import prepare_bands
 from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
 from ._solvers.banded.backend import backend_name
+from ._solvers.banded.bands import without_duplicates
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._validation import random_state as seed
 from ._voxelwise import VoxelwiseRegressorMixin
@@ -62,12 +63,11 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     n_steps : int, default=20
         Steps of the gradient search.
     cv : int, splitter or iterable of (train, test) rows, default=5
-        How to split the samples to choose penalties. An integer is that many contiguous folds.
+        How to split the samples; an integer is that many contiguous folds.
     scale : {"columns"} or None, default=None
         ``"columns"`` divides each column by its standard deviation over the training rows, inside the kernel.
     firing : tuple of two float, or mapping of bands to such, default=None
-        Shares of the training rows, ``(lowest, highest)``. Columns that are not zero in fewer or more rows leave; they
-        are counted in `left_out_`.
+        Shares of the training rows, ``(lowest, highest)``. Columns that are not zero in fewer or more leave, counted.
     form : {"auto", "kernel", "primal"}, default="auto"
         Decompose kernels of all pairs of rows, or of as many rotated rows as there are columns. ``"auto"`` takes the
         primal form if fewer columns than rows are used. Solutions are the same.
@@ -85,8 +85,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     block_size : int or "auto", default="auto"
         Voxels that are searched together; decompositions are done once a block. ``"auto"`` takes as many as fit.
     n_jobs : int, default=None
-        Candidates searched at a time, through joblib. himalaya's backend is one variable of a module, so that threads
-        take turns; use processes.
+        Candidates searched at a time, through joblib. Threads take turns (himalaya has one backend); use processes.
     memory : str or joblib.Memory, default=None
         Keep the scores of finished candidates here, so that an interrupted fit resumes where it was.
     verbose : int, default=0
@@ -97,8 +96,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     band_alphas_ : ndarray of shape (n_targets, n_bands)
         Penalties; infinite for a band that was left out, NaN for voxels that were not fitted.
     cv_scores_ : ndarray of shape (n_targets, n_candidates)
-        Negative mean squared held-out error of each candidate with its best penalty, in squared units of the targets.
-        Only with more than one candidate or penalty.
+        Negative mean squared held-out error of each candidate with its best penalty. Only if there was a choice.
     candidates_ : ndarray of shape (n_candidates, n_bands)
         Weights of the bands that were searched, for kernels of the columns as they are.
     alphas_ : ndarray of shape (n_alphas,)
@@ -127,7 +125,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     Notes
     -----
     A voxel that is NaN in every sample gets NaN predictions; a constant voxel its constant; both are counted in one
-    warning. A voxel that is NaN in some samples is a data error and raises. Responses may be a memory map or a data
+    warning. A voxel that is NaN in some samples is a data error and raises. Voxels that chose the smallest penalty,
+    below which a better one may lie, are counted in another warning. Responses may be a memory map or a data
     set of HDF5 (h5py), which are read by blocks of voxels.
 
     References
@@ -229,7 +228,9 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         def splits():
             return check_cv(self.cv).split(X, None if is_read_by_block(Y) else Y, **split_params)
 
-        return self._store(X, columns, prepared, responses, fit_bands(X, responses, prepared, splits, given))
+        solution = fit_bands(X, responses, prepared, splits, given)
+        warn_of_edges(solution, stacklevel=3)
+        return self._store(X, columns, prepared, responses, solution)
 
     def predict(self, X, bands=None):
         """Predict responses.
@@ -316,6 +317,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
 
     def _validate(self, X, y):
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_min_samples=2)
+        X = without_duplicates(X)
         Y = check_responses(self, y, X.shape[0])
         self._one_target = Y.ndim == 1
         return X, Y[:, None] if self._one_target else Y

@@ -20,6 +20,7 @@ from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*chose the smallest of:UserWarning")
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
 FORMS = ("kernel", "primal")
 BANDS = {"words": slice(0, 30), "sound": slice(30, 45)}
@@ -92,6 +93,8 @@ def test_himalaya_finds_the_same_on_the_same_folds_and_candidates(form):
     np.testing.assert_allclose(encoder.band_alphas_, np.exp(-theirs.deltas_).T, rtol=1e-8)
     np.testing.assert_allclose(encoder.cv_scores_, theirs.cv_scores_.T, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(encoder.predict(X), theirs.predict(kernels), rtol=1e-7)
+    if form == "kernel":
+        np.testing.assert_allclose(encoder.dual_coef_, theirs.dual_coef_, rtol=1e-6, atol=1e-8)
 
 
 def test_both_forms_and_all_layouts_give_the_same():
@@ -314,6 +317,29 @@ def test_torch_finds_what_numpy_finds():
         theirs = clone(ours).set_params(device=torch.device("cpu")).fit(X, Y)
         np.testing.assert_allclose(theirs.cv_scores_, ours.cv_scores_, rtol=1e-8)
         np.testing.assert_allclose(theirs.predict(X), ours.predict(X), rtol=1e-5, atol=1e-5)
+
+
+def test_stored_duplicates_are_summed():
+    X, Y = problem()
+    twice = sparse.csr_array(X)
+    twice = sparse.csr_array(
+        (np.repeat(twice.data / 2, 2), np.repeat(twice.indices, 2), twice.indptr * 2), shape=twice.shape
+    )
+    encoder = BandedRidgeEncoder(BANDS, candidates=3, firing=(0.1, 1.0), form="kernel")
+    np.testing.assert_allclose(encoder.fit(twice, Y).predict(twice), clone(encoder).fit(X, Y).predict(X), rtol=1e-8)
+    assert not twice.has_canonical_format
+
+
+def test_voxels_at_the_smallest_penalty_are_counted():
+    X, Y = problem()
+    with pytest.warns(UserWarning, match="7 of 8 voxels chose the smallest of 2 penalties"):
+        BandedRidgeEncoder(BANDS, alphas=[1e4, 1e12], candidates=3).fit(X, Y)
+
+
+def test_folds_that_are_used_up_are_said():
+    X, Y = problem()
+    with pytest.raises(ValueError, match="cv gives no folds"):
+        BandedRidgeEncoder(BANDS, candidates=3, cv=iter([])).fit(X, Y)
 
 
 def test_groups_reach_the_splitter():

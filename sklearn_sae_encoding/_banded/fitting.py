@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ class Solution(NamedTuple):
     candidates: Candidates
     primal: bool
     chosen: np.ndarray  # (n_voxels,), the candidate
+    places: np.ndarray  # (n_voxels,), the place of the penalty
     inverse_alphas: np.ndarray  # (n_used, n_voxels), of the bands; 0 where a band has no weight
     errors: np.ndarray | None  # (n_voxels, n_candidates), least mean squared held-out errors; None without a search
     steps: np.ndarray | None  # (n_voxels, n_steps), errors of gradient descent
@@ -94,7 +96,7 @@ def _fit_block(task: Task, voxels, candidates: Candidates, given, solution: Solu
             )
     alphas = candidates.alphas[best]
     inverse = candidates.weights[chosen].T / alphas
-    solution.chosen[voxels] = chosen
+    solution.chosen[voxels], solution.places[voxels] = chosen, best
     if given.search == "gradient":
         descent = descend(task, inverse, given.n_steps, given.random_state)
         inverse = np.exp(descent.log_weights)
@@ -104,6 +106,18 @@ def _fit_block(task: Task, voxels, candidates: Candidates, given, solution: Solu
     elif solution.values is not None:
         solution.values[:, voxels] = refit(task, candidates.weights, chosen, alphas)
     solution.inverse_alphas[:, voxels] = inverse
+
+
+def warn_of_edges(solution: Solution, stacklevel: int) -> None:
+    """Count the voxels at the small end of the grid; at the other end there is nothing to predict."""
+    n_alphas, n_lowest = len(solution.candidates.alphas), int(np.sum(solution.places == 0))
+    if n_alphas > 1 and solution.steps is None and n_lowest:
+        warnings.warn(
+            f"{n_lowest} of {np.sum(solution.places >= 0)} voxels chose the smallest of {n_alphas} penalties; a better "
+            "one may lie below. Give smaller alphas.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _kernels(X, prepared, dtype):
@@ -127,6 +141,7 @@ def _empty(n_voxels, candidates, primal, shape) -> Solution:
         candidates=candidates,
         primal=primal,
         chosen=np.full(n_voxels, -1),
+        places=np.full(n_voxels, -1),
         inverse_alphas=np.full((len(prepared.bands), n_voxels), np.nan),
         errors=np.full((n_voxels, len(candidates.weights)), np.nan) if choose else None,
         steps=np.full((n_voxels, given.n_steps), np.nan) if given.search == "gradient" else None,

@@ -42,9 +42,9 @@ def band_part(encoder, X, name) -> np.ndarray:
     """Part of the predictions (n_samples, n_targets) that a band makes, 0 for its mean over the training rows."""
     band, n_targets = band_of(encoder, name), len(encoder.intercept_)
     if encoder.form_ == "primal":
-        weights = encoder.coef_[:, band.columns]
+        weights = encoder.coef_[:, band.columns].astype(np.float64)  # means may be far from zero
         part = (X[:, band.columns] @ weights.T) - weights @ band.means
-        return np.asarray(part)
+        return np.asarray(part, dtype=X.dtype)
     out = np.zeros((X.shape[0], n_targets), dtype=encoder.dual_coef_.dtype)
     if len(band.columns):
         inverse = inverse_alphas(encoder, name).astype(out.dtype)

@@ -167,6 +167,8 @@ def check_folds(folds, n_samples: int) -> tuple:
                 f"Fold {fold} of cv trains on {len(train)} rows and holds {len(test)} out; expected at least 2 and 1."
             )
         checked.append((train, test))
+    if not checked:
+        raise ValueError("cv gives no folds. An iterator of folds is used up after one fit: give a list of them.")
     return tuple(checked)
 
 

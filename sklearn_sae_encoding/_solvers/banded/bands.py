@@ -47,6 +47,14 @@ def column_statistics(X: np.ndarray | sparse.csr_array) -> ColumnStatistics:
     return ColumnStatistics(means, np.where(constant, 0.0, np.sqrt(variances)), fires)
 
 
+def without_duplicates(X):
+    """Add up what a sparse `X` stores twice, in a copy."""
+    if sparse.issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
 def make_band(columns: np.ndarray, statistics: ColumnStatistics, centre: bool, scale: bool) -> Band:
     """Say how columns enter; constant ones, which centring makes zero, leave."""
     if centre:

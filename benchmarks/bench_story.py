@@ -1,0 +1,275 @@
+"""Bands of a story, from features to scores: BandedRidgeEncoder against himalaya driven by hand.
+
+    python benchmarks/bench_story.py [--scans 900] [--runs 6] [--voxels 5000] [--candidates 20] [--full | --tenth]
+
+A band of 32,768 sparse SAE features and three of few columns, four delays each. One run is held out; penalties are
+chosen by leaving out each of the others; all use the same folds, candidates, penalties and single precision. Times are
+taken in one process, peaks of memory each in a process of its own, less that of the imports. `--full` is 3,600 scans in
+12 runs and 20,000 voxels, `--tenth` a tenth of 25 hours (4,500 scans, 9,500 voxels).
+"""
+
+import argparse
+import importlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+N_FEATURES, N_ACTIVE, DELAYS = 32_768, 250, (1, 2, 3, 4)
+NARROW = {"surprisal": 1, "rate": 1, "sound": 10}
+ALPHAS = np.logspace(0, 8, 20)
+SECONDS_OF_LASSO = 60
+
+
+class Story(NamedTuple):
+    X: sparse.csr_array  # (n_scans, n_columns)
+    Y: np.ndarray  # (n_scans, n_voxels)
+    runs: np.ndarray  # (n_scans,)
+    bands: dict
+    candidates: np.ndarray  # (n_candidates, n_bands)
+
+    @property
+    def train(self):
+        return np.flatnonzero(self.runs > 0)
+
+    @property
+    def test(self):
+        return np.flatnonzero(self.runs == 0)
+
+    @property
+    def folds(self):
+        runs = self.runs[self.train]
+        return [(np.flatnonzero(runs != run), np.flatnonzero(runs == run)) for run in np.unique(runs)]
+
+
+def simulate(n_scans, n_runs, n_voxels, n_candidates):
+    """Follow words in a third of the voxels, sound in a third, both in a third."""
+    rng = np.random.default_rng(0)
+    rates = (1.0 + np.arange(N_FEATURES)) ** -0.8
+    rates = np.minimum(rates * N_ACTIVE / rates.sum(), 0.8)
+    rows = [np.flatnonzero(rng.random(N_FEATURES) < rates) for _ in range(n_scans)]
+    indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    data = rng.gamma(2.0, 1.0, indptr[-1]).astype(np.float32)
+    sae = sparse.csr_array((data, np.concatenate(rows), indptr), shape=(n_scans, N_FEATURES))
+    parts = {"sae": sae} | {
+        name: sparse.csr_array(rng.normal(2.0, 1.0, (n_scans, width)).astype(np.float32))
+        for name, width in NARROW.items()
+    }
+    runs = np.arange(n_scans) * n_runs // n_scans
+    columns, bands, start = [], {}, 0
+    for name, part in parts.items():
+        delayed = [_delay(part, runs, delay) for delay in DELAYS]
+        bands[name] = slice(start, start + len(DELAYS) * part.shape[1])
+        columns += delayed
+        start = bands[name].stop
+    X = sparse.hstack(columns, format="csr")
+    Y = rng.normal(size=(n_scans, n_voxels)).astype(np.float32)
+    for kind, names in enumerate((["sae"], ["sound"], ["sae", "sound"])):
+        for name in names:
+            part = X[:, bands[name]]
+            weights = rng.normal(size=(part.shape[1], len(range(kind, n_voxels, 3)))).astype(np.float32)
+            signal = np.asarray(part @ weights)
+            Y[:, kind::3] += 0.7 * (signal - signal.mean(axis=0)) / signal.std(axis=0)
+    candidates = np.vstack([np.full(4, 0.25), rng.dirichlet(np.full(4, 0.5), n_candidates - 1)])
+    return Story(X, Y, runs, bands, candidates)
+
+
+def _delay(part, runs, delay):
+    rows = np.arange(part.shape[0]) - delay
+    inside = (rows >= 0) & (runs[np.maximum(rows, 0)] == runs)
+    shift = sparse.csr_array(
+        (inside[inside].astype(np.float32), (np.flatnonzero(inside), rows[inside])), shape=(part.shape[0],) * 2
+    )
+    return shift @ part
+
+
+def ours(story):
+    """Fit BandedRidgeEncoder as it comes."""
+    from sklearn_sae_encoding.banded import BandedRidgeEncoder
+
+    encoder = BandedRidgeEncoder(
+        story.bands, alphas=ALPHAS, candidates=story.candidates, cv=story.folds, scale="columns", form="kernel"
+    )
+    encoder.fit(story.X[story.train], story.Y[story.train])
+    return encoder.voxel_scores(story.X[story.test], story.Y[story.test], metric="r2")
+
+
+def by_hand(story):
+    """Drive himalaya with sparse products: the batches are those of the voxelwise tutorials."""
+    from himalaya.kernel_ridge import MultipleKernelRidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    train, test = [], []
+    for columns in story.bands.values():
+        part = story.X[:, columns]
+        scaler = StandardScaler(with_mean=False).fit(part[story.train])
+        fitted, new = scaler.transform(part[story.train]), scaler.transform(part[story.test])
+        train.append((fitted @ fitted.T).toarray())
+        test.append((new @ fitted.T).toarray())
+    return _fit_kernels(story, np.array(train), np.array(test), fit_intercept=True, model=MultipleKernelRidgeCV)
+
+
+def tutorial(story):
+    """Drive himalaya with dense, centred and scaled columns, as its tutorials do."""
+    from himalaya.kernel_ridge import MultipleKernelRidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    train, test = [], []
+    for columns in story.bands.values():
+        part = story.X[:, columns].toarray()
+        scaler = StandardScaler().fit(part[story.train])
+        fitted, new = scaler.transform(part[story.train]), scaler.transform(part[story.test])
+        train.append(fitted @ fitted.T)
+        test.append(new @ fitted.T)
+    return _fit_kernels(story, np.array(train), np.array(test), fit_intercept=True, model=MultipleKernelRidgeCV)
+
+
+def _fit_kernels(story, train, test, *, fit_intercept, model):
+    fitted = model(
+        kernels="precomputed",
+        cv=story.folds,
+        fit_intercept=fit_intercept,
+        solver_params={
+            "n_iter": story.candidates.astype(np.float32),
+            "alphas": ALPHAS.astype(np.float32),
+            "n_targets_batch": 200,
+            "n_alphas_batch": 5,
+            "n_targets_batch_refit": 200,
+            "progress_bar": False,
+        },
+    ).fit(train.astype(np.float32), story.Y[story.train])
+    return fitted.score(test.astype(np.float32), story.Y[story.test])
+
+
+def imports():
+    """Import what the others import."""
+    for module in ("himalaya.kernel_ridge", "sklearn.preprocessing", "sklearn_sae_encoding.banded"):
+        importlib.import_module(module)
+
+
+COMPETITORS = {"ours": ours, "himalaya by hand, sparse": by_hand, "himalaya as in tutorials, dense": tutorial}
+
+
+def peak(name, folder):
+    """Run one competitor in a process of its own and return the gigabytes that it takes beyond its imports."""
+    command = [sys.executable, __file__, "--child", name, "--folder", folder]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def child(name, folder):
+    imports()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    COMPETITORS[name](load(folder))
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9)
+
+
+def save(story, folder):
+    sparse.save_npz(Path(folder) / "X.npz", story.X, compressed=False)
+    np.savez(Path(folder) / "rest.npz", Y=story.Y, runs=story.runs, candidates=story.candidates)
+    edges = {name: [columns.start, columns.stop] for name, columns in story.bands.items()}
+    (Path(folder) / "bands.json").write_text(json.dumps(edges))
+
+
+def load(folder):
+    edges = json.loads((Path(folder) / "bands.json").read_text())
+    with np.load(Path(folder) / "rest.npz") as rest:
+        arrays = {name: rest[name] for name in rest.files}
+    X = sparse.csr_array(sparse.load_npz(Path(folder) / "X.npz"))
+    return Story(X, bands={name: slice(*ends) for name, ends in edges.items()}, **arrays)
+
+
+def project(seconds, story, targets):
+    """Scale measured seconds by the operations of larger fits."""
+    from sklearn_sae_encoding._solvers.banded import planning
+
+    def size(n_scans, n_folds, n_voxels):
+        return planning.Size(n_scans, story.X.shape[1], 4, n_voxels, len(story.candidates), 20, n_folds, 4, False, 1)
+
+    here = size(len(story.train), len(story.folds), story.Y.shape[1])
+    unit = planning.seconds(here, here.n_voxels, np.float32)
+    for name, target in targets.items():
+        there = size(*target)
+        hours = seconds * planning.seconds(there, there.n_voxels, np.float32) / unit / 3600
+        gigabytes = planning.peak_bytes(there, planning.voxels_of_a_block(there, None)) / planning.GB
+        print(f"  {name:44s}{hours:10.2f} h{gigabytes:10.1f} GB")
+
+
+def lasso(story):
+    """Time SparseVoxelEncoder on a few of the voxels."""
+    from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+
+    X, n_voxels, start = story.X[story.train], 0, time.perf_counter()
+    while time.perf_counter() - start < SECONDS_OF_LASSO and n_voxels + 3 <= story.Y.shape[1]:
+        SparseVoxelEncoder(cv=story.folds, early_stopping=True).fit(X, story.Y[story.train, n_voxels : n_voxels + 3])
+        n_voxels += 3
+    return (time.perf_counter() - start) / n_voxels, n_voxels
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("scans", 900), ("runs", 6), ("voxels", 5000), ("candidates", 20)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--full", action="store_true", help="3,600 scans in 12 runs, 20,000 voxels")
+    parser.add_argument(
+        "--tenth", action="store_true", help="a tenth of 25 hours: 4,500 scans in 10 runs, 9,500 voxels"
+    )
+    parser.add_argument("--only", action="store_true", help="ours alone")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child, options.folder)
+        return
+    if options.full:
+        options.scans, options.runs, options.voxels = 3600, 12, 20_000
+    if options.tenth:
+        options.scans, options.runs, options.voxels = 4500, 10, 9500
+    story = simulate(options.scans, options.runs, options.voxels, options.candidates)
+    imports()
+    print(
+        f"{options.scans} scans in {options.runs} runs, {story.X.shape[1]:,} columns ({story.X.nnz:,} not zero) in 4 "
+        f"bands, {options.voxels} voxels, {options.candidates} candidates x {len(ALPHAS)} penalties"
+    )
+    names = ["ours"] if options.only else list(COMPETITORS)
+    times, cpus, scores = {}, {}, {}
+    for name in names:
+        start, cpu = time.perf_counter(), time.process_time()
+        scores[name] = COMPETITORS[name](story)
+        times[name], cpus[name] = time.perf_counter() - start, time.process_time() - cpu
+        print(f"  {name} done in {times[name]:.1f} s", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        save(story, folder)
+        peaks = {name: peak(name, folder) for name in names}
+    heads = ("seconds", "ratio", "CPU s", "ratio", "peak GB", "ratio", "mean r2", "difference")
+    print(f"{'':32s}" + "".join(f"{head:>11s}" for head in heads))
+    for name in names:
+        difference = np.abs(scores[name] - scores["ours"]).max()
+        cells = []
+        for unit in (times, cpus, peaks):
+            cells += [f"{unit[name]:11.3g}", f"{unit[name] / unit['ours']:11.2f}"]
+        print(f"{name:32s}{''.join(cells)}{np.mean(scores[name]):11.3f}{difference:11.1e}")
+    print("projected from the operations of a fit, for ours:")
+    project(
+        times["ours"],
+        story,
+        {
+            "3,600 scans, 12 runs, 20,000 voxels": (3300, 11, 20_000),
+            "80,000 voxels of these scans": (len(story.train), len(story.folds), 80_000),
+            "25 hours, 45,000 scans, 95,000 voxels": (45_000, 5, 95_000),
+        },
+    )
+    if not options.only:
+        seconds, n_voxels = lasso(story)
+        hours = seconds * 80_000 / 3600
+        print(f"SparseVoxelEncoder: {seconds:.2f} s a voxel ({n_voxels} of them), {hours:.0f} h for 80,000")
+
+
+if __name__ == "__main__":
+    main()
