@@ -40,9 +40,9 @@ def alone():
     """Return a plain sequential fit, in a process that loads the kernels from disk.
 
     This one may be the process that compiled them, and its results may then differ in the last bits: numba links inner
-    functions weakly into each kernel that calls them. A process that compiled them has them also by themselves, under the
-    same name, and the linker takes those; one that loads a kernel from disk has only the copies within it, which were
-    optimised together with the kernel and may add up in another order.
+    functions weakly into each kernel that calls them. A process that compiled them has them also by themselves, under
+    the same name, and the linker takes those; one that loads a kernel from disk has only the copies within it, which
+    were optimised together with the kernel and may add up in another order.
     """
     X, Y = problem()
     SparseVoxelEncoder().fit(X, Y[:, :2])
