@@ -1,7 +1,7 @@
 """Compile the kernels of SparseVoxelEncoder ahead of time, so that no fit waits for it.
 
-They are kept beside the package, or in NUMBA_CACHE_DIR where that is set. Run it once after an installation, as the user
-who fits.
+They are kept beside the package, or in NUMBA_CACHE_DIR where that is set. Run it once after an installation, as the
+user who fits.
 """
 
 from __future__ import annotations
