@@ -6,8 +6,10 @@
 
 The problems: A, 200 samples of 32,768 sparse features, half of the voxels signal and half noise, 30 penalties, 5 folds;
 B, the published protocol on the published voxels; C, 5,000 samples of 16,384 sparse features, 5 folds of whole stories;
-D, 100,000 voxels of A, ours alone, with peak memory. Every competitor gets the same features, folds, penalties and
-duality gap, and as many voxels of each kind as it solves in `--seconds`, at most `--others`.
+D, 100,000 voxels of A, ours alone, with peak memory; R, SAE features of 200 real sentences with real voxels (or planted
+ones, where the published betas are absent); Z, 200 samples of Zipf-like features in topics, strongly correlated. Every
+competitor gets the same features, folds, penalties and duality gap, and as many voxels of each kind as it solves in
+`--seconds`, at most `--others`.
 
 Noise costs every solver more than signal, so each kind has rows of its own, and a ratio is one kind's seconds a voxel
 over ours of that kind. A competitor's are the median of the voxels that it finished, the first ones of the kind. Ours
@@ -31,17 +33,20 @@ import argparse
 import shutil
 from functools import partial
 
+import _correlated
 import _floor
 import _growth
 import _published
+import _stages
 import _table
 import numpy as np
 from _common import Timing, alpha_grid, make_problem, peak_memory, relative_gap, some_voxels, timed
 from _competitors import COMPETITORS, TOL, installed, run, run_adelie, tightened
 
 SIZES = {"A": (200, 32768, 330), "C": (5000, 16384, 330), "D": (200, 32768, 330)}
-VOXELS = {"A": 200, "B": 40, "C": 4, "D": 2000}
-FULL = {"A": 1000, "B": 100_000, "C": 20, "D": 100_000}
+VOXELS = {"A": 200, "B": 40, "C": 4, "D": 2000, "R": 64, "Z": 16}
+FULL = {"A": 1000, "B": 100_000, "C": 20, "D": 100_000, "R": 256, "Z": 256}
+MADE = {"R": _correlated.real, "Z": _correlated.topics}
 
 
 def ours(problem, **settings):
@@ -69,8 +74,11 @@ def time_ours(problem, repeats, fit=ours):
 
 
 def shapes(options):
-    """Problems A and C."""
-    problem = make_problem(options.voxels, *SIZES[options.problem], name=options.problem)
+    """Problems A, C, R and Z."""
+    if options.problem in MADE:
+        problem = MADE[options.problem](options.voxels)
+    else:
+        problem = make_problem(options.voxels, *SIZES[options.problem], name=options.problem)
     announce(problem)
     kinds = {"all": slice(None)} | problem.kinds
     parts = {kind: some_voxels(problem, part) for kind, part in kinds.items() if problem.Y[:, part].size}
@@ -93,6 +101,9 @@ def shapes(options):
 
     run_others(options, problem, bases, describe)
     _floor.report(problem, screening["all"], options.repeats, bases["all"].cpu)
+    with _stages.timed_stages() as spent:
+        time, _ = time_ours(problem, 1)
+    _stages.report(spent, problem.Y.shape[1], time.cpu)
 
 
 def announce(problem, more=""):
@@ -204,7 +215,7 @@ def run_kind(options, competitor, problem, kind, bases, describe):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--problem", choices="ABCD", default="A")
+    parser.add_argument("--problem", choices="ABCDRZ", default="A")
     parser.add_argument("--voxels", type=int, help="ours; by default a few")
     parser.add_argument("--full", action="store_true", help="as many voxels as the problem asks for")
     parser.add_argument("--others", type=int, default=2, help="at most so many voxels of each kind for each competitor")

@@ -16,6 +16,8 @@ from pathlib import Path
 ARGUMENTS = {
     "bench_encoder.py": [
         ["--problem", "A", "--seconds", "20"],
+        ["--problem", "R", "--seconds", "20"],
+        ["--problem", "Z", "--seconds", "30"],
         ["--problem", "B", "--seconds", "20"],
         ["--problem", "C", "--voxels", "2", "--others", "1", "--seconds", "60", "--repeats", "1"],
         ["--problem", "D", "--repeats", "1"],
@@ -26,6 +28,8 @@ ARGUMENTS = {
 }
 LEFT_OUT = """\
 bench_encoder.py --problem A --full    1,000 voxels instead of 200
+bench_encoder.py --problem R --full    256 voxels instead of 64
+bench_encoder.py --problem Z --full    256 voxels instead of 16
 bench_encoder.py --problem B --full    all published voxels instead of 40
 bench_encoder.py --problem C --full    20 voxels instead of 2, and more than 60 s for each competitor: one of noise can
                                        take it minutes

@@ -6,6 +6,7 @@ import sys
 
 # Each command's module has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
+    "warmup": ("sklearn_sae_encoding._warmup", "compile the encoder's kernels ahead of time"),
     "words": ("sklearn_sae_encoding.reading._command", "a table of words to one with surprisal, features and more"),
 }
 
@@ -31,11 +32,10 @@ def main(argv=None):
         command.set_defaults(run=importlib.import_module(module).run)
     arguments = parser.parse_args(argv)
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except (ValueError, OSError, ImportError) as error:
         print(f"{parser.prog} {arguments.command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -84,3 +84,9 @@ class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
         return params
+
+
+def counts_constant(regressor) -> bool:
+    """Tell whether a regressor, or the last step of a pipeline, warns of constant voxels by itself."""
+    last = regressor.steps[-1][1] if getattr(regressor, "steps", None) else regressor
+    return isinstance(last, VoxelwiseRegressorMixin)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
 from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows, unmask
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
+from sklearn_sae_encoding._voxelwise import counts_constant
 from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
 from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
 
@@ -132,7 +133,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_arguments(X, fit_params)
         self.masker_, Y = self._mask(y, None, X)
         self.n_elements_, self._is_1d = Y.shape[1] if Y.ndim == 2 else 1, Y.ndim == 1
-        self.missing_, self.constant_ = find_exclusions(Y, self.masker)
+        self.missing_, self.constant_ = find_exclusions(Y, self.masker, not counts_constant(self.regressor))
         routed = get_config()["enable_metadata_routing"]
         params = process_routing(self, "fit", **fit_params).regressor.fit if routed else fit_params
         Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part

@@ -15,7 +15,17 @@ from sklearn_sae_encoding.language_model import NO_RESULT, as_language_model
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
-__all__ = ["TextFeatureUnion", "make_augmented_encoder", "make_published_encoder", "make_story_features"]
+__all__ = [
+    "PUBLISHED_ALPHAS",
+    "TextFeatureUnion",
+    "make_augmented_encoder",
+    "make_published_encoder",
+    "make_story_features",
+]
+
+# The penalties of arXiv 2606.06857, for standardised responses. They assume features of the scale of its SAEs: with
+# features 100 times as large, every voxel takes the largest penalty.
+PUBLISHED_ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 0, 10))
 
 CONTENTS = ("sae", "activations", None)
 
@@ -158,7 +168,9 @@ def make_augmented_encoder(
         Which SAE features to offer: a prefix, a Matryoshka bin ``(lo, hi)``, indices or a mask. None is all.
 
     encoder : estimator, default=None
-        The regressor. None is the published one, :func:`make_published_encoder`. It is cloned.
+        The regressor, which is cloned. None is ``make_published_encoder(alphas=30)``: the published protocol, but with
+        30 penalties relative to each voxel's own largest one, so that the scale of the features doesn't matter.
+        :func:`make_published_encoder` has the published penalties.
 
     sae_params : dict, default=None
         More parameters of the SAEProjector, such as ``{"device": "cuda"}`` or ``{"n_features": 1024, "k": 16}``.
@@ -215,7 +227,7 @@ def make_augmented_encoder(
         steps = [("surprisal", SurprisalTransformer(language_model)), ("scale", StandardScaler())]
         branches.append(("surprisal", Pipeline(steps)))
     if encoder is None:
-        encoder = make_published_encoder(surprisal, n_jobs=n_jobs, verbose=verbose)
+        encoder = make_published_encoder(surprisal, alphas=30, n_jobs=n_jobs, verbose=verbose)
     union = TextFeatureUnion(branches, verbose_feature_names_out=False)
     return Pipeline([("features", union), ("encoder", clone(encoder))])
 
@@ -237,17 +249,22 @@ def _check_choices(content, surprisal, layer):
         raise ValueError(f"content={content!r} needs a layer of the language model: set layer, for example layer=15.")
 
 
-def make_published_encoder(surprisal=True, *, n_jobs=None, verbose=0):
+def make_published_encoder(surprisal=True, *, alphas=PUBLISHED_ALPHAS, n_jobs=None, verbose=0):
     """Build the encoder of the published protocol, for features with surprisal in the last column.
 
-    A lasso with ``alphas=np.logspace(-2, 0, 10)`` chosen by five contiguous folds among the 8,000 features with the
-    largest F statistic, then a ridge regression on the selected features and surprisal, its penalty chosen by
-    leave-one-out.
+    A lasso with the penalties ``PUBLISHED_ALPHAS``, ``np.logspace(-2, 0, 10)``, chosen by five contiguous folds among
+    the 8,000 features with the largest F statistic, then a ridge regression on the selected features and surprisal, its
+    penalty chosen by leave-one-out.
 
     Parameters
     ----------
     surprisal : bool, default=True
         Whether the last feature is surprisal, which every voxel's model contains.
+
+    alphas : int or array-like, default=PUBLISHED_ALPHAS
+        The published penalties suit features of the scale of the published SAEs. For others give a number of penalties,
+        such as 30, for a grid relative to each voxel's own largest one; ``fit`` warns where voxels end up at an end of
+        the penalties given.
 
     n_jobs, verbose : int
         As in :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder`.
@@ -264,11 +281,11 @@ def make_published_encoder(surprisal=True, *, n_jobs=None, verbose=0):
     Examples
     --------
     >>> from sklearn_sae_encoding.pipeline import make_published_encoder
-    >>> make_published_encoder().set_params(alphas=30).get_params()["refit"]  # other penalties, the rest as published
-    'ridge'
+    >>> make_published_encoder(alphas=30)  # other penalties, the rest as published
+    SparseVoxelEncoder(forced_features=[-1], refit='ridge', screening=8000)
     """
     return SparseVoxelEncoder(
-        alphas=np.logspace(-2, 0, 10),
+        alphas=alphas,
         screening=8000,
         forced_features=[-1] if surprisal else None,
         refit="ridge",

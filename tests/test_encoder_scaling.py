@@ -39,13 +39,23 @@ def assert_same_bits(found, expected):
 def alone():
     """Return a plain sequential fit, in a process that loads the kernels from disk.
 
-    This one may be the process that compiled them, and its results may then differ in the last bit: it calls some inner
-    functions where they were compiled by themselves, and not as they were optimised together with their callers.
+    This one may be the process that compiled them, and its results may then differ in the last bits: numba links inner
+    functions weakly into each kernel that calls them. A process that compiled them has them also by themselves, under
+    the same name, and the linker takes those; one that loads a kernel from disk has only the copies within it, which
+    were optimised together with the kernel and may add up in another order.
     """
     X, Y = problem()
     SparseVoxelEncoder().fit(X, Y[:, :2])
     with ProcessPoolExecutor(1) as fresh:
         return fresh.submit(SparseVoxelEncoder().fit, X, Y).result()
+
+
+def test_the_process_that_compiles_the_kernels_finds_the_same_to_a_billionth(alone):
+    X, Y = problem()
+    here = SparseVoxelEncoder().fit(X, Y)  # in a process that may have compiled them
+    np.testing.assert_allclose(here.cv_mse_path_, alone.cv_mse_path_, rtol=1e-9)
+    np.testing.assert_array_equal(here.alpha_, alone.alpha_)
+    np.testing.assert_allclose(here.predict(X), alone.predict(X), rtol=1e-9, atol=1e-9 * Y.std())
 
 
 @pytest.mark.parametrize("options", [{"n_jobs": 2}, {"n_jobs": 3}, {"n_jobs": 2, "block_size": 24}], ids=str)

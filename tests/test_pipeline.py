@@ -20,7 +20,7 @@ from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
-from sklearn_sae_encoding.pipeline import make_augmented_encoder
+from sklearn_sae_encoding.pipeline import PUBLISHED_ALPHAS, make_augmented_encoder
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
@@ -271,3 +271,17 @@ def test_a_loaded_model_brings_its_tokenizer_and_a_learnt_sae_its_seed(tiny_lm_d
     by_name = make_augmented_encoder(tiny_lm_dir, LAYER, **learn)
     predicted = by_object.fit(texts, Y).predict(texts)
     np.testing.assert_allclose(by_name.fit(texts, Y).predict(texts), predicted, rtol=1e-5, atol=1e-6)
+
+
+def test_the_scale_of_features_does_not_matter_to_the_default_but_to_the_published_penalties(tiny_lm_dir, sae_dir):
+    rng = np.random.default_rng(0)
+    X = rng.gamma(2.0, size=(60, 20)) * (rng.random((60, 20)) < 0.4)
+    Y = X[:, :3] @ rng.normal(size=(3, 5)) + rng.normal(size=(60, 5))
+    default = make_augmented_encoder(tiny_lm_dir, LAYER, sae_dir)["encoder"].set_params(
+        refit=None, forced_features=None
+    )
+    plain, large = clone(default).fit(X, Y), clone(default).fit(1000 * X, Y)
+    np.testing.assert_allclose(large.predict(1000 * X), plain.predict(X), rtol=1e-6)
+    published = clone(default).set_params(alphas=PUBLISHED_ALPHAS)
+    with pytest.warns(UserWarning, match="Of 5 voxels, 5 fit best with the largest"):
+        published.fit(1000 * X, Y)

@@ -56,8 +56,10 @@ def check_counts(X, y, kind):
         raise ValueError(f"X and y hold inconsistent numbers of samples: {n_samples} in X, but {len(y)} {kind} in y.")
 
 
-def find_exclusions(Y, masker):
+def find_exclusions(Y, masker, warn_of_constant=True):
     """Say which voxels are missing in some sample and which never change, and warn of both.
+
+    Regressors of ours count the constant ones themselves, so that nobody needs to be warned of them twice.
 
     Returns two boolean arrays of shape (n_elements,); raises if no voxel is left.
     """
@@ -75,7 +77,7 @@ def find_exclusions(Y, masker):
             f"values in at least one sample. Predictions and maps are NaN there.{advice}",
             stacklevel=3,
         )
-    if constant.any() and len(low) > 1:
+    if warn_of_constant and constant.any() and len(low) > 1:
         warnings.warn(
             f"{constant.sum()} of {all_elements} are constant over the samples of this fit: there is nothing "
             "to explain in them.",

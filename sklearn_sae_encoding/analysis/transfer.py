@@ -6,10 +6,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.model_selection import ShuffleSplit, check_cv
 from sklearn.utils import check_array, gen_batches
-from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
-from sklearn_sae_encoding._solvers.transfer.scores import Source, prepare_fold, transfer_source
+from sklearn_sae_encoding._solvers.running import solve_blocks
+from sklearn_sae_encoding._solvers.transfer.scores import Source, as_problem, prepare_fold
 from sklearn_sae_encoding.analysis._columns import column_mask
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 
@@ -49,6 +48,7 @@ def transfer_scores(
     tuning_alphas=None,
     tuning_cv=None,
     n_jobs=None,
+    memory=None,
     verbose=0,
 ):
     r"""Refit the features and signs of each source voxel on every target voxel, and score the predictions.
@@ -102,10 +102,13 @@ def transfer_scores(
         None is one split of 80 to 20, ``ShuffleSplit(1, test_size=0.2, random_state=19)``.
 
     n_jobs : int, default=None
-        Threads that work at once. None is 1.
+        Blocks of sources that are scored at a time, through joblib. None is 1.
+
+    memory : str or joblib.Memory, default=None
+        Keep finished blocks here, so that an interrupted call resumes where it was.
 
     verbose : int, default=0
-        1 and more shows joblib's progress.
+        Above 0, a status line says how many sources are done and how much time is left.
 
     Returns
     -------
@@ -162,8 +165,14 @@ def transfer_scores(
     sources = _sources_of(coef, used, penalty)
     bytes_a_target = 2 * 8 * max(len(used), 1) * sum(1 + len(tuning) for _, _, tuning in splits)
     targets_at_once = max(_BYTES // bytes_a_target, 1)
-    with threadpool_limits(limits=1, user_api="blas"):  # its products are too small to share
-        scores, violation = _score_all(sources, penalty.grid, prepare, Y.shape[1], targets_at_once, n_jobs, verbose)
+    scores, violation = np.empty((len(sources), Y.shape[1])), 0.0
+    for targets in gen_batches(Y.shape[1], targets_at_once):  # whose products are held in memory
+        problem = as_problem(prepare(targets), penalty.grid)
+        fits = solve_blocks(
+            problem, sources, block_size=_SOURCES_AT_ONCE, n_jobs=n_jobs, memory=memory, verbose=verbose
+        )
+        scores[:, targets] = fisher_mean(fits.fold_scores, axis=1)
+        violation = np.max([violation, *fits.violations])
     if not violation < _OPTIMAL:
         raise RuntimeError(
             f"A fit violates its optimality conditions by {violation:.1e} (relative). Please report this."
@@ -237,25 +246,6 @@ def _splits(cv, n_samples, groups, tuning_cv, tuned):
         return [(train, test, []) for train, test in splits]
     tuning_cv = ShuffleSplit(1, test_size=0.2, random_state=19) if tuning_cv is None else tuning_cv
     return [(train, test, list(tuning_cv.split(train))) for train, test in splits]
-
-
-def _score_all(sources, grid, prepare, n_targets, at_once, n_jobs, verbose):
-    """Score in blocks of targets, whose products are held in memory, and of sources, which are shared among threads."""
-    scores, violation = np.empty((len(sources), n_targets)), 0.0
-    for targets in gen_batches(n_targets, at_once):
-        folds = prepare(targets)
-        # Threads: the folds are shared, and the solver lets others run.
-        results = Parallel(n_jobs=n_jobs, require="sharedmem", verbose=verbose)(
-            delayed(_score_block)(sources[block], folds, grid) for block in gen_batches(len(sources), _SOURCES_AT_ONCE)
-        )
-        scores[:, targets] = np.vstack([block_scores for block_scores, _ in results])
-        violation = np.max([violation, *(block_violation for _, block_violation in results)])
-    return scores, float(violation)
-
-
-def _score_block(sources, folds, grid):
-    fits = [transfer_source(source, folds, grid) for source in sources]
-    return fisher_mean([fit.fold_scores for fit in fits], axis=1), np.max([fit.violation for fit in fits])
 
 
 def _separate_self(scores, places, noise_ceiling, violation):

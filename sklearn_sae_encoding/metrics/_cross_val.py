@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._images.rows import is_images
+from sklearn_sae_encoding._solvers.running import part_of
 from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
@@ -187,10 +188,12 @@ def cross_val_voxel_scores(
     _check_ceiling(ceiling, Y)
     jobs = [(name, split) for name in models for split in splits]
     folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_run_fold)(
-            clone(models[name]), X, Y, split, routed[name].estimator.fit, score, return_predictions, return_estimators
+        delayed(_told)(
+            _label(name, place % len(splits), len(splits)),
+            *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
+            *(return_predictions, return_estimators),
         )
-        for name, split in jobs
+        for place, (name, split) in enumerate(jobs)
     )
     results = {}
     for i, name in enumerate(models):
@@ -203,6 +206,16 @@ class _Fold(NamedTuple):
     scores: np.ndarray
     predictions: np.ndarray | None
     estimator: object
+
+
+def _label(name, fold, n_folds):
+    return f"{name}, fold {fold + 1} of {n_folds}" if name else f"fold {fold + 1} of {n_folds}"
+
+
+def _told(label, *fold):
+    """Run a fold; what is solved meanwhile says in its status line which one."""
+    with part_of(label):
+        return _run_fold(*fold)
 
 
 def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding._solvers.running import Problem, solve_blocks
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import cross_val_voxel_scores, masked
 from sklearn_sae_encoding.metrics._nulls import surrogate_responses
@@ -37,6 +38,7 @@ def permutation_test_voxel_scores(
     adjust="bh",
     random_state=None,
     n_jobs=None,
+    memory=None,
     verbose=0,
     params=None,
 ):
@@ -63,7 +65,7 @@ def permutation_test_voxel_scores(
         Number of refits. The smallest p-value that can come out is 1 over one more than the null scores that a voxel
         is compared with, see ``pool``.
 
-    cv, groups, metric, n_jobs, verbose, params
+    cv, groups, metric, params
         As for :func:`cross_val_voxel_scores`. The same folds serve all permutations.
 
     pool : bool or array-like of shape (n_voxels,), default=None
@@ -87,6 +89,15 @@ def permutation_test_voxel_scores(
 
     random_state : int, RandomState instance or None, default=None
         Seed of the permutations.
+
+    n_jobs : int, default=None
+        Folds, and then permutations, that run at once, through joblib. None is 1.
+
+    memory : str or joblib.Memory, default=None
+        Keep the scores of finished permutations here, so that an interrupted test resumes where it was.
+
+    verbose : int, default=0
+        Above 0, a status line says how many permutations are done and how much time is left.
 
     Returns
     -------
@@ -115,19 +126,71 @@ def permutation_test_voxel_scores(
     if by_run and (shuffle_within is not None or voxel_groups is not None):
         raise ValueError("shuffle_within and voxel_groups are for samples in an array, not for lists of runs.")
     rng = check_random_state(random_state)
-    common = {"groups": groups, "metric": metric, "n_jobs": n_jobs, "params": params}
-    measured = cross_val_voxel_scores(estimator, X, Y, cv=cv, verbose=verbose, **common)
-    null_scores = np.empty((n_permutations, len(measured.scores)))
-    for i in range(n_permutations):
-        if by_run:
-            shuffled = surrogate_responses(Y, surrogate or "phase", random_state=rng)
-        else:
-            shuffled = shuffle_responses(Y, rng, groups=shuffle_within, voxel_groups=voxel_groups)
-        null_scores[i] = cross_val_voxel_scores(estimator, X, shuffled, cv=measured.splits, **common).scores
-        if verbose:
-            print(f"Permutation {i + 1} of {n_permutations}", flush=True)
+    common = {"groups": groups, "metric": metric, "params": params}
+    measured = cross_val_voxel_scores(estimator, X, Y, cv=cv, n_jobs=n_jobs, verbose=verbose, **common)
+    shuffling = _Shuffling(surrogate or "phase" if by_run else None, shuffle_within, voxel_groups)
+    task = _Task(estimator, X, Y, measured.splits, common, shuffling, len(measured.scores))
+    nulls = solve_blocks(
+        Problem(task, _score_shuffled, _no_scores, noun="permutations"),
+        _states(rng, Y, shuffling, n_permutations),
+        block_size=1,
+        n_jobs=n_jobs,
+        memory=memory,
+        verbose=verbose,
+    )
+    null_scores = nulls.scores
     p_values = permutation_p_values(measured.scores, null_scores, pool=pool)
     return VoxelPermutationTest(measured.scores, null_scores, p_values, adjust_p_values(p_values, adjust))
+
+
+class _Shuffling(NamedTuple):
+    surrogate: str | None  # of runs; None shuffles samples
+    within: object
+    voxel_groups: object
+
+    def shuffled(self, Y, rng):
+        if self.surrogate is not None:
+            return surrogate_responses(Y, self.surrogate, random_state=rng)
+        return shuffle_responses(Y, rng, groups=self.within, voxel_groups=self.voxel_groups)
+
+
+class _Task(NamedTuple):
+    """What all permutations share."""
+
+    estimator: object
+    X: object
+    Y: object
+    splits: list
+    common: dict  # parameters of the cross-validation
+    shuffling: _Shuffling
+    n_voxels: int
+
+
+class _Nulls(NamedTuple):
+    scores: np.ndarray  # (n_permutations, n_voxels)
+
+
+def _states(rng, Y, shuffling, n_permutations):
+    """The state of the random generator before each permutation, so that each can be drawn by itself."""
+    states = []
+    for _ in range(n_permutations):
+        states.append(rng.get_state())
+        shuffling.shuffled(Y, rng)
+    return states
+
+
+def _score_shuffled(task, states, _n_threads):
+    scores = np.empty((len(states), task.n_voxels))
+    rng = np.random.RandomState()
+    for row, state in zip(scores, states, strict=True):
+        rng.set_state(state)
+        shuffled = task.shuffling.shuffled(task.Y, rng)
+        row[:] = cross_val_voxel_scores(task.estimator, task.X, shuffled, cv=task.splits, **task.common).scores
+    return _Nulls(scores)
+
+
+def _no_scores(task):
+    return _Nulls(np.zeros((0, task.n_voxels)))
 
 
 def permutation_p_values(scores, null_scores, *, pool=None):

@@ -1,5 +1,7 @@
 """Voxels and regions that are missing or constant are left out, counted and reported."""
 
+import warnings
+
 import numpy as np
 import pytest
 from masking_cases import AFFINE, SHAPE, N, apart, halves, mask, surface, volume
@@ -13,7 +15,10 @@ from nilearn.maskers import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 
@@ -42,6 +47,16 @@ def test_missing_voxels_are_left_out_counted_and_reported(X, imgs):
     with pytest.warns(UserWarning, match="2 of 60 voxels"):
         scores = cross_val_voxel_scores(model, X, volume(data), cv=3).scores
     assert_array_equal(np.isnan(scores), model.missing_)
+
+
+def test_constant_voxels_are_warned_of_once(X, imgs):
+    data = imgs.get_fdata()
+    data[0, 0, :3] = 7.0
+    for regressor in (Ridge(), SparseVoxelEncoder(0.5), make_pipeline(StandardScaler(), SparseVoxelEncoder(0.5))):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            MaskedTargetRegressor(regressor, NiftiMasker(mask())).fit(X, volume(data))
+        assert sum("constant" in str(one.message) for one in caught) == 1
 
 
 def test_constant_voxels_are_counted_and_score_nothing(X, imgs):

@@ -163,7 +163,26 @@ def test_images_are_masked_once_and_tested_as_their_voxels():
 def test_progress_is_shown_where_asked_for(capsys):
     X, Y = _data(2)
     permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=2, verbose=1)
-    assert "Permutation 2 of 2" in capsys.readouterr().out
+    assert "2 permutations in " in capsys.readouterr().err
+
+
+class CountedRidge(Ridge):
+    fits = 0
+
+    def fit(self, X, y, sample_weight=None):
+        CountedRidge.fits += 1
+        return super().fit(X, y, sample_weight)
+
+
+def test_an_interrupted_test_resumes_and_finds_the_same(tmp_path, monkeypatch):
+    X, Y = _data(2)
+    options = {"cv": 3, "random_state": 0, "memory": str(tmp_path)}
+    expected = permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=4, cv=3, random_state=0)
+    permutation_test_voxel_scores(CountedRidge(), X, Y, n_permutations=3, **options)
+    monkeypatch.setattr(CountedRidge, "fits", 0)
+    found = permutation_test_voxel_scores(CountedRidge(), X, Y, n_permutations=4, **options)
+    assert CountedRidge.fits == 6  # the responses as measured, and the permutation that was missing
+    np.testing.assert_array_equal(found.null_scores, expected.null_scores)
 
 
 def test_bad_input_is_explained():

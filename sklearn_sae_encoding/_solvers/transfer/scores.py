@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..running import Problem
+from ..running.threads import threaded_map
 from .nonnegative_ridge import solve_nonnegative_ridge
 
 # A prediction that varies by less than this, relative to its parts, is constant up to rounding.
@@ -38,9 +40,33 @@ class Fold(NamedTuple):
     tuning: list[Rows]  # fitted and evaluated within the training texts, by squared error
 
 
-class TransferFit(NamedTuple):
-    fold_scores: np.ndarray  # (n_folds, n_targets)
-    violation: float  # largest of all fits
+class TransferFits(NamedTuple):
+    fold_scores: np.ndarray  # (n_sources, n_folds, n_targets)
+    violations: np.ndarray  # (n_sources,), largest of all fits
+
+
+class Task(NamedTuple):
+    """What all sources share."""
+
+    folds: list[Fold]
+    grid: np.ndarray | None  # (n_alphas,), each target's penalty is tuned in each fold
+
+
+def as_problem(folds: list[Fold], grid: np.ndarray | None) -> Problem:
+    """Put the scores of sources on all targets into the form that running knows."""
+    return Problem(Task(folds, grid), solve_block, no_fits, noun="sources")
+
+
+def solve_block(task: Task, sources: list[Source], n_threads: int = 1) -> TransferFits:
+    """Score each of the `sources` on all targets."""
+    fits = threaded_map(lambda source: transfer_source(source, task.folds, task.grid), sources, n_threads)
+    scores, violations = zip(*fits, strict=True)
+    return TransferFits(np.array(scores), np.array(violations))
+
+
+def no_fits(task: Task) -> TransferFits:
+    """Return the scores of no source."""
+    return TransferFits(np.zeros((0, len(task.folds), len(task.folds[0].rows.squares))), np.zeros(0))
 
 
 def prepare_fold(
@@ -58,8 +84,8 @@ def prepare_fold(
     return Fold(_rows(features, targets, train, test, centre_apart=True), inner)
 
 
-def transfer_source(source: Source, folds: list[Fold], grid: np.ndarray | None) -> TransferFit:
-    """Score one source on all targets; with a `grid`, each target's penalty is tuned in each fold."""
+def transfer_source(source: Source, folds: list[Fold], grid: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """Return the scores of one source on all targets, (n_folds, n_targets), and the largest violation of its fits."""
     n_targets = len(folds[0].rows.squares)
     fold_scores, violation = np.empty((len(folds), n_targets)), 0.0
     for f, fold in enumerate(folds):
@@ -70,7 +96,7 @@ def transfer_source(source: Source, folds: list[Fold], grid: np.ndarray | None) 
         solved = _solve(source, fold.rows, ridge)
         fold_scores[f] = _correlation(source, fold.rows, solved.weights)
         violation = np.maximum(violation, solved.violations.max(initial=0.0))
-    return TransferFit(fold_scores, float(violation))
+    return fold_scores, float(violation)
 
 
 def _rows(features, targets, fit, evaluated, centre_apart):
