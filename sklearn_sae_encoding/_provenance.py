@@ -10,6 +10,7 @@ from pathlib import Path
 from sklearn_sae_encoding._lm.base import LanguageModelTransformer
 from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder
 from sklearn_sae_encoding._sae.loading import CONFIG_FILE, WEIGHTS_FILE, load_sae
+from sklearn_sae_encoding.fitted import parts_of
 from sklearn_sae_encoding.sae import SAEProjector
 
 _MODEL_FILES = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges*")
@@ -21,7 +22,7 @@ def describe_models(estimator) -> list[dict]:
     `files` maps names of files to their SHA-256; None if nothing is found.
     """
     described = []
-    for part in _parts(estimator):
+    for part in parts_of(estimator):
         if isinstance(part, LanguageModelTransformer):
             model = _language_model(part._source())
         elif isinstance(part, SAEProjector) and isinstance(part.sae, (str, os.PathLike)):
@@ -65,20 +66,6 @@ def _find_again(model: dict) -> dict[str, str] | None:
     patterns = [only] if only else _MODEL_FILES
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
     return {path.name: hash_file(path) for path in paths} or None
-
-
-def _parts(estimator):
-    """Walk through an estimator and those it is made of: fitted ones, or else parameters."""
-    yield estimator
-    for name in ("regressor_", "best_estimator_", "estimator_"):
-        if hasattr(estimator, name):
-            yield from _parts(getattr(estimator, name))
-            return
-    pairs = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None)
-    pairs = pairs or getattr(estimator, "transformers_", None) or ()
-    for _, part, *_ in pairs:
-        if hasattr(part, "get_params"):
-            yield from _parts(part)
 
 
 def _language_model(source) -> dict:

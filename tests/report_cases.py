@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 
 HOSTILE = [
@@ -25,6 +26,7 @@ HOSTILE = [
 
 
 NAMES = [f"sae_{i:05d}" for i in range(30)] + ["surprisal_mean"]
+FEATURES = feature_table(NAMES, kinds=["sae"] * 30 + ["surprisal"])
 
 
 def make_features(n_texts=60, seed=0):

@@ -78,7 +78,7 @@ def report_sets(report, study, names, texts, tokens, widths):
     report.add("sets_supports", "Features selected in the folds (Matryoshka)", supports, note, digits=2)
     bins = tables.bin_scores(results, voxels, widths, published.SET_BINS)
     report.add("sets_bins", "Matryoshka bins, all five sets; the paper's bin in the same place", bins)
-    firing = bin_firing(study.X, widths).set_index("bin")
+    firing = bin_firing(study.X, names).set_index("bin")
     note = f"Published: {published.FIRING} of the others."
     report.add("bin_firing", "Features that fire on at least so many sentences", firing, note)
     signed = tables.signed_features(study, names, voxels["set"], texts, tokens)
@@ -181,7 +181,7 @@ def report_bins(report, study, widths):
     paper = published.FIRST_AGAINST_REST
     note = f"Published, first bin against the rest: t(7) = {paper['t']}, p = {paper['p_value']}; against all: p = .76."
     report.add("regions_bin_tests", "First bin against the rest", tables.bin_tests(results, voxels, widths), note)
-    occupancy = tables.occupancy(study.coef, widths, study.X)
+    occupancy = tables.occupancy(study.coef, names, study.X)
     report.add("regions_occupancy", "Where the selected features lie, against chance given firing rates", occupancy)
     figures.bin_bars(report.folder, "regions_bins", results, voxels, [n for n in bins.index if n != "Matryoshka"])
     figures.occupancy_bars(report.folder, "regions_occupancy", occupancy)

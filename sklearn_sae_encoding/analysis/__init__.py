@@ -3,7 +3,6 @@
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
-    adjust_family,
     average_participants,
     compare_models,
     mean_gain,
@@ -16,6 +15,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.interpretation import InterpretationCheck, check_interpretation
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
@@ -26,22 +26,20 @@ from sklearn_sae_encoding.analysis.pairs import (
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
-from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 
 __all__ = [
+    "InterpretationCheck",
     "PrevalenceReferences",
-    "ReadingCheck",
     "TransferScores",
     "VoxelClusters",
-    "adjust_family",
     "average_pairs",
     "average_participants",
     "bin_firing",
     "bin_occupancy",
-    "check_reading",
+    "check_interpretation",
     "cluster_voxels",
     "compare_models",
     "compare_regions",

@@ -5,6 +5,8 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding.metrics import adjust_p_values
+
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 
 
@@ -72,7 +74,17 @@ def _check_same_voxels(table, value, participant):
         )
 
 
-def compare_models(table, reference, *, models=None, region="region", value="normalized_score", **options):
+def compare_models(
+    table,
+    reference,
+    *,
+    models=None,
+    region="region",
+    value="normalized_score",
+    model="model",
+    participant="participant",
+    **options,
+):
     """Compare models with a reference, region by region, with participants as the units.
 
     Parameters
@@ -91,6 +103,9 @@ def compare_models(table, reference, *, models=None, region="region", value="nor
 
     value : str, default="normalized_score"
         Column to compare.
+
+    model, participant : str, default="model" and "participant"
+        Their columns.
 
     **options
         Passed to :func:`paired_tests`: ``adjust``, ``confidence``, ``n_bootstraps``, ``random_state``.
@@ -123,7 +138,7 @@ def compare_models(table, reference, *, models=None, region="region", value="nor
       region model  mean  difference  p_value
     0    IFG   SAE  0.55        0.35    0.012
     """
-    means = average_participants(table, value=value, region=region)
+    means = average_participants(table, value=value, region=region, model=model, participant=participant)
     models = [name for name in means.columns if name != reference] if models is None else list(models)
     if unknown := [name for name in (reference, *models) if name not in means.columns]:
         raise ValueError(f"The table has no model {unknown}; it has {list(means.columns)}.")
@@ -172,9 +187,10 @@ def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_b
     reference : hashable
         Column that the others are compared with.
 
-    adjust : {"bonferroni", "holm"} or None, default="bonferroni"
-        How p-values are adjusted over the conditions. Both keep the chance of any false positive at the level; Holm's
-        is never less powerful, Bonferroni's is the published one.
+    adjust : {"bonferroni", "holm", "bh", "by"} or None, default="bonferroni"
+        How p-values are adjusted over the conditions, see :func:`~sklearn_sae_encoding.metrics.adjust_p_values`. The
+        first two keep the chance of any false positive at the level; Holm's is never less powerful, Bonferroni's is the
+        published one.
 
     confidence : float, default=0.95
         Of the bootstrap intervals.
@@ -227,7 +243,7 @@ def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_b
         for name in conditions
     ]
     tests = pd.DataFrame(rows)
-    adjusted = adjust_family(tests["p_value"], adjust)
+    adjusted = adjust_p_values(tests["p_value"], adjust)
     tests.insert(tests.columns.get_loc("p_value") + 1, "adjusted_p_value", adjusted)
     return tests.assign(stars=[next((star for level, star in _STARS if p < level), "") for p in adjusted])
 
@@ -260,41 +276,3 @@ def _bootstrap_interval(d, confidence, n_bootstraps, rng):
     tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
     means = d[rng.randint(n, size=(n_bootstraps, n))].mean(axis=1)
     return tuple(np.quantile(means, [tail, 1 - tail]))
-
-
-def adjust_family(p_values, method="bonferroni"):
-    """Adjust p-values of a few planned tests for the chance of any false positive.
-
-    Parameters
-    ----------
-    p_values : array-like of shape (n_tests,)
-        NaN stands for no test: it stays NaN and does not count.
-
-    method : {"bonferroni", "holm"} or None, default="bonferroni"
-        None leaves them as they are.
-
-    Returns
-    -------
-    adjusted : ndarray of shape (n_tests,)
-
-    See Also
-    --------
-    sklearn_sae_encoding.metrics.adjust_p_values : False discovery rate, for the many tests of a map.
-
-    Examples
-    --------
-    >>> from sklearn_sae_encoding.analysis import adjust_family
-    >>> adjust_family([0.01, 0.04, 0.03], "holm")
-    array([0.03, 0.06, 0.06])
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if method not in ("bonferroni", "holm", None):
-        raise ValueError(f"adjust must be 'bonferroni', 'holm' or None, got {method!r}.")
-    adjusted, tested = p.copy(), np.flatnonzero(~np.isnan(p))
-    if method == "bonferroni":
-        adjusted[tested] = np.minimum(p[tested] * len(tested), 1.0)
-    elif method == "holm":
-        order = tested[np.argsort(p[tested], kind="stable")]
-        stepped = p[order] * np.arange(len(order), 0, -1)
-        adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted

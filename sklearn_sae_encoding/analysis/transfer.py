@@ -9,8 +9,9 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from sklearn_sae_encoding._fitted.tables import find_features
 from sklearn_sae_encoding._solvers.transfer import Source, prepare_fold, transfer_source
-from sklearn_sae_encoding.analysis._columns import column_mask
+from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 
 # The products of features and targets of all folds are held for as many targets as fit in here.
@@ -38,9 +39,10 @@ class TransferScores(NamedTuple):
 def transfer_scores(
     X,
     Y,
-    coef,
-    alpha=None,
+    fitted,
     *,
+    alpha=None,
+    features=None,
     sources=None,
     cv=5,
     groups=None,
@@ -69,9 +71,9 @@ def transfer_scores(
     Y : array-like of shape (n_samples, n_targets)
         Responses of the targets, of any number of participants side by side. Standardised in each fold.
 
-    coef : {array-like, sparse matrix} of shape (n_sources, n_features)
-        Weights of the sources, such as ``SparseVoxelEncoder.coef_``, of which the signs are used. A weight of zero is a
-        feature not used.
+    fitted : estimator, FittedView or {array-like, sparse matrix} of shape (n_sources, n_features)
+        A model fitted to the sources, its view, or weights such as ``SparseVoxelEncoder.coef_``, of which the signs are
+        used. A weight of zero is a feature not used.
 
     alpha : float or array-like of shape (n_sources,), default=None
         Ridge penalty of each source, such as ``refit_alpha_``, in units of standardised responses. Sources without
@@ -87,9 +89,12 @@ def transfer_scores(
     groups : array-like of shape (n_samples,), default=None
         Labels for a group splitter.
 
-    scaled_features : array-like of int, default=None
-        Columns that are divided by their standard deviation over each fold's training texts, such as ``[-1]`` for
-        surprisal, as in the published analysis. None scales nothing.
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Names of the features, for weights; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
+
+    scaled_features : int, str or sequence of these, default=None
+        Columns or names of what is divided by its standard deviation over each fold's training texts, such as
+        surprisal in the published analysis. None scales nothing.
 
     noise_ceiling : array-like of shape (n_targets,), default=None
         Ceilings of the targets in units of r. None leaves the normalised scores at None.
@@ -148,16 +153,17 @@ def transfer_scores(
     >>> transfer.self_scores > 0.5
     array([ True,  True,  True])
     """
+    coef, known = weights_and_features(fitted, features)
     X, Y, coef = _check_shapes(X, Y, coef)
     places = _check_places(sources, coef.shape[0], Y.shape[1])
     penalty = _check_penalty(alpha, tuning_alphas, coef)
     used = np.unique(coef.indices)
-    features = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
-    scaled = column_mask(scaled_features, X.shape[1], "scaled_features")[used]
+    values = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
+    scaled = np.isin(used, [] if scaled_features is None else find_features(known, scaled_features))
     splits = _splits(cv, len(Y), groups, tuning_cv, tuned=penalty.grid is not None)
 
     def prepare(targets):
-        return [prepare_fold(features, scaled, Y[:, targets], *split) for split in splits]
+        return [prepare_fold(values, scaled, Y[:, targets], *split) for split in splits]
 
     sources = _sources_of(coef, used, penalty)
     bytes_a_target = 2 * 8 * max(len(used), 1) * sum(1 + len(tuning) for _, _, tuning in splits)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, on_color
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, import_pyplot, on_color
 
 _LINE = 1.75  # height of a line over that of the letters
 _MARKS = {"Ġ": " ", "▁": " ", "Ċ": "⏎", "\n": "⏎"}  # how tokenizers spell a leading space and a line's end
@@ -51,7 +51,7 @@ def plot_token_heatmap(tokens, values, *, label="activation", vmax=None, cmap=No
     tokens, values = [_shown(token) for token in tokens], np.asarray(values, dtype=float)
     if values.shape != (len(tokens),) or len(tokens) == 0:
         raise ValueError(f"Expected a value a token: {len(tokens)} tokens, but values of shape {values.shape}.")
-    import matplotlib.pyplot as plt
+    plt = import_pyplot()
     from matplotlib.font_manager import FontProperties
 
     font = FontProperties(size=plt.rcParams["font.size"] * 0.9)

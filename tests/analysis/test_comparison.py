@@ -6,7 +6,7 @@ import pytest
 from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
-from sklearn_sae_encoding.analysis import adjust_family, average_participants, compare_models, mean_gain, paired_tests
+from sklearn_sae_encoding.analysis import average_participants, compare_models, mean_gain, paired_tests
 
 
 @pytest.fixture
@@ -52,15 +52,11 @@ def test_paired_tests_equal_scipy_and_adjustments_equal_statsmodels(table, adjus
         np.testing.assert_allclose(group["adjusted_p_value"], multipletests(p, method=adjust)[1])
 
 
-def test_adjustment_equals_statsmodels_on_many_families_and_skips_missing_tests():
-    rng = np.random.default_rng(1)
-    for method in ("bonferroni", "holm"):
-        for n in (1, 2, 7):
-            p = rng.random(n) ** 3
-            expected = multipletests(p, method=method)[1]
-            np.testing.assert_allclose(adjust_family(p, method), expected)
-            np.testing.assert_allclose(adjust_family([*p, np.nan], method), [*expected, np.nan])
-    np.testing.assert_array_equal(adjust_family([0.2, 0.3], None), [0.2, 0.3])
+def test_other_names_of_the_columns_change_nothing_else(table):
+    expected = compare_models(table, "surprisal", random_state=0)
+    renamed = table.rename(columns={"participant": "subject", "model": "which", "region": "parcel"})
+    names = {"participant": "subject", "model": "which", "region": "parcel"}
+    assert compare_models(renamed, "surprisal", random_state=0, **names).equals(expected)
 
 
 def test_a_participants_own_level_does_not_matter(table):

@@ -62,7 +62,7 @@ def test_scores_equal_positive_ridge_of_scikit_learn_pair_by_pair():
     X, Y, coef, alpha = _data(n_voxels=6)
     expected = _pair_by_pair(X, Y, coef, lambda s: Ridge(alpha[s], positive=True, tol=1e-10), PUBLISHED)
     ceiling = np.linspace(0.5, 0.9, 6)
-    result = transfer_scores(X, Y, coef, alpha, cv=PUBLISHED, scaled_features=[-1], noise_ceiling=ceiling)
+    result = transfer_scores(X, Y, coef, alpha=alpha, cv=PUBLISHED, scaled_features=[-1], noise_ceiling=ceiling)
     off = ~np.eye(6, dtype=bool)
     np.testing.assert_allclose(result.scores[off], expected[off], atol=1e-5)  # L-BFGS stops about there
     np.testing.assert_allclose(result.self_scores, np.diag(expected), atol=1e-5)
@@ -90,7 +90,7 @@ def test_tuned_scores_equal_a_grid_search_in_every_pair_and_fold():
 
 def test_scores_equal_exact_nonnegative_least_squares_to_rounding():
     X, Y, coef, alpha = _data(seed=1)
-    result = transfer_scores(X, Y, coef, alpha, cv=3)
+    result = transfer_scores(X, Y, coef, alpha=alpha, cv=3)
     selected = np.flatnonzero(coef[2])
     signed, folds = X[:, selected] * np.sign(coef[2, selected]), []
     for train, test in KFold(3).split(X):
@@ -103,19 +103,19 @@ def test_scores_equal_exact_nonnegative_least_squares_to_rounding():
 
 def test_scores_do_not_depend_on_storage_blocks_or_threads(monkeypatch):
     X, Y, coef, alpha = _data(n_voxels=40, seed=2)
-    expected = transfer_scores(X, Y, coef, alpha).scores
+    expected = transfer_scores(X, Y, coef, alpha=alpha).scores
     for stored in (sparse.csr_array, sparse.csc_matrix, np.asfortranarray):
-        scores = transfer_scores(stored(X), Y, sparse.csr_array(coef), alpha, n_jobs=2).scores
+        scores = transfer_scores(stored(X), Y, sparse.csr_array(coef), alpha=alpha, n_jobs=2).scores
         np.testing.assert_allclose(scores, expected, atol=1e-13)
     monkeypatch.setattr(sys.modules[transfer_scores.__module__], "_BYTES", 8 * 2 * 30 * 5 * 7)
-    np.testing.assert_allclose(transfer_scores(X, Y, coef, alpha).scores, expected, atol=1e-13)
+    np.testing.assert_allclose(transfer_scores(X, Y, coef, alpha=alpha).scores, expected, atol=1e-13)
 
 
 def test_scores_do_not_change_with_the_scale_of_weights_responses_and_scaled_features():
     X, Y, coef, alpha = _data(seed=3)
-    expected = transfer_scores(X, Y, coef, alpha, scaled_features=[-1]).scores
+    expected = transfer_scores(X, Y, coef, alpha=alpha, scaled_features=[-1]).scores
     X[:, -1] = 40 * X[:, -1] - 3
-    scores = transfer_scores(X, 1e-4 * Y + 50, 1e-3 * coef, alpha, scaled_features=[-1]).scores
+    scores = transfer_scores(X, 1e-4 * Y + 50, 1e-3 * coef, alpha=alpha, scaled_features=[-1]).scores
     np.testing.assert_allclose(scores, expected, atol=1e-8)
 
 
@@ -123,18 +123,18 @@ def test_opposite_signs_do_not_transfer():
     rng = np.random.default_rng(0)
     X = rng.random((100, 5))
     coef = np.vstack([np.ones(5), -np.ones(5)])
-    scores = transfer_scores(X, X @ coef.T, coef, 1.0).scores
+    scores = transfer_scores(X, X @ coef.T, coef, alpha=1.0).scores
     assert scores[0, 1] == scores[1, 0] == 0  # no weight is left: constant predictions
 
 
 def test_sources_need_not_be_targets():
     X, Y, coef, alpha = _data(seed=4)
-    expected = transfer_scores(X, Y, coef, alpha)
-    some = transfer_scores(X, Y[:, [4, 0, 7]], coef[:2], alpha[:2], sources=[1, -1])
+    expected = transfer_scores(X, Y, coef, alpha=alpha)
+    some = transfer_scores(X, Y[:, [4, 0, 7]], coef[:2], alpha=alpha[:2], sources=[1, -1])
     np.testing.assert_array_equal(some.scores, np.where([[0, 1, 0], [0, 0, 0]], np.nan, some.scores))
     np.testing.assert_allclose(some.scores[:, [0, 2]], expected.scores[:2][:, [4, 7]])
     assert np.isnan(some.self_scores[1])
-    others = transfer_scores(X, Y, coef[[6]], alpha[6], sources=[6])
+    others = transfer_scores(X, Y, coef[[6]], alpha=alpha[6], sources=[6])
     np.testing.assert_allclose(others.self_scores[0], expected.self_scores[6])
     np.testing.assert_allclose(others.scores[0], expected.scores[6])
 
@@ -142,7 +142,7 @@ def test_sources_need_not_be_targets():
 def test_a_source_without_features_scores_zero_and_a_constant_target_has_no_score():
     X, Y, coef, alpha = _data(seed=5)
     coef[3], alpha[3], Y[:, 6] = 0, np.nan, 2.5
-    result = transfer_scores(X, Y, coef, alpha)
+    result = transfer_scores(X, Y, coef, alpha=alpha)
     assert np.all(result.scores[3, [0, 1, 2, 4, 5, 7]] == 0)
     assert np.all(np.isnan(result.scores[:, 6]))
     assert np.isnan(result.self_scores[6])
@@ -153,52 +153,52 @@ def test_features_silent_in_the_test_texts_predict_nothing_there():
     X[:20, 0], X[:, 1] = np.arange(20), np.random.default_rng(0).random(40)
     Y = np.c_[X[:, 0] + X[:, 1], X[:, 0] + X[:, 1] + 0.1 * np.random.default_rng(1).random(40)]
     folds = [(np.arange(0, 30), np.arange(30, 40))]
-    assert transfer_scores(X, Y, [[1.0, 0.0], [1.0, 0.0]], 0.1, cv=folds).scores[0, 1] == 0
+    assert transfer_scores(X, Y, [[1.0, 0.0], [1.0, 0.0]], alpha=0.1, cv=folds).scores[0, 1] == 0
 
 
 def test_weights_that_are_stored_zeros_are_no_features_and_stay_stored():
     X, Y, coef, alpha = _data(seed=8)
     stored = sparse.csr_array(coef)
     stored.data[::3] = 0
-    expected = transfer_scores(X, Y, stored.toarray(), alpha).scores
+    expected = transfer_scores(X, Y, stored.toarray(), alpha=alpha).scores
     n_stored = stored.nnz
-    np.testing.assert_array_equal(transfer_scores(X, Y, stored, alpha).scores, expected)
+    np.testing.assert_array_equal(transfer_scores(X, Y, stored, alpha=alpha).scores, expected)
     assert stored.nnz == n_stored
 
 
 def test_groups_reach_the_splitter():
     X, Y, coef, alpha = _data(seed=6)
     groups = np.random.default_rng(0).integers(4, size=100)
-    by_group = transfer_scores(X, Y, coef, alpha, cv=GroupKFold(4), groups=groups).scores
-    explicit = transfer_scores(X, Y, coef, alpha, cv=list(GroupKFold(4).split(X, groups=groups))).scores
+    by_group = transfer_scores(X, Y, coef, alpha=alpha, cv=GroupKFold(4), groups=groups).scores
+    explicit = transfer_scores(X, Y, coef, alpha=alpha, cv=list(GroupKFold(4).split(X, groups=groups))).scores
     np.testing.assert_array_equal(by_group, explicit)
 
 
 def test_inputs_that_cannot_be_are_refused_with_what_was_expected():
     X, Y, coef, alpha = _data()
     with pytest.raises(ValueError, match="100 and 99 rows"):
-        transfer_scores(X, Y[1:], coef, alpha)
+        transfer_scores(X, Y[1:], coef, alpha=alpha)
     with pytest.raises(ValueError, match="30, but has 29"):
-        transfer_scores(X, Y, coef[:, 1:], alpha)
+        transfer_scores(X, Y, coef[:, 1:], alpha=alpha)
     with pytest.raises(ValueError, match=r"2 rows of coef \(sources\) can't be the 8 columns"):
-        transfer_scores(X, Y, coef[:2], alpha[:2])
+        transfer_scores(X, Y, coef[:2], alpha=alpha[:2])
     with pytest.raises(ValueError, match="2 columns of Y, 0 to 7, or -1"):
-        transfer_scores(X, Y, coef[:2], alpha[:2], sources=[0, 8])
+        transfer_scores(X, Y, coef[:2], alpha=alpha[:2], sources=[0, 8])
     with pytest.raises(ValueError, match="Pass alpha"):
         transfer_scores(X, Y, coef)
     with pytest.raises(ValueError, match=r"got alpha=nan for source 2"):
-        transfer_scores(X, Y, coef, np.where(np.arange(8) == 2, np.nan, alpha))
+        transfer_scores(X, Y, coef, alpha=np.where(np.arange(8) == 2, np.nan, alpha))
     with pytest.raises(ValueError, match=r"one a source, \(8,\), got shape \(3,\)"):
-        transfer_scores(X, Y, coef, alpha[:3])
+        transfer_scores(X, Y, coef, alpha=alpha[:3])
     with pytest.raises(ValueError, match="tuning_alphas must be positive"):
         transfer_scores(X, Y, coef, tuning_alphas=[1.0, 0.0])
-    with pytest.raises(ValueError, match=r"scaled_features must list columns of X, which has 30; got \[30\]"):
-        transfer_scores(X, Y, coef, alpha, scaled_features=[30])
+    with pytest.raises(ValueError, match="a column from -30 to 29, got 30"):
+        transfer_scores(X, Y, coef, alpha=alpha, scaled_features=[30])
     with pytest.raises(ValueError, match="Fold 0 has 99 training and 1 test texts"):
-        transfer_scores(X, Y, coef, alpha, cv=100)
+        transfer_scores(X, Y, coef, alpha=alpha, cv=100)
     Y[3, 4] = np.nan
     with pytest.raises(ValueError, match="Input Y contains NaN"):
-        transfer_scores(X, Y, coef, alpha)
+        transfer_scores(X, Y, coef, alpha=alpha)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def planted():
     ceiling = np.concatenate([part.noise_ceiling for part in parts])
     encoder = SparseVoxelEncoder(np.logspace(-2, 0, 10), forced_features=[-1], refit="ridge").fit(X, betas)
     transfer = transfer_scores(
-        X, betas, encoder.coef_, encoder.refit_alpha_, cv=PUBLISHED, scaled_features=[-1], noise_ceiling=ceiling
+        X, betas, encoder, alpha=encoder.refit_alpha_, cv=PUBLISHED, scaled_features=[-1], noise_ceiling=ceiling
     )
     return np.array(labels), transfer
 
@@ -252,8 +252,8 @@ def test_unrelated_voxels_are_significant_at_the_nominal_rate_against_shuffled_t
     Y = rng.normal(size=(200, 1000)) ** 3  # heavy tails
     coef = rng.normal(size=(40, 30)) * (rng.random((40, 30)) < 0.3)
     sources = np.full(40, -1)
-    scores = transfer_scores(X, Y, coef, 1.0, sources=sources, cv=PUBLISHED).scores
-    null = transfer_scores(X, shuffle_responses(Y, 0), coef, 1.0, sources=sources, cv=PUBLISHED).scores
+    scores = transfer_scores(X, Y, coef, alpha=1.0, sources=sources, cv=PUBLISHED).scores
+    null = transfer_scores(X, shuffle_responses(Y, 0), coef, alpha=1.0, sources=sources, cv=PUBLISHED).scores
     p = [permutation_p_values(*pair, pool=True) for pair in zip(scores, null[:, None], strict=True)]
     assert abs(scores.mean()) < 0.03
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.01)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from report_cases import make_encoder, make_texts, text_of
+from report_cases import FEATURES, make_encoder, make_texts, text_of
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
@@ -21,13 +21,23 @@ from sklearn_sae_encoding.report import encoder_report
 )
 def test_penalties_at_the_edge_of_the_grid_are_warned_of(case, encoder, message):
     X, Y, *_ = case
-    assert re.search(message, text_of(encoder_report(encoder.fit(X, Y), make_texts(), Y, features=X, n_features=1)))
+    assert re.search(
+        message,
+        text_of(encoder_report(encoder.fit(X, Y), make_texts(), Y, features=X, feature_table=FEATURES, n_features=1)),
+    )
 
 
 def test_empty_models_are_counted_and_no_reason_to_extend_the_grid(case):
     X, Y, *_ = case
     page = text_of(
-        encoder_report(make_encoder(alphas=[50.0, 49.0]).fit(X, Y), make_texts(), Y, features=X, n_features=1)
+        encoder_report(
+            make_encoder(alphas=[50.0, 49.0]).fit(X, Y),
+            make_texts(),
+            Y,
+            features=X,
+            feature_table=FEATURES,
+            n_features=1,
+        )
     )
     assert "voxels without a content feature 12" in page
     assert "chose the largest penalty" not in page
@@ -38,9 +48,13 @@ def test_features_or_responses_that_are_not_those_of_the_fit_are_noticed(case, m
     X, Y, _, scores = case
     model = make().fit(X, Y)
     message = "In 12 voxels predictions and responses have different means"
-    assert message not in text_of(encoder_report(model, make_texts(), Y, scores=scores, features=X, n_features=1))
+    assert message not in text_of(
+        encoder_report(model, make_texts(), Y, scores=scores, features=X, feature_table=FEATURES, n_features=1)
+    )
     assert message in text_of(encoder_report(model, make_texts(), Y, scores=scores, features=X + 1, n_features=1))
-    assert message in text_of(encoder_report(model, make_texts(), Y + 1, scores=scores, features=X, n_features=1))
+    assert message in text_of(
+        encoder_report(model, make_texts(), Y + 1, scores=scores, features=X, feature_table=FEATURES, n_features=1)
+    )
 
 
 def test_voxels_that_did_not_converge_are_counted(case):
@@ -48,9 +62,13 @@ def test_voxels_that_did_not_converge_are_counted(case):
     late = make_encoder().fit(X, Y)
     late.dual_gap_ = late.dual_gap_.copy()
     late.dual_gap_[:3] = 2 * late.tol * Y[:, :3].var(axis=0)
-    page = text_of(encoder_report(late, make_texts(), Y, scores=scores, features=X, n_features=1))
+    page = text_of(
+        encoder_report(late, make_texts(), Y, scores=scores, features=X, feature_table=FEATURES, n_features=1)
+    )
     assert "Not converged. In 3 voxels the duality gap exceeds tol = 0.0001" in page
-    assert "Not converged" not in text_of(encoder_report(encoder, make_texts(), Y, features=X, n_features=1))
+    assert "Not converged" not in text_of(
+        encoder_report(encoder, make_texts(), Y, features=X, feature_table=FEATURES, n_features=1)
+    )
 
 
 def test_missing_scores_repeated_texts_and_constant_voxels_are_warned_of(case):
@@ -60,7 +78,7 @@ def test_missing_scores_repeated_texts_and_constant_voxels_are_warned_of(case):
     with pytest.warns(UserWarning, match="1 are constant"):
         encoder = make_encoder().fit(X, Y)
     texts = ["same"] * 3 + make_texts()[3:]
-    page = text_of(encoder_report(encoder, texts, Y, features=X, n_features=1))
+    page = text_of(encoder_report(encoder, texts, Y, features=X, feature_table=FEATURES, n_features=1))
     assert "No cross-validated scores." in page
     assert "2 of 60 texts equal an earlier one" in page
     assert "1 voxel never changed" in page
@@ -69,7 +87,15 @@ def test_missing_scores_repeated_texts_and_constant_voxels_are_warned_of(case):
 def test_a_report_without_findings_says_what_was_looked_at(case):
     X, Y, encoder, scores = case
     page = text_of(
-        encoder_report(encoder, [f"text {i}" for i in range(60)], Y, scores=scores, features=X, n_features=1)
+        encoder_report(
+            encoder,
+            [f"text {i}" for i in range(60)],
+            Y,
+            scores=scores,
+            features=X,
+            feature_table=FEATURES,
+            n_features=1,
+        )
     )
     assert "Warnings 0" in page
     assert "Nothing was found. Looked at, as far as the model tells: convergence" in page
@@ -99,14 +125,16 @@ def test_what_does_not_belong_together_is_refused(case, changes, message):
 def test_noise_ceilings_of_other_voxels_are_refused(case):
     X, Y, encoder, scores = case
     with pytest.raises(ValueError, match=r"a noise ceiling a voxel, \(12,\), got shape \(3,\)"):
-        encoder_report(encoder, make_texts(), Y, features=X, scores=scores, noise_ceiling=[0.5, 0.5, 0.5])
+        encoder_report(
+            encoder, make_texts(), Y, features=X, feature_table=FEATURES, scores=scores, noise_ceiling=[0.5, 0.5, 0.5]
+        )
 
 
 def test_scores_of_other_voxels_are_refused(case):
     X, Y, encoder, _ = case
     scores = cross_val_voxel_scores(Ridge(), X, Y[:, :3], cv=3)
     with pytest.raises(ValueError, match="a score a voxel, 12, but 'model' has 3"):
-        encoder_report(encoder, make_texts(), Y, features=X, scores=scores)
+        encoder_report(encoder, make_texts(), Y, features=X, feature_table=FEATURES, scores=scores)
 
 
 def test_a_model_that_is_not_fitted_is_refused(case):

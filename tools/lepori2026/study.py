@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, top_tokens, transfer_scores
 from sklearn_sae_encoding.datasets import fetch_lepori2026
+from sklearn_sae_encoding.fitted import features_of
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
 from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_published_encoder
 from sklearn_sae_encoding.sae import SAEProjector
@@ -55,7 +56,7 @@ class Study:
         inputs = {
             "X": self.X,
             "Y": self.Y[:, keep],
-            "coef": self.coef[keep],
+            "fitted": self.coef[keep],
             "alpha": self.alpha[keep],
             "cv": FOLDS,
             "scaled_features": [-1],  # surprisal, the last column
@@ -114,7 +115,7 @@ def for_language(models, widths):
 
 
 def load_features(configuration, texts, folder, store):
-    """Features of all texts, surprisal last, with their names: of the SAE(s), and the dense activations."""
+    """Features of all texts, surprisal last, with the table of what they are: of the SAE(s), and the dense activations."""
     lm, layer = _given(configuration["model"]), configuration["layer"]
     saes = {"sae": configuration["sae"], "activations": (None, None), "jumprelu": configuration["jumprelu"]}
     features = {}
@@ -128,7 +129,7 @@ def load_features(configuration, texts, folder, store):
         )["features"]
         features[name] = store(
             f"features-{name}",
-            lambda p=pipeline: (p.fit_transform(texts), p.get_feature_names_out()),
+            lambda p=pipeline: (p.fit_transform(texts), features_of(p)),
             **_origin(texts, lm, layer, sae, sae_id),
         )
     return features
