@@ -45,6 +45,11 @@ def make_responses(X, n_voxels=12, seed=0):
     return X.to_numpy() @ weights + 0.3 * rng.standard_normal((len(X), n_voxels)) + 5.0
 
 
+def given(X):
+    """Features that were made before, and what they are."""
+    return {"features": X, "feature_table": FEATURES}
+
+
 def make_texts(n_texts=60):
     return HOSTILE + [f"Sentence number {i} is plain." for i in range(n_texts - len(HOSTILE))]
 

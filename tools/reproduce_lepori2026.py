@@ -169,12 +169,12 @@ def report_language(report, study, names, data, tokens, widths):
     report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test, note)
     figures.region_bars(report.folder, "regions", results, voxels, models, published.REGIONS.index)
     figures.surprisal_and_content(report.folder, "regions_surprisal", parts, voxels, published.REGIONS.index)
-    report_bins(report, study, widths)
+    report_bins(report, study, names, widths)
     report_prevalence(report, study, names)
     report_transfer(report, study, names, data.stimuli)
 
 
-def report_bins(report, study, widths):
+def report_bins(report, study, names, widths):
     results, voxels = study.results, study.voxels
     bins = tables.bin_scores(results, voxels, widths, published.LANGUAGE_BINS)
     report.add("regions_bins", "Matryoshka bins, language voxels; the paper's bin in the same place", bins)

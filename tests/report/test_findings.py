@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from report_cases import FEATURES, make_encoder, make_texts, text_of
+from report_cases import given, make_encoder, make_texts, text_of
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
@@ -23,7 +23,7 @@ def test_penalties_at_the_edge_of_the_grid_are_warned_of(case, encoder, message)
     X, Y, *_ = case
     assert re.search(
         message,
-        text_of(encoder_report(encoder.fit(X, Y), make_texts(), Y, features=X, feature_table=FEATURES, n_features=1)),
+        text_of(encoder_report(encoder.fit(X, Y), make_texts(), Y, **given(X), n_features=1)),
     )
 
 
@@ -34,8 +34,7 @@ def test_empty_models_are_counted_and_no_reason_to_extend_the_grid(case):
             make_encoder(alphas=[50.0, 49.0]).fit(X, Y),
             make_texts(),
             Y,
-            features=X,
-            feature_table=FEATURES,
+            **given(X),
             n_features=1,
         )
     )
@@ -48,13 +47,9 @@ def test_features_or_responses_that_are_not_those_of_the_fit_are_noticed(case, m
     X, Y, _, scores = case
     model = make().fit(X, Y)
     message = "In 12 voxels predictions and responses have different means"
-    assert message not in text_of(
-        encoder_report(model, make_texts(), Y, scores=scores, features=X, feature_table=FEATURES, n_features=1)
-    )
+    assert message not in text_of(encoder_report(model, make_texts(), Y, scores=scores, **given(X), n_features=1))
     assert message in text_of(encoder_report(model, make_texts(), Y, scores=scores, features=X + 1, n_features=1))
-    assert message in text_of(
-        encoder_report(model, make_texts(), Y + 1, scores=scores, features=X, feature_table=FEATURES, n_features=1)
-    )
+    assert message in text_of(encoder_report(model, make_texts(), Y + 1, scores=scores, **given(X), n_features=1))
 
 
 def test_voxels_that_did_not_converge_are_counted(case):
@@ -62,13 +57,9 @@ def test_voxels_that_did_not_converge_are_counted(case):
     late = make_encoder().fit(X, Y)
     late.dual_gap_ = late.dual_gap_.copy()
     late.dual_gap_[:3] = 2 * late.tol * Y[:, :3].var(axis=0)
-    page = text_of(
-        encoder_report(late, make_texts(), Y, scores=scores, features=X, feature_table=FEATURES, n_features=1)
-    )
+    page = text_of(encoder_report(late, make_texts(), Y, scores=scores, **given(X), n_features=1))
     assert "Not converged. In 3 voxels the duality gap exceeds tol = 0.0001" in page
-    assert "Not converged" not in text_of(
-        encoder_report(encoder, make_texts(), Y, features=X, feature_table=FEATURES, n_features=1)
-    )
+    assert "Not converged" not in text_of(encoder_report(encoder, make_texts(), Y, **given(X), n_features=1))
 
 
 def test_missing_scores_repeated_texts_and_constant_voxels_are_warned_of(case):
@@ -78,7 +69,7 @@ def test_missing_scores_repeated_texts_and_constant_voxels_are_warned_of(case):
     with pytest.warns(UserWarning, match="1 are constant"):
         encoder = make_encoder().fit(X, Y)
     texts = ["same"] * 3 + make_texts()[3:]
-    page = text_of(encoder_report(encoder, texts, Y, features=X, feature_table=FEATURES, n_features=1))
+    page = text_of(encoder_report(encoder, texts, Y, **given(X), n_features=1))
     assert "No cross-validated scores." in page
     assert "2 of 60 texts equal an earlier one" in page
     assert "1 voxel never changed" in page
@@ -92,8 +83,7 @@ def test_a_report_without_findings_says_what_was_looked_at(case):
             [f"text {i}" for i in range(60)],
             Y,
             scores=scores,
-            features=X,
-            feature_table=FEATURES,
+            **given(X),
             n_features=1,
         )
     )
@@ -125,16 +115,14 @@ def test_what_does_not_belong_together_is_refused(case, changes, message):
 def test_noise_ceilings_of_other_voxels_are_refused(case):
     X, Y, encoder, scores = case
     with pytest.raises(ValueError, match=r"a noise ceiling a voxel, \(12,\), got shape \(3,\)"):
-        encoder_report(
-            encoder, make_texts(), Y, features=X, feature_table=FEATURES, scores=scores, noise_ceiling=[0.5, 0.5, 0.5]
-        )
+        encoder_report(encoder, make_texts(), Y, **given(X), scores=scores, noise_ceiling=[0.5, 0.5, 0.5])
 
 
 def test_scores_of_other_voxels_are_refused(case):
     X, Y, encoder, _ = case
     scores = cross_val_voxel_scores(Ridge(), X, Y[:, :3], cv=3)
     with pytest.raises(ValueError, match="a score a voxel, 12, but 'model' has 3"):
-        encoder_report(encoder, make_texts(), Y, features=X, feature_table=FEATURES, scores=scores)
+        encoder_report(encoder, make_texts(), Y, **given(X), scores=scores)
 
 
 def test_a_model_that_is_not_fitted_is_refused(case):

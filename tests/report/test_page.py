@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
-from report_cases import FEATURES, HOSTILE, Page, make_encoder, make_features, make_responses, make_texts
+from report_cases import HOSTILE, Page, given, make_encoder, make_features, make_responses, make_texts
 
 from sklearn_sae_encoding.report import encoder_report
 
@@ -37,8 +37,7 @@ def test_all_hostile_texts_survive_letter_for_letter_but_for_what_no_page_can_ho
         make_encoder().fit(X, Y),
         make_texts(),
         Y,
-        features=X,
-        feature_table=FEATURES,
+        **given(X),
         n_texts=len(HOSTILE),
         n_features=31,
     )
@@ -92,7 +91,7 @@ def test_the_figures_and_settings_of_the_session_stay_as_they_were(case):
     X, Y, encoder, scores = case
     with mpl.rc_context({"font.size": 23}):
         figure = plt.figure()
-        encoder_report(encoder, make_texts(), Y, scores=scores, features=X, feature_table=FEATURES, n_features=1)
+        encoder_report(encoder, make_texts(), Y, scores=scores, **given(X), n_features=1)
         assert mpl.rcParams["font.size"] == 23
         assert plt.get_fignums() == [figure.number]
     plt.close("all")

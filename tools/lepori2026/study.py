@@ -115,7 +115,7 @@ def for_language(models, widths):
 
 
 def load_features(configuration, texts, folder, store):
-    """Features of all texts, surprisal last, with the table of what they are: of the SAE(s), and the dense activations."""
+    """Features of all texts, surprisal last, with the table of what they are: of the SAE(s), and dense activations."""
     lm, layer = _given(configuration["model"]), configuration["layer"]
     saes = {"sae": configuration["sae"], "activations": (None, None), "jumprelu": configuration["jumprelu"]}
     features = {}
