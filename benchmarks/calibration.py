@@ -4,7 +4,7 @@
 
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
-bins, partition; all of them by default, a few minutes.
+bins, partition, spins; all of them by default, a few minutes.
 """
 
 import sys
@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from _calibration_maps import spins
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
@@ -51,6 +52,7 @@ def main(names):
         "reading": reading,
         "bins": bins,
         "partition": partition,
+        "spins": lambda rng: spins(rng, print_rates),
     }
     if unknown := set(names) - set(tests):
         sys.exit(f"There is no test {sorted(unknown)}; there are {list(tests)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator
 
 
 def clone_sharing(estimator, shared: tuple[str, ...]):
@@ -10,12 +10,12 @@ def clone_sharing(estimator, shared: tuple[str, ...]):
 
     Every other parameter is copied as ``sklearn.base.clone`` does, and the settings of output and metadata with them.
     """
-    params = {
-        name: value if name in shared else clone(value, safe=False)
-        for name, value in estimator.get_params(deep=False).items()
-    }
-    new = type(estimator)(**params)
-    for name in ("_metadata_request", "_sklearn_output_config"):
-        if name in vars(estimator):
-            setattr(new, name, clone(getattr(estimator, name), safe=False))
+    # scikit-learn clones a stand-in that holds nothing heavy; its copy then gets what is shared.
+    light = object.__new__(type(estimator))
+    vars(light).update(vars(estimator))
+    for name in shared:
+        setattr(light, name, None)
+    new = BaseEstimator.__sklearn_clone__(light)
+    for name in shared:
+        setattr(new, name, getattr(estimator, name))
     return new

@@ -24,8 +24,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
-from ._solvers.blocks import solve_in_blocks
+from ._solvers.cross_validation import as_problem
 from ._solvers.devices import check_device
+from ._solvers.running import solve_blocks
 from ._solvers.targets import make_targets
 from .metrics import voxelwise_pearson, voxelwise_r2
 
@@ -104,7 +105,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Keep finished blocks here, so that an interrupted fit resumes where it was. Set `block_size` if `n_jobs` may
         differ then.
     verbose : int, default=0
-        Above 0, print after each block how many voxels are done and how much time is left.
+        Above 0, a status line says how many voxels are done and how much time is left.
 
     Attributes
     ----------
@@ -251,8 +252,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         names = list(getattr(self, "feature_names_in_", ()))
         given = SimpleNamespace(**self.get_params(deep=False))
         task = make_task(X, names, lambda: self._splits(X, Y, split_params), given)
-        solution = solve_in_blocks(
-            task,
+        solution = solve_blocks(
+            as_problem(task),
             targets.values,
             block_size=self.block_size,
             n_jobs=self.n_jobs,

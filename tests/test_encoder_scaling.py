@@ -13,9 +13,9 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from scipy import sparse
 
-from sklearn_sae_encoding._solvers import blocks
 from sklearn_sae_encoding._solvers.active_sets import LARGEST
 from sklearn_sae_encoding._solvers.cross_validation import Task
+from sklearn_sae_encoding._solvers.running import Status
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 N_BLOCKS = 8
@@ -67,27 +67,26 @@ def test_bits_are_the_same_where_coordinate_descent_goes_on():
         assert_same_bits(SparseVoxelEncoder(alphas, cv=3, block_size=21, n_jobs=2).fit(X, Y), expected)
 
 
-def test_features_are_written_once_for_all_worker_processes(tmp_path, monkeypatch, capsys):
+def test_features_are_written_once_for_all_worker_processes(tmp_path, monkeypatch):
     X, Y = problem()
-    written, reported = [], blocks._reported
+    written, add = [], Status.add
 
-    def watched(solutions, n_voxels):
-        for solution in reported(solutions, n_voxels):
-            sizes = [path.stat().st_size for path in tmp_path.rglob("*.pkl")]
-            written.append(sum(X.data.nbytes <= size < X.data.nbytes + 5000 for size in sizes))
-            yield solution
+    def watched(status, count):
+        sizes = [path.stat().st_size for path in tmp_path.rglob("*.pkl")]
+        written.append(sum(X.data.nbytes <= size < X.data.nbytes + 5000 for size in sizes))
+        add(status, count)
 
-    monkeypatch.setattr(blocks, "_reported", watched)
+    monkeypatch.setattr(Status, "add", watched)
     with parallel_config(backend="loky", temp_folder=str(tmp_path), max_nbytes=100_000):
         SparseVoxelEncoder(n_jobs=2, block_size=12, verbose=1).fit(X, Y)
     assert written[: N_BLOCKS // 2] == [1] * (N_BLOCKS // 2)  # joblib may have removed it before the last one
     assert max(written) == 1
-    assert len(capsys.readouterr().err.splitlines()) == N_BLOCKS
+    assert len(written) == N_BLOCKS
 
 
 def finished(folder):
     """The blocks that a fit with `memory=folder` has done so far, and when."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
 
 
 def killer_after_a_block(folder, find_pid):

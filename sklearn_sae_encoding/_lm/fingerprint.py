@@ -12,7 +12,6 @@ from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource, where, where_tokenizer
 from sklearn_sae_encoding._lm.texts import Sample
 
-_FORMAT = 1  # raise when what is stored, or how it is computed, changes
 _CHUNK = 1 << 20
 _MODEL_FILES = ("config.json", "*.safetensors*")
 _TOKENIZER_FILES = (
@@ -31,7 +30,6 @@ _TOKENIZER_FILES = (
 def pass_key(source: ModelSource, settings: dict) -> str:
     """Key of everything but the text: the model's weights, precision, and how texts are put to it."""
     parts = {
-        "format": _FORMAT,
         "model": object_key(source.model) if source.is_object else files_key(source),
         "tokenizer": tokenizer_key(source),
         "transformers": _major_version("transformers"),  # another one may make other tokens of the same files

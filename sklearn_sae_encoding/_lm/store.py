@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 import threading
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
+
+from sklearn_sae_encoding._cache import Cache, memory_folder
 
 _MAX_BYTES = 2 << 30  # of the store in memory; texts not asked for longest are forgotten first
 
@@ -51,16 +49,15 @@ class MemoryStore:
 
 
 class DiskStore:
-    """Records of texts in a folder: one folder a text, one file for every pass that added something to it.
+    """Records of texts in a folder, which several processes and users may share.
 
-    Files are written under another name and renamed, so that a reader never meets half a file, and two processes may
-    write at once. npz files carry a checksum of every array: a damaged file counts as absent. What was read or written
-    stays in `front`, the memory of this process, as long as there is room; so does what a pass gave and nobody asked
-    for yet, which is written when somebody does.
+    A record that is damaged, or not of one length and finite, counts as absent. What was read or written stays in
+    `front`, the memory of this process, as long as there is room; so does what a pass gave and nobody asked for yet,
+    which is written when somebody does.
     """
 
     def __init__(self, folder, front: MemoryStore | None = None):
-        self.folder = Path(folder)
+        self.cache = Cache(folder, "texts")
         self.front = MemoryStore(0) if front is None else front
 
     def get(self, pass_key: str, text_key: str, names) -> Record | None:
@@ -71,7 +68,7 @@ class DiskStore:
         if (found := self._read(pass_key, text_key, names)) is not None:
             self.front.put(written, text_key, found)
         elif (found := self.front.get(spare, text_key, names)) is not None:
-            self._write(pass_key, text_key, found)
+            self.cache.put((pass_key, text_key), found)
             self.front.put(written, text_key, found)
         return found
 
@@ -79,38 +76,20 @@ class DiskStore:
         """Write what was `asked` for (None: all) of `record`, and hold the rest in memory."""
         written, spare = self._front_keys(pass_key)
         kept = record if asked is None else {name: record[name] for name in asked}
-        self._write(pass_key, text_key, kept)
+        self.cache.put((pass_key, text_key), kept)
         self.front.put(written, text_key, kept)
         if len(kept) < len(record):
             self.front.put(spare, text_key, record)
 
     def _front_keys(self, pass_key: str) -> tuple[str, str]:
-        here = f"{self.folder}:{pass_key}"  # what is only in memory, or in another folder, is not in this one
+        here = f"{self.cache.folder}:{pass_key}"  # what is only in memory, or in another folder, is not in this one
         return here, f"{here}:spare"
 
     def _read(self, pass_key: str, text_key: str, names) -> Record | None:
-        found: Record = {}
-        for path in sorted(self._folder_of(pass_key, text_key).glob("*.npz")):
-            wanted = [name for name in names if name not in found]
-            if not wanted:
-                break
-            found.update(_read(path, wanted))
-        return {name: found[name] for name in names} if all(name in found for name in names) else None
-
-    def _write(self, pass_key: str, text_key: str, record: Record) -> None:
-        folder = self._folder_of(pass_key, text_key)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **record)
-            os.replace(temporary, temporary.removesuffix(".tmp") + ".npz")
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-    def _folder_of(self, pass_key: str, text_key: str) -> Path:
-        return self.folder / pass_key / text_key[:2] / text_key
+        found = self.cache.get((pass_key, text_key), names)
+        if found is None or not _is_record(found):
+            return None
+        return {name: _frozen(array) for name, array in found.items()}
 
 
 _process_store = MemoryStore()
@@ -118,10 +97,9 @@ _process_store = MemoryStore()
 
 def open_store(memory):
     """The store that a `memory` parameter names: None, a path or a joblib.Memory."""
-    location = getattr(memory, "location", memory)
-    if location is None:
+    if memory_folder(memory) is None:
         return _process_store
-    return DiskStore(Path(location).expanduser().absolute() / "sklearn_sae_encoding", front=_process_store)
+    return DiskStore(memory, front=_process_store)
 
 
 def forget_texts() -> None:
@@ -129,17 +107,13 @@ def forget_texts() -> None:
     _process_store.clear()
 
 
-def _read(path: Path, names) -> Record:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: _frozen(_member(archive, name)) for name in names if name in archive.files}
-    except Exception:  # damage may show as any error of zipfile, zlib or NumPy; whatever it is, the text runs again
-        return {}
-
-
-def _member(archive, name: str) -> np.ndarray:
-    # zipfile compares the checksum at a member's end, which np.load never reaches where a header tells of less.
-    return np.load(io.BytesIO(archive.zip.read(f"{name}.npy")), allow_pickle=False)
+def _is_record(found: Record) -> bool:
+    """Whether all arrays have a row for every token, and numbers are numbers."""
+    if len({array.shape[:1] for array in found.values()}) != 1 or any(array.ndim == 0 for array in found.values()):
+        return False
+    # Of scores only the first column is always known: a tokenizer may not mark where words start.
+    numbers = (array[:, :1] if name == "scores" else array for name, array in found.items() if array.dtype.kind == "f")
+    return all(np.isfinite(array).all() for array in numbers)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

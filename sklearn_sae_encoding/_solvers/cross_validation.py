@@ -12,8 +12,10 @@ from .devices import on_device
 from .ftest import EVERY_FEATURE, Screen, best_features
 from .path import Paths, Penalty, Problems, alpha_max, solve_paths
 from .ridge import Refit, refit_ridge
+from .running import Problem
+from .running.stacking import stack
+from .running.threads import threaded_map
 from .screening import Screened
-from .threads import threaded_map
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache. Their inverses
 # (see active_sets.LARGEST) take 134 MB at most, but for more folds than that.
@@ -72,6 +74,11 @@ def all_rows(n_samples: int) -> Folds:
 
 def voxels_of_a_chunk(task: Task) -> int:
     return max(1, CHUNK // max(1, len(task.folds.train)))
+
+
+def as_problem(task: Task) -> Problem:
+    """Put a fit into the form that running knows."""
+    return Problem(task, solve_block, no_solution, voxels_of_a_chunk(task))
 
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
@@ -188,11 +195,3 @@ def no_solution(task: Task) -> BlockSolution:
         knots=np.zeros(0, dtype=np.int64),
         refit_alphas=none,
     )
-
-
-def stack(solutions: list[BlockSolution]) -> BlockSolution:
-    if len(solutions) == 1:
-        return solutions[0]
-    weights = sparse.vstack([s.weights for s in solutions], format="csr")
-    rest = (np.concatenate(parts) for parts in zip(*(s[1:] for s in solutions), strict=True))
-    return BlockSolution(weights, *rest)

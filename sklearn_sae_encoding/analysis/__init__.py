@@ -1,6 +1,7 @@
 """What the papers ask of fitted encoders, one question a module."""
 
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
     average_participants,
@@ -8,6 +9,7 @@ from sklearn_sae_encoding.analysis.comparison import (
     mean_gain,
     paired_tests,
 )
+from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
     feature_use_by_group,
@@ -27,20 +29,36 @@ from sklearn_sae_encoding.analysis.partition import partition_surprisal, surpris
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
+from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.supports import support_stability
+from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
+from sklearn_sae_encoding.analysis.topography import (
+    Convergence,
+    Topography,
+    category_topography,
+    topography_convergence,
+)
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
 
 __all__ = [
+    "DEFAULT_CATEGORIES",
+    "Category",
+    "Convergence",
+    "FeatureTaxonomy",
     "InterpretationCheck",
     "PrevalenceReferences",
+    "SpinTest",
+    "Topography",
     "TransferScores",
     "VoxelClusters",
     "average_pairs",
     "average_participants",
     "bin_firing",
     "bin_occupancy",
+    "category_topography",
     "check_interpretation",
     "cluster_voxels",
+    "compare_feature_maps",
     "compare_models",
     "compare_regions",
     "correlate_predictors",
@@ -49,20 +67,27 @@ __all__ = [
     "feature_use_by_group",
     "find_unexplained_voxels",
     "label_features",
+    "load_predicted_topography",
+    "locate_features",
+    "map_consistency",
     "matryoshka_models",
     "mean_gain",
     "paired_tests",
+    "parcel_centres",
     "partition_surprisal",
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
     "read_feature_labels",
     "restrict_encoder",
+    "spin_places",
+    "spin_test",
     "support_stability",
     "surprisal_by_region",
     "surprisal_content_models",
     "top_texts",
     "top_tokens",
+    "topography_convergence",
     "transfer_scores",
     "typical_effects",
     "voxels_of_feature",

@@ -2,7 +2,10 @@
 
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
+from sklearn_sae_encoding.datasets._jaeger2015 import load_jaeger2015
 from sklearn_sae_encoding.datasets._lepori2026 import fetch_lepori2026
+from sklearn_sae_encoding.datasets._norms import load_lancaster_norms, load_supersenses
+from sklearn_sae_encoding.datasets._provo import load_provo
 from sklearn_sae_encoding.datasets._sentences import load_sentences
 from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
@@ -11,7 +14,11 @@ __all__ = [
     "fetch_lepori2026",
     "get_data_home",
     "load_demo_sae",
+    "load_jaeger2015",
+    "load_lancaster_norms",
+    "load_provo",
     "load_sentences",
     "load_smollm2",
+    "load_supersenses",
     "make_voxel_responses",
 ]

@@ -15,6 +15,7 @@ from sklearn_sae_encoding.metrics._permutation import (
     permutation_test_voxel_scores,
 )
 from sklearn_sae_encoding.metrics._recovery import SupportRecovery, support_recovery
+from sklearn_sae_encoding.metrics._scorer import VoxelScorer, make_voxel_scorer
 from sklearn_sae_encoding.metrics._scores import (
     fisher_mean,
     fisher_sem,
@@ -27,11 +28,13 @@ from sklearn_sae_encoding.metrics._table import voxel_score_table
 __all__ = [
     "SupportRecovery",
     "VoxelPermutationTest",
+    "VoxelScorer",
     "VoxelScores",
     "adjust_p_values",
     "cross_val_voxel_scores",
     "fisher_mean",
     "fisher_sem",
+    "make_voxel_scorer",
     "ncsnr_from_repeats",
     "noise_ceiling",
     "noise_ceiling_from_repeats",

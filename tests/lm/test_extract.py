@@ -381,14 +381,34 @@ def test_what_is_known_in_memory_alone_is_still_written_to_disk(tiny_lm_dir, tex
         assert len(list((tmp_path / folder).rglob("*.npz"))) == len(texts)
 
 
-def test_entries_of_a_failed_write_do_not_stay(tmp_path, monkeypatch):
-    def fail(file, **record):
-        file.write(b"half")
-        raise OSError("disk full")
+@pytest.mark.parametrize("how", ["not a number", "a row short", "a number alone"])
+def test_an_entry_of_a_wrong_shape_or_without_numbers_is_computed_again(tiny_lm_dir, texts, tmp_path, how):
+    transformer = LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit(texts)
+    before = transformer.transform(texts)
+    for path in sorted(tmp_path.rglob("*.npz"))[:3]:
+        with np.load(path) as archive:
+            record = dict(archive)
+        (name,) = (name for name in record if name.startswith("blocks"))
+        wrong = {
+            "not a number": record[name] * np.nan,
+            "a row short": record[name][1:],
+            "a number alone": np.array(1.0),
+        }
+        np.savez(path, **{**record, name: wrong[how]})
+    store.forget_texts()  # as in another process
+    np.testing.assert_allclose(transformer.transform(texts).concatenated(), before.concatenated(), rtol=1e-5, atol=1e-5)
 
-    monkeypatch.setattr(store.np, "savez", fail)
-    with pytest.raises(OSError, match="disk full"):
-        store.DiskStore(tmp_path).put("pass", "text", {"a": np.zeros(3)})
+
+def test_a_full_disk_costs_a_warning_and_not_the_result(tiny_lm_dir, texts, tmp_path, monkeypatch):
+    expected = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    store.forget_texts()
+
+    def fail(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.save", fail)
+    with pytest.warns(UserWarning, match="Results can't be kept in memory=.*No space left"):
+        assert LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit_transform(texts) == expected
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -1,0 +1,1 @@
+"""What BandedRidgeEncoder does between scikit-learn and the solvers."""

@@ -1,0 +1,79 @@
+"""What a fitted banded ridge says of new rows, band by band, and its weights where they are asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from .._solvers.banded.bands import Band
+from .._solvers.banded.kernels import cross_blocks
+
+
+def band_of(encoder, name) -> Band:
+    """Gather the kept columns of a band."""
+    columns = encoder.bands_[name]
+    columns = columns[encoder.kept_[columns]]
+    return Band(columns, encoder.feature_means_[columns], encoder.feature_scales_[columns])
+
+
+def chosen_bands(encoder, bands) -> list:
+    """Check names of bands; None is all."""
+    if bands is None:
+        return list(encoder.bands_)
+    bands = [bands] if isinstance(bands, str) or not np.iterable(bands) else list(bands)
+    unknown = [band for band in bands if band not in encoder.bands_]
+    if unknown:
+        raise ValueError(f"There are no bands {unknown}; the bands are {list(encoder.bands_)}.")
+    return bands
+
+
+def band_part(encoder, X, name) -> np.ndarray:
+    """Part of the predictions (n_samples, n_targets) that a band makes, 0 for its mean over the training rows."""
+    band, n_targets = band_of(encoder, name), len(encoder.intercept_)
+    if encoder.form_ == "primal":
+        weights = encoder.coef_[:, band.columns]
+        part = (X[:, band.columns] @ weights.T) - weights @ band.means
+        return np.asarray(part)
+    out = np.zeros((X.shape[0], n_targets), dtype=encoder.dual_coef_.dtype)
+    if len(band.columns):
+        inverse = inverse_alphas(encoder, name).astype(out.dtype)
+        for rows, block in cross_blocks(X, encoder.X_fit_, band):
+            out[rows] = (block.astype(out.dtype) @ encoder.dual_coef_) * inverse
+    return out
+
+
+def inverse_alphas(encoder, name) -> np.ndarray:
+    alphas = encoder.band_alphas_[:, list(encoder.bands_).index(name)]
+    return np.where(np.isfinite(alphas), 1 / np.where(np.isfinite(alphas), alphas, 1.0), 0.0)
+
+
+def weights_of(encoder, columns, targets) -> np.ndarray:
+    """Weights (n_targets, n_columns) of some columns, in original units."""
+    if encoder.form_ == "primal":
+        return encoder.coef_[targets][:, columns]
+    residuals = encoder.dual_coef_[:, targets]
+    owners = np.full(len(encoder.kept_), -1)
+    for place, own in enumerate(encoder.bands_.values()):
+        owners[own] = place
+    X = encoder.X_fit_[:, columns]
+    products = X.T @ residuals
+    if sparse.issparse(products):
+        products = products.toarray()
+    products = products - np.outer(encoder.feature_means_[columns], residuals.sum(axis=0))
+    inverse = np.array([inverse_alphas(encoder, name) for name in encoder.bands_])[owners[columns]][:, targets]
+    weights = products * inverse / encoder.feature_scales_[columns, None] ** 2
+    return np.where(encoder.kept_[columns, None], weights, 0.0).T.astype(residuals.dtype)
+
+
+def intercepts(encoder, means) -> np.ndarray:
+    """Return the prediction of a row of zeros."""
+    values = means.copy()
+    for name in encoder.bands_:
+        band = band_of(encoder, name)
+        if encoder.form_ == "primal":
+            values -= encoder.coef_[:, band.columns] @ band.means
+        elif len(band.columns):
+            products = encoder.X_fit_[:, band.columns] @ (band.means / band.scales**2)
+            shift = products @ encoder.dual_coef_ - (band.means**2 / band.scales**2).sum() * encoder.dual_coef_.sum(0)
+            values -= inverse_alphas(encoder, name) * shift
+    return values

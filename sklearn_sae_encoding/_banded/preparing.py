@@ -1,0 +1,160 @@
+"""Parameters and features to bands, candidates and the form of a fit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_array
+
+from .._solvers.banded import planning
+from .._solvers.banded.backend import himalaya_backend
+from .._solvers.banded.bands import Band, ColumnStatistics, column_statistics, make_band
+
+# Ends of the grid of penalties, as multiples of the number of rows, for kernels whose mean diagonal is one.
+GRID = (1e-4, 1e3)
+
+
+class Prepared(NamedTuple):
+    names: tuple  # of the bands
+    bands: tuple[Band, ...]  # their columns that are kept
+    left_out: dict  # how many columns of each band left, and why
+    means: np.ndarray  # (n_features,), subtracted from the columns
+    scales: np.ndarray  # (n_features,), divided by
+    kept: np.ndarray  # (n_features,) bool
+    diagonals: np.ndarray  # (n_bands,), mean diagonals of the kernels
+
+
+class Candidates(NamedTuple):
+    weights: np.ndarray  # (n_candidates, n_bands), of the kernels
+    alphas: np.ndarray  # (n_alphas,), ascending
+
+
+def prepare_bands(X, columns: Mapping, given) -> Prepared:
+    """Say which columns of each band are used, and how they enter."""
+    statistics = column_statistics(X)
+    n_samples, n_features = X.shape
+    centre, scale = given.fit_intercept, given.scale == "columns"
+    bands, left_out = [], {}
+    for name, own in columns.items():
+        low, high = _firing(given.firing, name, columns)
+        fires = statistics.fires[own]
+        rare, frequent = fires < low * n_samples, fires > high * n_samples
+        remaining = own[~rare & ~frequent]
+        bands.append(make_band(remaining, statistics, centre, scale))
+        left_out[name] = {
+            "rare": int(rare.sum()),
+            "frequent": int(frequent.sum()),
+            "constant": len(remaining) - len(bands[-1].columns),
+        }
+    means, scales, kept = np.zeros(n_features), np.ones(n_features), np.zeros(n_features, dtype=bool)
+    for band in bands:
+        means[band.columns], scales[band.columns], kept[band.columns] = band.means, band.scales, True
+    diagonals = np.array([_diagonal(band, statistics, centre) for band in bands])
+    return Prepared(tuple(columns), tuple(bands), left_out, means, scales, kept, diagonals)
+
+
+def _diagonal(band: Band, statistics: ColumnStatistics, centre: bool) -> float:
+    squares = statistics.deviations[band.columns] ** 2
+    if not centre:
+        squares = squares + statistics.means[band.columns] ** 2
+    return float(np.sum(squares / band.scales**2))
+
+
+def _firing(firing, name, columns):
+    if firing is None:
+        return 0.0, 1.0
+    if isinstance(firing, Mapping):
+        unknown = [band for band in firing if band not in columns]
+        if unknown:
+            raise ValueError(f"firing names the bands {unknown}, but there are {list(columns)}.")
+        limits = firing.get(name, (0.0, 1.0))
+    else:
+        limits = firing
+    limits = tuple(limits)
+    if len(limits) != 2 or not 0 <= limits[0] <= limits[1] <= 1:
+        raise ValueError(f"firing must be two shares of the rows, 0 <= lowest <= highest <= 1, got {limits!r}.")
+    return limits
+
+
+def is_primal(given, prepared: Prepared, n_samples: int) -> bool:
+    """Take the form with the smaller decompositions."""
+    if given.search == "gradient":
+        if given.form == "primal":
+            raise ValueError("search='gradient' works on kernels: set form='kernel' or 'auto', or search='random'.")
+        return False
+    if given.form == "auto":
+        return 0 < prepared.kept.sum() < n_samples
+    return given.form == "primal" and bool(prepared.kept.any())
+
+
+def make_candidates(given, prepared: Prepared, n_samples: int) -> Candidates:
+    """Draw weights of the bands, or take those that were given, and make the grid of penalties.
+
+    A number of penalties makes everything relative: weights are those of kernels of unit mean diagonal.
+    """
+    n_bands = len(prepared.bands)
+    weights = _weights(given, n_bands)
+    if isinstance(given.alphas, Integral):
+        diagonals = prepared.diagonals
+        weights = np.where(diagonals > 0, weights / np.where(diagonals > 0, diagonals, 1.0), 0.0)
+        return Candidates(weights, n_samples * np.geomspace(*GRID, given.alphas))
+    alphas = check_array(np.atleast_1d(given.alphas), ensure_2d=False, dtype=np.float64, input_name="alphas")
+    if alphas.ndim != 1 or alphas.min() <= 0:
+        raise ValueError(f"alphas must be positive numbers in one dimension, got {given.alphas!r}.")
+    return Candidates(weights, np.unique(alphas))
+
+
+def _weights(given, n_bands):
+    if n_bands == 1:
+        return np.ones((1, 1))
+    if isinstance(given.candidates, Integral):
+        from himalaya.kernel_ridge import generate_dirichlet_samples
+
+        with himalaya_backend("numpy"):
+            drawn = generate_dirichlet_samples(
+                given.candidates, n_bands, list(np.atleast_1d(given.concentration)), given.random_state
+            )
+        drawn[0] = 1 / n_bands
+        return np.asarray(drawn, dtype=np.float64)
+    weights = check_array(given.candidates, dtype=np.float64, input_name="candidates")
+    if weights.shape[1] != n_bands or weights.min() < 0 or not (weights.sum(axis=1) > 0).all():
+        raise ValueError(
+            f"candidates must hold a weight of at least 0 for each of the {n_bands} bands in each row, not all of them "
+            f"0, got shape {weights.shape} with minimum {weights.min()}."
+        )
+    return weights
+
+
+def check_folds(folds, n_samples: int) -> tuple:
+    """Return pairs of row indices; raise if a fold trains on one row or holds none out."""
+    checked = []
+    for fold, (train, test) in enumerate(folds):
+        train, test = np.arange(n_samples)[train], np.arange(n_samples)[test]
+        if len(train) < 2 or len(test) < 1:
+            raise ValueError(
+                f"Fold {fold} of cv trains on {len(train)} rows and holds {len(test)} out; expected at least 2 and 1."
+            )
+        checked.append((train, test))
+    return tuple(checked)
+
+
+def plan(size: planning.Size, given, dtype) -> int:
+    """Say how long a fit takes and how much memory; return the voxels of a block."""
+    limit = None if given.max_memory is None else given.max_memory * planning.GB
+    block = given.block_size
+    if block == "auto":
+        block = planning.voxels_of_a_block(size, limit)
+    planning.check_memory(size, block, limit)
+    if given.verbose:
+        form = "primal" if size.primal else "kernel"
+        print(
+            f"{form} form: {size.n_samples} rows, {size.n_columns} columns in {size.n_bands} bands, {size.n_voxels} "
+            f"voxels, {size.n_candidates} candidates of {size.n_alphas} penalties, {size.n_folds} folds: about "
+            f"{planning.seconds(size, block, dtype):.2g} s and {planning.peak_bytes(size, block) / planning.GB:.2g} GB",
+            file=sys.stderr,
+        )
+    return block

@@ -1,0 +1,9 @@
+"""Targets in blocks, for any solver: workers, threads, progress, and what is kept on disk.
+
+A solver is a `Problem`: a task, which all targets share, and functions that solve a block and make an empty solution.
+"""
+
+from .blocks import Problem, solve_blocks
+from .progress import Status, part_of
+
+__all__ = ["Problem", "Status", "part_of", "solve_blocks"]

@@ -1,0 +1,86 @@
+"""What regressors of very many voxels share: scores a voxel, and metadata for their splitter."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.model_selection import check_cv
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+
+from .metrics import voxelwise_pearson, voxelwise_r2
+
+
+class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
+    """Scores, routing and tags of a regressor with a parameter `cv`."""
+
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination, averaged over the voxels for which it is defined.
+
+        Parameters
+        ----------
+        X : {array-like, sparse array} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples, n_targets) or (n_samples,)
+        sample_weight : None
+            Only for compatibility; weights are not supported.
+
+        Returns
+        -------
+        score : float
+            NaN if it is defined for no voxel.
+        """
+        if sample_weight is not None:
+            raise ValueError(f"{type(self).__name__}.score does not support sample_weight; pass None.")
+        r2 = self.voxel_scores(X, y, metric="r2")
+        return float(np.mean(r2[~np.isnan(r2)])) if np.any(~np.isnan(r2)) else float("nan")
+
+    def voxel_scores(self, X, Y, metric="pearson"):
+        """Score each voxel.
+
+        Parameters
+        ----------
+        X : {array-like, sparse array} of shape (n_samples, n_features)
+        Y : array-like of shape (n_samples, n_targets) or (n_samples,)
+        metric : {"pearson", "r2"} or callable, default="pearson"
+            A callable takes the true and the predicted responses and returns an array.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_targets,)
+            NaN where the score is not defined; see :mod:`sklearn_sae_encoding.metrics`.
+        """
+        metrics = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
+        if not callable(metric) and metric not in metrics:
+            raise ValueError(f"metric must be a callable or one of {sorted(metrics)}, got {metric!r}.")
+        metric = metrics.get(metric, metric) if isinstance(metric, str) else metric
+        return metric(np.asarray(Y), self.predict(X))
+
+    def get_metadata_routing(self):
+        """Return how metadata such as ``groups`` are routed to the splitter.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(splitter=check_cv(self.cv), method_mapping=MethodMapping().add(caller="fit", callee="split"))
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _split_params(self, params):
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params).splitter.split
+        unknown = sorted(set(params) - {"groups"})
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__}.fit takes groups= for its splitter, got {unknown} too. Other metadata need "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        return params

@@ -1,0 +1,87 @@
+"""A formula and a table to a response and predictors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Design(NamedTuple):
+    """Response and predictors of the rows of a table."""
+
+    response: np.ndarray  # (n_rows,)
+    predictors: np.ndarray  # (n_rows, n_predictors)
+    names: list[str]  # of the predictors
+    spec: object  # of formulaic: remembers categories, means, knots of the rows it was made from
+
+
+def parsed(formula):
+    """The formula, with a response and without R's notation of random effects."""
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    if not isinstance(formula, str) or "~" not in formula or not formula.partition("~")[0].strip():
+        raise ValueError(f"formula must be a string such as 'log(gaze) ~ length + surprisal', got {formula!r}.")
+    if "|" in formula:
+        raise ValueError(
+            "Random intercepts are given by random_intercepts=('participant', 'item'), not in the formula: "
+            f"{formula!r}."
+        )
+    try:
+        return Formula(formula)
+    except FormulaicError as error:
+        raise ValueError(f"The formula {formula!r} can't be read: {error}") from error
+
+
+def needed_columns(formula):
+    """Names of the columns that a formula uses, in alphabetic order."""
+    return sorted(str(name) for name in parsed(formula).required_variables)
+
+
+def make_design(formula, table):
+    """Evaluate the formula on a table without missing values; the spec repeats it on others."""
+    matrices = _evaluated(lambda: parsed(formula).get_model_matrix(table, na_action="raise", output="pandas"), formula)
+    return _design(matrices, matrices.model_spec, table)
+
+
+def repeat_design(spec, formula, table, *, response=True):
+    """Evaluate the formula as on the rows it was made from, with their categories, means and knots."""
+    asked = spec if response else spec.rhs
+    matrices = _evaluated(lambda: asked.get_model_matrix(table, na_action="raise", output="pandas"), formula)
+    if not response:
+        return Design(np.zeros(0), _numbers(matrices, table), list(matrices.columns), spec)
+    return _design(matrices, spec, table)
+
+
+def _evaluated(evaluate, formula):
+    from formulaic.errors import DataMismatchWarning, FormulaicError
+
+    # What the logarithm of zero gives is refused below, by name.
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("error", DataMismatchWarning)
+        try:
+            return evaluate()
+        except (FormulaicError, DataMismatchWarning) as error:
+            raise ValueError(f"The formula {formula!r} can't be evaluated on the table: {error}") from error
+
+
+def _design(matrices, spec, table):
+    response = _numbers(matrices.lhs, table)
+    if response.shape[1] != 1:
+        raise ValueError(f"The formula must have one numeric response, got the columns {list(matrices.lhs.columns)}.")
+    return Design(response[:, 0], _numbers(matrices.rhs, table), list(matrices.rhs.columns), spec)
+
+
+def _numbers(matrix, table):
+    values = matrix.to_numpy(dtype=float)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{matrix.columns[column]} is not a finite number in {int(bad[:, column].sum())} of {len(table)} rows, "
+            f"first row {row} ({dict(table.iloc[row])}). A time of zero has no logarithm: exclude_times leaves out "
+            "words that were skipped."
+        )
+    return values

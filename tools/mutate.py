@@ -1,0 +1,224 @@
+"""
+Change the code a little, many times, and see whether the tests that mirror it notice.
+
+    python tools/mutate.py --out mutants.jsonl --number 200 --seed 0
+    python tools/mutate.py --out mutants.jsonl --report
+
+A mutant is one module with one change: another comparison or operator, a number that is one larger, a condition that
+is negated or never asked, a sign. Each runs in a process of its own with the tests that mirror the module, which stop
+at the first failure. Results are kept one a line, so that a run that was stopped goes on. Survivors that change
+nothing that can be seen stand with their reason in equivalent_mutants.txt; --report leaves them out.
+
+numba doesn't notice that a kernel called by another one was edited: kernels are compiled anew (an empty cache for each
+mutant), or run uncompiled with --interpret.
+"""
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.txt")
+
+# Modules, and the tests that mirror them.
+MIRRORS = {
+    "metrics/_scores.py": ["tests/metrics/test_scores.py"],
+    "metrics/_scorer.py": ["tests/metrics/test_scorer.py"],
+    "metrics/_ceilings.py": ["tests/metrics/test_ceilings.py"],
+    "metrics/_cross_val.py": ["tests/metrics/test_cross_val.py"],
+    "metrics/_permutation.py": ["tests/metrics/test_permutation.py"],
+    "metrics/_table.py": ["tests/metrics/test_table.py"],
+    "metrics/_recovery.py": ["tests/metrics/test_recovery.py"],
+    "metrics/_controls.py": ["tests/metrics/test_controls.py"],
+    "betas.py": ["tests/test_betas.py"],
+}
+
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+}  # fmt: skip
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
+
+
+def changes(node):
+    """Give the changed copies of a node, with a word for each."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
+        other = copy.deepcopy(node)
+        other.ops = [COMPARISONS[type(node.ops[0])]()]
+        yield "comparison", other
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        other = copy.deepcopy(node)
+        other.op = OPERATORS[type(node.op)]()
+        yield "operator", other
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield "number", ast.copy_location(ast.Constant(node.value + 1), node)
+    if isinstance(node, ast.Constant) and type(node.value) is bool:
+        yield "boolean", ast.copy_location(ast.Constant(not node.value), node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Not, ast.Invert)):
+        yield "sign", node.operand
+    if isinstance(node, ast.BoolOp):
+        for i in range(len(node.values)):
+            other = copy.deepcopy(node)
+            del other.values[i]
+            yield f"condition {i} dropped", other.values[0] if len(other.values) == 1 else other
+    if isinstance(node, (ast.If, ast.IfExp)):
+        other = copy.deepcopy(node)
+        other.test = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test)
+        yield "condition negated", other
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, at, new):
+        self.at, self.new, self.seen = at, new, -1
+
+    def visit(self, node):
+        self.seen += 1
+        if self.seen == self.at:
+            return self.new
+        return self.generic_visit(node)
+
+
+def _in_order(node):
+    """Nodes in the order in which _Replace counts them."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _in_order(child)
+
+
+def mutants(module):
+    """Give a name, a line and the source of each mutant of a module; messages of errors are left as they are."""
+    source = (ROOT / "sklearn_sae_encoding" / module).read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    silent = {
+        id(inner) for node in ast.walk(tree) if isinstance(node, (ast.Raise, ast.JoinedStr)) for inner in ast.walk(node)
+    }
+    silent |= {id(inner) for node in ast.walk(tree) if _only_shows(node) for inner in ast.walk(node)}
+    for at, node in enumerate(_in_order(tree)):
+        if id(node) in silent:
+            continue
+        for i, (word, new) in enumerate(changes(node)):
+            changed = _Replace(at, new).visit(copy.deepcopy(tree))
+            line = source.splitlines()[node.lineno - 1].strip()
+            name = f"{module} | {line} | {word} {ast.unparse(node)[:60]!r}"
+            yield {"name": name, "module": module, "line": node.lineno, "variant": (at, i)}, changed
+
+
+def _only_shows(node):
+    """Tell calls that only show something: warnings, and the depth of the stack that they name."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "stacklevel"
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn"
+
+
+class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, name, code, path):
+        self.name, self.code, self.path = name, code, path
+
+    def find_spec(self, fullname, path=None, target=None):
+        return (
+            importlib.util.spec_from_file_location(fullname, self.path, loader=self) if fullname == self.name else None
+        )
+
+    def exec_module(self, module):
+        exec(self.code, module.__dict__)
+
+
+def is_noticed(module, tree, seconds, interpret):
+    """Run the tests that mirror a module on a mutant of it, in a child process."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        if "_solvers" in module:
+            os.environ["NUMBA_DISABLE_JIT" if interpret else "NUMBA_CACHE_DIR"] = (
+                "1" if interpret else tempfile.mkdtemp()
+            )
+        os.chdir(ROOT)
+        sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+        name = "sklearn_sae_encoding." + module.removesuffix(".py").replace("/", ".")
+        path = ROOT / "sklearn_sae_encoding" / module
+        sys.meta_path.insert(0, _Mutated(name, compile(ast.fix_missing_locations(tree), str(path), "exec"), path))
+        import pytest
+
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *MIRRORS[module]])
+        os._exit(1 if code else 0)
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "noticed" if status else "survived"
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "noticed (no end)"
+
+
+def run(options):
+    """Run as many mutants as asked, spread over the modules, those that are not in the file yet."""
+    for name in ("numpy", "pandas", "pytest", "scipy.stats", "sklearn.linear_model"):
+        importlib.import_module(name)  # before the fork, so once
+    known = {record["name"] for record in read(options.out)}
+    chosen, rng = [], random.Random(options.seed)
+    modules = options.modules or list(MIRRORS)
+    for module in modules:
+        unchanged = ast.parse((ROOT / "sklearn_sae_encoding" / module).read_text(encoding="utf-8"))
+        if is_noticed(module, unchanged, options.seconds, options.interpret) != "survived":
+            sys.exit(f"The tests of {module} fail without any change, or take longer than --seconds {options.seconds}.")
+        every = list(mutants(module))
+        rng.shuffle(every)
+        chosen += every[: -(-options.number // len(modules))]
+    rng.shuffle(chosen)
+    for i, (record, tree) in enumerate(chosen):
+        if record["name"] in known:
+            continue
+        record["result"] = is_noticed(record["module"], tree, options.seconds, options.interpret)
+        with options.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        print(f"{i + 1} of {len(chosen)}: {record['result']}: {record['name']}", flush=True)
+
+
+def read(path):
+    """Read the results of earlier runs."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def equivalent():
+    """Read which mutants change nothing that can be seen: a name a line, its reason indented below."""
+    lines = EQUIVALENT.read_text(encoding="utf-8").splitlines() if EQUIVALENT.exists() else []
+    return {line for line in lines if line and not line.startswith((" ", "#"))}
+
+
+def report(path):
+    """Print the share that was noticed, and the survivors."""
+    known = equivalent()
+    results = [record for record in read(path) if record["name"] not in known]
+    survivors = [record for record in results if record["result"] == "survived"]
+    print(f"{len(results) - len(survivors)} of {len(results)} mutants were noticed", end="")
+    print(f" ({1 - len(survivors) / len(results):.1%}), equivalent ones left out" if results else "")
+    for record in sorted(survivors, key=lambda one: (one["module"], one["line"])):
+        print(f"  {record['module']}:{record['line']} {record['name']}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--out", type=Path, required=True, help="file of results, one a line")
+    parser.add_argument("--number", type=int, default=200, help="mutants in all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=120, help="a mutant whose tests take longer counts as noticed")
+    parser.add_argument("--modules", nargs="*", help="of MIRRORS; all if none is named")
+    parser.add_argument("--interpret", action="store_true", help="run kernels uncompiled")
+    parser.add_argument("--report", action="store_true", help="only say what the file holds")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        run(arguments)
+    report(arguments.out)
