@@ -88,7 +88,7 @@ def _driver_table(fitted, use, labelled, n_texts):
 def _drivers(fitted, column, labelled, n_texts, by_token):
     """Make the rows of one feature: its strongest texts, shaded where it is active."""
     name = str(fitted.names[column])
-    top = top_texts(fitted.X, range(len(fitted.texts)), column, n_texts)
+    top = top_texts(fitted.X, range(len(fitted.texts)), int(column), n_texts=n_texts)
     on_tokens = values_on_tokens(fitted, list(top["text"]), column)
     strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
     rows = []
