@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._banded.bands import resolve_bands
 from ._banded.fitting import fit_bands
-from ._banded.predicting import band_part, chosen_bands, intercepts, weights_of
+from ._banded.predicting import band_part, chosen_bands, chosen_columns, intercepts, weights_of
 from ._banded.preparing import prepare_bands
 from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
 from ._solvers.banded.backend import backend_name
@@ -53,9 +53,12 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         themselves. Zeros leave a band out. One band needs none.
     concentration : float or sequence of float, default=(0.1, 1.0)
         Of the Dirichlet distributions, in turn. Small values favour few bands; 1 is uniform.
+    only : str or list of str, default=None
+        Bands that the model uses. Candidates are those of all bands, with the weights of the others left out and the
+        rest raised to the same sum, so that nested models are searched over the same. None is all.
     search : {"random", "gradient"}, default="random"
-        ``"gradient"`` starts from each voxel's best candidate and goes down the gradient of the held-out error with
-        respect to the logarithms of the weights, for at most `n_steps` steps. Its folds share the mean of all rows.
+        ``"gradient"`` starts from each voxel's best candidate and goes down the gradient of the held-out error in the
+        logarithms of the weights, for at most `n_steps` steps. Its folds share the mean of all rows.
     n_steps : int, default=20
         Steps of the gradient search.
     cv : int, splitter or iterable of (train, test) rows, default=5
@@ -114,9 +117,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Only in the kernel form: residuals of the training rows. Weights of a band are ``X_b.T @ residuals / alpha_b``.
     X_fit_ : {ndarray, sparse array} of shape (n_samples, n_features)
         Only in the kernel form.
-    intercept_ : ndarray of shape (n_targets,)
-    target_means_ : ndarray of shape (n_targets,)
-        Predictions of a row of mean features.
+    intercept_, target_means_ : ndarray of shape (n_targets,)
+        Predictions of a row of zeros, and of a row of mean features.
     gradient_scores_ : ndarray of shape (n_targets, n_steps)
         Negative held-out errors at each step of the gradient search.
     n_features_in_ : int
@@ -152,6 +154,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         alphas=20,
         candidates=30,
         concentration=(0.1, 1.0),
+        only=None,
         search="random",
         n_steps=20,
         cv=5,
@@ -172,6 +175,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         self.alphas = alphas
         self.candidates = candidates
         self.concentration = concentration
+        self.only = only
         self.search = search
         self.n_steps = n_steps
         self.cv = cv
@@ -234,7 +238,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
         bands : str or list of str, default=None
-            Predict from these bands only, the others being at their means over the training rows. None is all.
+            Predict from these only, the other bands being at their means over the training rows. None is all.
 
         Returns
         -------
@@ -307,15 +311,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             0 for columns that are not used.
         """
         self._check_keeps()
-        if features is None:
-            columns = np.sort(np.concatenate([self.bands_[name] for name in chosen_bands(self, bands)]))
-        else:
-            if bands is not None:
-                raise ValueError("Give bands or features, not both.")
-            named = {"chosen": np.atleast_1d(features)}
-            columns = resolve_bands(
-                named, getattr(self, "feature_names_in_", ()), self.n_features_in_, check_coverage=False
-            )["chosen"]
+        columns = chosen_columns(self, bands, features)
         return weights_of(self, columns, slice(None) if targets is None else targets)
 
     def _validate(self, X, y):
@@ -338,11 +334,14 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             vars(self).pop(name, None)
         self.bands_, self.left_out_, self.kept_ = columns, prepared.left_out, prepared.kept
         self.feature_means_, self.feature_scales_ = prepared.means, prepared.scales
-        self.candidates_, self.alphas_ = solution.candidates
+        self.candidates_ = np.zeros((len(solution.candidates.weights), len(columns)))
+        self.candidates_[:, prepared.used], self.alphas_ = solution.candidates
         self.form_ = "primal" if solution.primal else "kernel"
         self.target_means_ = responses.means
+        self.band_alphas_ = np.full((len(responses.means), len(columns)), np.inf)
+        self.band_alphas_[responses.absent | responses.constant] = np.nan
         with np.errstate(divide="ignore"):
-            self.band_alphas_ = 1 / solution.inverse_alphas.T
+            self.band_alphas_[:, prepared.used] = 1 / solution.inverse_alphas.T
         if solution.errors is not None:
             self.cv_scores_ = -solution.errors
         if solution.steps is not None:

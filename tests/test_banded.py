@@ -181,6 +181,27 @@ def test_a_gradient_search_goes_on_from_the_best_candidate():
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_model_of_some_bands_is_that_of_their_columns(form):
+    X, Y = problem()
+    whole = BandedRidgeEncoder(BANDS, candidates=5, form=form).fit(X, Y)
+    words = clone(whole).set_params(only="words").fit(X, Y)
+    alone = BandedRidgeEncoder(candidates=5, form=form).fit(X[:, :30], Y)
+    np.testing.assert_allclose(words.predict(X), alone.predict(X[:, :30]), rtol=1e-8)
+    assert np.isinf(words.band_alphas_[:, 1]).all()
+    assert (words.primal_weights("sound") == 0).all()
+    assert words.candidates_.shape == (1, 2)  # of one band, all candidates are the same
+    three = {"first": slice(0, 10), "rest": slice(10, 30), "sound": slice(30, 45)}
+    two = BandedRidgeEncoder(three, candidates=5, only=["first", "sound"], form=form).fit(X, Y)
+    drawn = BandedRidgeEncoder(three, candidates=5, alphas=1.0, form=form).fit(X, Y).candidates_
+    drawn = drawn[:, [0, 2]] / drawn[:, [0, 2]].sum(axis=1, keepdims=True)
+    given = BandedRidgeEncoder([slice(0, 10), slice(10, 25)], candidates=drawn, form=form)
+    given.fit(X[:, [*range(10), *range(30, 45)]], Y)
+    np.testing.assert_allclose(two.band_alphas_[:, [0, 2]], given.band_alphas_, rtol=1e-8)
+    with pytest.raises(ValueError, match=r"only=\['smell'\] must name at least one of the bands"):
+        clone(whole).set_params(only="smell").fit(X, Y)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_awkward_bands_are_solved(form):
     """A band of zeros, a band given twice, collinear columns, more bands than rows."""
     X, Y = problem(n_samples=30)

@@ -11,7 +11,7 @@ import numpy as np
 LISTED = 5
 
 
-def resolve_bands(bands, names, n_features: int, *, check_coverage: bool = True) -> dict[str, np.ndarray]:
+def resolve_bands(bands, names, n_features: int) -> dict[str, np.ndarray]:
     """Return the columns of each band, by name and in the order given; each column belongs to exactly one.
 
     `names` are the feature names of X, or empty.
@@ -24,9 +24,8 @@ def resolve_bands(bands, names, n_features: int, *, check_coverage: bool = True)
         bands = _as_mapping(bands, n_features)
     if not len(bands):
         raise ValueError("bands is empty: name at least one band, or give None for one of all columns.")
-    resolved = {name: _columns(name, given, names, n_features) for name, given in bands.items()}
-    if check_coverage:
-        _check_once(resolved, names, n_features)
+    resolved = {name: find_columns(f"Band {name!r}", given, names, n_features) for name, given in bands.items()}
+    _check_once(resolved, names, n_features)
     return resolved
 
 
@@ -43,30 +42,29 @@ def _as_mapping(bands, n_features):
     return dict(enumerate(bands))
 
 
-def _columns(band, given, names, n_features):
+def find_columns(owner: str, given, names, n_features: int) -> np.ndarray:
+    """Return column numbers for a slice, a mask, numbers or names; `owner` begins what an error says."""
     if isinstance(given, slice):
         return np.arange(n_features)[given]
     given = [given] if isinstance(given, str | Integral) else list(given)
     if len(given) == n_features and all(isinstance(one, bool | np.bool_) for one in given):
         return np.flatnonzero(given)
-    return np.array([_column(band, one, names, n_features) for one in given], dtype=np.int64)
+    return np.array([_column(owner, one, names, n_features) for one in given], dtype=np.int64)
 
 
-def _column(band, given, names, n_features):
+def _column(owner, given, names, n_features):
     if isinstance(given, str):
         if not len(names):
             raise ValueError(
-                f"Band {band!r} names the column {given!r}, but X has no feature names. Give column numbers, or fit "
+                f"{owner} names the column {given!r}, but X has no feature names. Give column numbers, or fit "
                 "on a DataFrame."
             )
         found = np.flatnonzero(np.asarray(names) == given)
         if not len(found):
-            raise ValueError(f"Band {band!r} names {given!r}, which is not among the {len(names)} feature names of X.")
+            raise ValueError(f"{owner} names {given!r}, which is not among the {len(names)} feature names of X.")
         return int(found[0])
     if isinstance(given, bool | np.bool_) or not isinstance(given, Integral) or not -n_features <= given < n_features:
-        raise ValueError(
-            f"Band {band!r} must hold a slice, names, or indices of the {n_features} columns, got {given!r}."
-        )
+        raise ValueError(f"{owner} must hold a slice, names, or indices of the {n_features} columns, got {given!r}.")
     return int(given) % n_features
 
 

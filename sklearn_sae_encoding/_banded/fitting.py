@@ -24,7 +24,7 @@ class Solution(NamedTuple):
     candidates: Candidates
     primal: bool
     chosen: np.ndarray  # (n_voxels,), the candidate
-    inverse_alphas: np.ndarray  # (n_bands, n_voxels), of the bands; 0 where a band has no weight
+    inverse_alphas: np.ndarray  # (n_used, n_voxels), of the bands; 0 where a band has no weight
     errors: np.ndarray | None  # (n_voxels, n_candidates), least mean squared held-out errors; None without a search
     steps: np.ndarray | None  # (n_voxels, n_steps), errors of gradient descent
     values: np.ndarray | None  # residuals (n_samples, n_voxels), or weights of scaled columns (n_kept, n_voxels)

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from .._solvers.banded.bands import Band
 from .._solvers.banded.kernels import cross_blocks
+from .bands import find_columns
 
 
 def band_of(encoder, name) -> Band:
@@ -25,6 +26,16 @@ def chosen_bands(encoder, bands) -> list:
     if unknown:
         raise ValueError(f"There are no bands {unknown}; the bands are {list(encoder.bands_)}.")
     return bands
+
+
+def chosen_columns(encoder, bands, features) -> np.ndarray:
+    """Return the columns of bands, in the order of X, or of features."""
+    if features is None:
+        return np.sort(np.concatenate([encoder.bands_[name] for name in chosen_bands(encoder, bands)]))
+    if bands is not None:
+        raise ValueError("Give bands or features, not both.")
+    names = getattr(encoder, "feature_names_in_", ())
+    return find_columns("features", np.atleast_1d(features), names, encoder.n_features_in_)
 
 
 def band_part(encoder, X, name) -> np.ndarray:
@@ -60,7 +71,7 @@ def weights_of(encoder, columns, targets) -> np.ndarray:
     if sparse.issparse(products):
         products = products.toarray()
     products = products - np.outer(encoder.feature_means_[columns], residuals.sum(axis=0))
-    inverse = np.array([inverse_alphas(encoder, name) for name in encoder.bands_])[owners[columns]][:, targets]
+    inverse = np.array([inverse_alphas(encoder, name)[targets] for name in encoder.bands_])[owners[columns]]
     weights = products * inverse / encoder.feature_scales_[columns, None] ** 2
     return np.where(encoder.kept_[columns, None], weights, 0.0).T.astype(residuals.dtype)
 

@@ -19,27 +19,31 @@ GRID = (1e-4, 1e3)
 
 
 class Prepared(NamedTuple):
-    names: tuple  # of the bands
-    bands: tuple[Band, ...]  # their columns that are kept
+    names: tuple  # of the bands that are used
+    used: np.ndarray  # (n_used,), their places among all bands
+    n_bands: int  # of all bands
+    bands: tuple[Band, ...]  # columns that are kept
     left_out: dict  # how many columns of each band left, and why
     means: np.ndarray  # (n_features,), subtracted from the columns
     scales: np.ndarray  # (n_features,), divided by
     kept: np.ndarray  # (n_features,) bool
-    diagonals: np.ndarray  # (n_bands,), mean diagonals of the kernels
+    diagonals: np.ndarray  # (n_used,), mean diagonals of the kernels
 
 
 class Candidates(NamedTuple):
-    weights: np.ndarray  # (n_candidates, n_bands), of the kernels
+    weights: np.ndarray  # (n_candidates, n_used), of the kernels
     alphas: np.ndarray  # (n_alphas,), ascending
 
 
 def prepare_bands(X, columns: Mapping, given) -> Prepared:
     """Say which columns of each band are used, and how they enter."""
     statistics = column_statistics(X)
+    used = _used(given.only, columns)
     n_samples, n_features = X.shape
     centre, scale = given.fit_intercept, given.scale == "columns"
     bands, left_out = [], {}
-    for name, own in columns.items():
+    for name in used:
+        own = columns[name]
         low, high = _firing(given.firing, name, columns)
         fires = statistics.fires[own]
         rare, frequent = fires < low * n_samples, fires > high * n_samples
@@ -54,7 +58,18 @@ def prepare_bands(X, columns: Mapping, given) -> Prepared:
     for band in bands:
         means[band.columns], scales[band.columns], kept[band.columns] = band.means, band.scales, True
     diagonals = np.array([_diagonal(band, statistics, centre) for band in bands])
-    return Prepared(tuple(columns), tuple(bands), left_out, means, scales, kept, diagonals)
+    places = np.array([list(columns).index(name) for name in used])
+    return Prepared(tuple(used), places, len(columns), tuple(bands), left_out, means, scales, kept, diagonals)
+
+
+def _used(only, columns):
+    if only is None:
+        return list(columns)
+    only = [only] if isinstance(only, str) else list(only)
+    unknown = [band for band in only if band not in columns]
+    if unknown or not only:
+        raise ValueError(f"only={only} must name at least one of the bands, which are {list(columns)}.")
+    return [band for band in columns if band in only]
 
 
 def _diagonal(band: Band, statistics: ColumnStatistics, centre: bool) -> float:
@@ -96,8 +111,7 @@ def make_candidates(given, prepared: Prepared, n_samples: int) -> Candidates:
 
     A number of penalties makes everything relative: weights are those of kernels of unit mean diagonal.
     """
-    n_bands = len(prepared.bands)
-    weights = _weights(given, n_bands)
+    weights = _restricted(_weights(given, prepared.n_bands), prepared)
     if isinstance(given.alphas, Integral):
         diagonals = prepared.diagonals
         weights = np.where(diagonals > 0, weights / np.where(diagonals > 0, diagonals, 1.0), 0.0)
@@ -127,6 +141,20 @@ def _weights(given, n_bands):
             f"0, got shape {weights.shape} with minimum {weights.min()}."
         )
     return weights
+
+
+def _restricted(weights, prepared):
+    """Candidates of some bands: those of all bands with the other weights left out, the rest of the same sum, once."""
+    if len(prepared.used) == prepared.n_bands:
+        return weights
+    sums, weights = weights.sum(axis=1), weights[:, prepared.used]
+    some = weights.sum(axis=1) > 0
+    if not some.any():
+        return np.ones((1, len(prepared.used)))
+    weights, sums = weights[some], sums[some]
+    weights = weights * (sums / weights.sum(axis=1))[:, None]
+    _, first = np.unique(weights.round(12), axis=0, return_index=True)
+    return weights[np.sort(first)]
 
 
 def check_folds(folds, n_samples: int) -> tuple:

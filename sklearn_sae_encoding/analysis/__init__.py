@@ -1,5 +1,12 @@
 """What the papers ask of fitted encoders, one question a module."""
 
+from sklearn_sae_encoding.analysis.agreement import (
+    RaterAgreement,
+    compare_raters,
+    krippendorff_alpha,
+    n_features_for_kappa,
+)
+from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
@@ -9,6 +16,9 @@ from sklearn_sae_encoding.analysis.comparison import (
     mean_gain,
     paired_tests,
 )
+from sklearn_sae_encoding.analysis.contexts import feature_contexts
+from sklearn_sae_encoding.analysis.detection import ExplanationScores, score_explanations
+from sklearn_sae_encoding.analysis.explanations import explain_features
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -39,20 +49,24 @@ from sklearn_sae_encoding.analysis.topography import (
     topography_convergence,
 )
 from sklearn_sae_encoding.analysis.transfer import TransferScores, transfer_scores
+from sklearn_sae_encoding.analysis.variance import band_models, partition_by_region, partition_variance
 
 __all__ = [
     "DEFAULT_CATEGORIES",
     "Category",
     "Convergence",
+    "ExplanationScores",
     "FeatureTaxonomy",
     "InterpretationCheck",
     "PrevalenceReferences",
+    "RaterAgreement",
     "SpinTest",
     "Topography",
     "TransferScores",
     "VoxelClusters",
     "average_pairs",
     "average_participants",
+    "band_models",
     "bin_firing",
     "bin_occupancy",
     "category_topography",
@@ -60,26 +74,37 @@ __all__ = [
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
+    "compare_raters",
     "compare_regions",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "explain_features",
+    "feature_contexts",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "krippendorff_alpha",
     "label_features",
     "load_predicted_topography",
     "locate_features",
+    "make_annotation_sheet",
     "map_consistency",
     "matryoshka_models",
     "mean_gain",
+    "n_features_for_kappa",
     "paired_tests",
     "parcel_centres",
+    "partition_by_region",
     "partition_surprisal",
+    "partition_variance",
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
+    "read_annotations",
     "read_feature_labels",
     "restrict_encoder",
+    "sample_features",
+    "score_explanations",
     "spin_places",
     "spin_test",
     "support_stability",

@@ -1,13 +1,12 @@
 """How much of a response is plain surprisal, how much content, and how much either?"""
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
-from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.analysis.variance import label_voxels, partition_by_region, partition_variance
 
-PARTS = ("surprisal", "content", "both")
+PARTS = {"surprisal": ["surprisal"], "content": ["content"], "both": ["surprisal", "content"]}
 
 
 def surprisal_content_models(encoder=None, *, features=None):
@@ -95,25 +94,10 @@ def partition_surprisal(results, Y, *, noise_ceiling=None, measure="squared_r"):
        unique_surprisal  unique_content  shared
     0               0.5             0.5     0.0
     """
-    Y = np.asarray(Y)
-    Y = Y[:, None] if Y.ndim == 1 else Y
-    _check_results(results, Y)
-    if measure not in ("squared_r", "r2"):
-        raise ValueError(f"measure must be 'squared_r' or 'r2', got {measure!r}.")
-    ceiling = 1.0 if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64)
-    table = pd.DataFrame(index=pd.RangeIndex(Y.shape[1]))
-    for part in PARTS:
-        r = fisher_mean(_score_folds(voxelwise_pearson, results[part], Y))
-        table[f"r_{part}"] = normalize_scores(r, ceiling)
-    for part in PARTS:
-        table[f"variance_{part}"] = _variance(table[f"r_{part}"], results[part], Y, ceiling, measure)
-    table["unique_surprisal"] = table["variance_both"] - table["variance_content"]
-    table["unique_content"] = table["variance_both"] - table["variance_surprisal"]
-    table["shared"] = table["variance_surprisal"] + table["variance_content"] - table["variance_both"]
-    return table
+    return partition_variance(results, Y, models=PARTS, noise_ceiling=noise_ceiling, measure=measure)
 
 
-def surprisal_by_region(partition, participants, regions, weights=None):
+def surprisal_by_region(partition, participants, regions, *, weights=None):
     """Average the parts over participants, region by region, with the ratio that tells regions apart.
 
     Voxels are averaged within participants first; participants without a voxel in a region don't count there.
@@ -143,53 +127,9 @@ def surprisal_by_region(partition, participants, regions, weights=None):
     ValueError
         If the lengths differ.
     """
-    n_voxels = len(partition)
-    labels = pd.DataFrame({"region": _labels(regions, n_voxels), "participant": _labels(participants, n_voxels)})
-    keys = [labels["region"], labels["participant"]]
-    values = partition.reset_index(drop=True)
     if weights is not None:
         weights = weights.toarray() if sparse.issparse(weights) else np.asarray(weights)
-        values = values.assign(positive_weight=_labels(weights.ravel(), n_voxels) > 0)
-    by_participant = values.groupby(keys, sort=False).mean()
-    groups = by_participant.groupby(level="region", sort=False)
-    mean, sem = groups.mean(), groups.sem()
-    table = pd.DataFrame({"n_participants": groups.size(), "n_voxels": labels.groupby("region", sort=False).size()})
-    for name in values.columns:
-        table[name], table[f"{name}_sem"] = mean[name], sem[name]
+        partition = partition.assign(positive_weight=label_voxels(weights.ravel(), len(partition)) > 0)
+    table = partition_by_region(partition, participants, regions)
     table["ratio"] = table["r_surprisal"] / table["r_both"]
     return table
-
-
-def _variance(r, result, Y, ceiling, measure):
-    if measure == "squared_r":
-        return np.sign(r) * r**2
-    return normalize_scores(np.mean(_score_folds(voxelwise_r2, result, Y), axis=0), ceiling**2)
-
-
-def _score_folds(metric, result, Y):
-    return [metric(Y[test], result.predictions.reshape(Y.shape)[test]) for _, test in result.splits]
-
-
-def _check_results(results, Y):
-    missing = [part for part in PARTS if part not in results]
-    if missing:
-        raise ValueError(f"Expected the scores of models named {list(PARTS)}, but there is none named {missing}.")
-    for part in PARTS:
-        predictions = results[part].predictions
-        if predictions is None or predictions.size != Y.size:
-            raise ValueError(
-                f"The model {part!r} needs predictions of the {Y.shape[0]} x {Y.shape[1]} responses: score it on them "
-                "with return_predictions=True."
-            )
-    first = [test for _, test in results[PARTS[0]].splits]
-    for part in PARTS[1:]:
-        tests = [test for _, test in results[part].splits]
-        if len(tests) != len(first) or any(not np.array_equal(a, b) for a, b in zip(tests, first, strict=True)):
-            raise ValueError(f"{part!r} and {PARTS[0]!r} were scored on other folds. Score all models in one call.")
-
-
-def _labels(values, n_voxels):
-    values = np.asarray(values)
-    if values.shape != (n_voxels,):
-        raise ValueError(f"Expected one label or weight a voxel, ({n_voxels},), got shape {values.shape}.")
-    return values

@@ -282,7 +282,8 @@ class FeatureTaxonomy:
         """Rows of the table that each feature has."""
         rows = {}
         for row, index, feature in self.table[["index", "feature"]].itertuples():
-            rows.setdefault(feature or int(index), []).append(row)
+            for key in ([int(index)] if index >= 0 else []) + ([feature] if feature else []):
+                rows.setdefault(key, []).append(row)
         keys = _keys(features)
         if keys.dtype.kind == "i":
             found = [rows.get(int(key), []) for key in keys]

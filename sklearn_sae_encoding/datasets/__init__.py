@@ -1,5 +1,6 @@
 """Real models and data to try things on, and simulated voxels with known truth."""
 
+from sklearn_sae_encoding.datasets._alice import StoryData, load_alice
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
 from sklearn_sae_encoding.datasets._jaeger2015 import load_jaeger2015
@@ -11,8 +12,10 @@ from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 
 __all__ = [
+    "StoryData",
     "fetch_lepori2026",
     "get_data_home",
+    "load_alice",
     "load_demo_sae",
     "load_jaeger2015",
     "load_lancaster_norms",

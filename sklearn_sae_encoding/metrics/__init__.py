@@ -8,6 +8,13 @@ from sklearn_sae_encoding.metrics._ceilings import (
 )
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import VoxelScores, cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._listeners import (
+    bootstrap_interval,
+    explainable_variance,
+    intersubject_correlation,
+    listener_noise_ceilings,
+    split_half_reliability,
+)
 from sklearn_sae_encoding.metrics._permutation import (
     VoxelPermutationTest,
     adjust_p_values,
@@ -31,9 +38,13 @@ __all__ = [
     "VoxelScorer",
     "VoxelScores",
     "adjust_p_values",
+    "bootstrap_interval",
     "cross_val_voxel_scores",
+    "explainable_variance",
     "fisher_mean",
     "fisher_sem",
+    "intersubject_correlation",
+    "listener_noise_ceilings",
     "make_voxel_scorer",
     "ncsnr_from_repeats",
     "noise_ceiling",
@@ -43,6 +54,7 @@ __all__ = [
     "permutation_test_voxel_scores",
     "shuffle_responses",
     "split_half_noise_ceiling",
+    "split_half_reliability",
     "support_recovery",
     "voxel_score_table",
     "voxelwise_pearson",

@@ -13,6 +13,17 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sklearn_sae_encoding._images.rows import is_images
+from sklearn_sae_encoding.metrics._runs import (
+    check_runs,
+    is_runs,
+    n_rows,
+    n_voxels,
+    nothing_like,
+    pooled,
+    put,
+    shaped_like,
+    take,
+)
 from sklearn_sae_encoding.metrics._scores import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
 
 
@@ -74,12 +85,14 @@ def cross_val_voxel_scores(
         What is scored; each is cloned for each fold. A dictionary of models is scored on the same folds.
 
     X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
-        Whatever the estimator takes, one item a sample.
+        Whatever the estimator takes, one item a sample. Of stories a sample is a run: a list of
+        :class:`~sklearn_sae_encoding.timing.StoryRun` or of arrays.
 
-    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), or images
-        Responses, finite. One dimension is one voxel. Images, one a sample, are masked once by the
-        :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` that is a model, ends a pipeline, is searched over
-        or wrapped; several models need maskers that give the same.
+    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), list of arrays, or images
+        Responses, finite. One dimension is one voxel. A list holds one array of shape `(n_scans_i, n_voxels)` a run: a
+        fold's score is over all scans of its runs, and a voxel that is NaN in all scans of all runs gets none. Images,
+        one a sample, are masked once by the :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` that is a
+        model, ends a pipeline, is searched over or wrapped; several models need maskers that give the same.
 
     cv : int, splitter or iterable of (train, test), default=5
         Folds. An int is that many contiguous ones. The splits are drawn once and serve all models. Each fold needs
@@ -121,7 +134,8 @@ def cross_val_voxel_scores(
         - ``scores``, of shape `(n_voxels,)`;
         - ``normalized_scores``, of shape `(n_voxels,)`, or None;
         - ``splits``, a list of (train, test), whose ``made_by`` names the splitter and its seed;
-        - ``predictions``, of shape `(n_samples, n_voxels)`, or None: each row from the fold that left it out;
+        - ``predictions``, of shape `(n_samples, n_voxels)`, or None: each row from the fold that left it out; of runs
+          a list with one array a run;
         - ``estimators``, a list, or None;
         - ``metric``, as given.
 
@@ -157,7 +171,11 @@ def cross_val_voxel_scores(
     if metric not in _METRICS:
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
-    X, Y = _check_samples(X, *masked(Y, models))
+    Y, may_miss_voxels = masked(Y, models)
+    if is_runs(X, Y):
+        X, Y = list(X), check_runs(X, Y)
+    else:
+        X, Y = _check_samples(X, Y, may_miss_voxels)
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
@@ -177,7 +195,7 @@ def cross_val_voxel_scores(
     results = {}
     for i, name in enumerate(models):
         own = folds[i * len(splits) : (i + 1) * len(splits)]
-        results[name] = _collect(own, splits, Y.shape, metric, ceiling)
+        results[name] = _collect(own, splits, Y, metric, ceiling)
     return results if isinstance(estimator, Mapping) else results[""]
 
 
@@ -190,23 +208,22 @@ class _Fold(NamedTuple):
 def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
     train, test = split
     fit_params = _check_method_params(X, params=fit_params, indices=train)
-    estimator.fit(_safe_indexing(X, train), Y[train], **fit_params)
-    predictions = np.asarray(estimator.predict(_safe_indexing(X, test)))
-    if predictions.ndim != Y.ndim and predictions.size == Y[test].size:  # a single voxel, given or predicted as (n, 1)
-        predictions = predictions.reshape(Y[test].shape)
-    scores = score(Y[test], predictions)
+    estimator.fit(_safe_indexing(X, train), take(Y, train), **fit_params)
+    measured = take(Y, test)
+    predictions = shaped_like(estimator.predict(_safe_indexing(X, test)), measured)
+    scores = score(pooled(measured), pooled(predictions))
     return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None)
 
 
-def _collect(folds, splits, shape, metric, ceiling):
+def _collect(folds, splits, Y, metric, ceiling):
     _, average, _ = _METRICS[metric]
     fold_scores = np.array([fold.scores for fold in folds])
     scores = average(fold_scores)
     predictions = None
     if folds[0].predictions is not None:
-        predictions = np.full(shape, np.nan)
+        predictions = nothing_like(Y)
         for fold, (_, test) in zip(folds, splits, strict=True):
-            predictions[test] = fold.predictions
+            put(predictions, test, fold.predictions)
     return VoxelScores(
         fold_scores=fold_scores,
         scores=scores,
@@ -239,10 +256,11 @@ def _splits(cv, X, Y, routed):
         raise ValueError("There is no model to score: the dictionary of estimators is empty.")
     splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
     for i, (_, test) in enumerate(splits):
-        n_test = int(test.sum()) if np.asarray(test).dtype == bool else len(test)
+        n_test = n_rows(take(Y, test))
         if n_test < 2:
+            what = "scans" if isinstance(Y, list) else "samples"
             raise ValueError(
-                f"A voxel's score needs at least 2 test samples, but fold {i} of {len(splits)} has {n_test}. "
+                f"A voxel's score needs at least 2 test {what}, but fold {i} of {len(splits)} has {n_test}. "
                 "Use fewer or larger folds."
             )
     return splits
@@ -328,6 +346,5 @@ def _check_finite(Y):
 
 
 def _check_ceiling(ceiling, Y):
-    n_voxels = Y.shape[1] if Y.ndim == 2 else 1
-    if ceiling is not None and ceiling.ndim > 0 and ceiling.shape != (n_voxels,):
-        raise ValueError(f"noise_ceiling must hold one value a voxel, ({n_voxels},), got shape {ceiling.shape}.")
+    if ceiling is not None and ceiling.ndim > 0 and ceiling.shape != (n_voxels(Y),):
+        raise ValueError(f"noise_ceiling must hold one value a voxel, ({n_voxels(Y)},), got shape {ceiling.shape}.")

@@ -83,7 +83,7 @@ def test_planted_shares_and_signs_are_recovered_region_by_region(X):
         tables.append(partition_surprisal(results, data.betas, noise_ceiling=data.noise_ceiling))
         weights.append(restrict_encoder(encoder=_encoder()).fit(X, data.betas)["encoder"].coef_[:, [-1]])
     regions, participants = np.repeat(["frontal", "temporal"], 20), np.tile(np.repeat(["p1", "p2"], 10), 2)
-    table = surprisal_by_region(pd.concat(tables), participants, regions, sparse.vstack(weights))
+    table = surprisal_by_region(pd.concat(tables), participants, regions, weights=sparse.vstack(weights))
     print(table[["unique_surprisal", "unique_content", "shared", "ratio"]].assign(planted=pd.Series(planted)).round(3))
     for region, share in planted.items():
         assert table.loc[region, "unique_surprisal"] == pytest.approx(share, abs=0.06)
@@ -141,7 +141,7 @@ def test_nothing_planted_is_nothing_found():
     results = cross_val_voxel_scores(surprisal_content_models(_encoder()), X, Y, cv=FOLDS, return_predictions=True)
     table = partition_surprisal(results, Y)
     weights = restrict_encoder(encoder=_encoder()).fit(X, Y)["encoder"].coef_[:, [-1]]
-    summary = surprisal_by_region(table, np.repeat(["p1", "p2"], 500), ["all"] * 1000, weights).iloc[0]
+    summary = surprisal_by_region(table, np.repeat(["p1", "p2"], 500), ["all"] * 1000, weights=weights).iloc[0]
     means = table.mean()
     print(means.round(4).to_dict(), summary["positive_weight"])
     assert means[["unique_surprisal", "unique_content", "shared"]].abs().max() < 0.005
@@ -151,7 +151,9 @@ def test_nothing_planted_is_nothing_found():
 
 def test_regions_average_participants_not_voxels():
     partition = pd.DataFrame({"r_surprisal": [0.2, 0.4, 0.9, 0.5], "r_both": [0.4, 0.4, 1.0, 1.0]})
-    table = surprisal_by_region(partition, ["p1", "p1", "p2", "p2"], ["MFG", "MFG", "MFG", "IFG"], [1.0, -1.0, 1.0, -2])
+    table = surprisal_by_region(
+        partition, ["p1", "p1", "p2", "p2"], ["MFG", "MFG", "MFG", "IFG"], weights=[1.0, -1.0, 1.0, -2]
+    )
     assert table.loc["MFG", "r_surprisal"] == pytest.approx((0.3 + 0.9) / 2)
     assert table.loc["MFG", "r_surprisal_sem"] == pytest.approx(0.3)
     assert table.loc["MFG", "ratio"] == pytest.approx(0.6 / 0.7)

@@ -147,7 +147,7 @@ def test_each_population_needs_the_bin_that_it_was_planted_in(brains, fitted, sc
 def test_shares_of_surprisal_and_content_are_as_planted(brains, fitted, scored):
     share, _, Y, _, voxels = brains
     parts = partition_surprisal(scored, Y, noise_ceiling=CEILING)
-    table = surprisal_by_region(parts, voxels["participant"], voxels["region"], fitted.coef_[:, [-1]])
+    table = surprisal_by_region(parts, voxels["participant"], voxels["region"], weights=fitted.coef_[:, [-1]])
     for region in ("shared", "private"):
         assert table.loc[region, "unique_surprisal"] == pytest.approx(share, abs=0.08)
         assert table.loc[region, "unique_content"] == pytest.approx(1 - share, abs=0.08)

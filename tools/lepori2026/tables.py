@@ -185,7 +185,7 @@ def partition(results, Y, voxels, coef):
     """Surprisal against content by region, and the parts of each voxel."""
     named = {"surprisal": results["Surprisal"], "content": results["Content"], "both": results["Matryoshka"]}
     parts = partition_surprisal(named, Y, noise_ceiling=voxels["noise_ceiling"].to_numpy())
-    return surprisal_by_region(parts, voxels["participant"], voxels["region"], coef[:, [-1]]), parts
+    return surprisal_by_region(parts, voxels["participant"], voxels["region"], weights=coef[:, [-1]]), parts
 
 
 def frontal_against_temporal(means):

@@ -23,9 +23,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tiny_saes import make_sae, save_sae
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
-from sklearn_sae_encoding.persistence import load_encoder, read_manifest, save_encoder
+from sklearn_sae_encoding.persistence import SavedEncoderError, load_encoder, read_manifest, save_encoder
+from sklearn_sae_encoding.persistence._decoding import decode
+from sklearn_sae_encoding.persistence._manifest import fingerprint_of
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
 from sklearn_sae_encoding.sae import SAEProjector
 
@@ -136,7 +139,7 @@ def test_loading_needs_no_pickle_and_no_torch(saved):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["SparseVoxelEncoder", "False"]
-    assert {path.name for path in saved.iterdir()} == {"manifest.json", "arrays.safetensors"}
+    assert sorted(path.suffix for path in saved.iterdir()) == [".json", ".safetensors"]
 
 
 def volume(n_samples=N, seed=0):
@@ -209,16 +212,16 @@ def test_another_sae_under_the_same_name_is_refused(text_model, tmp_path):
     save_encoder(text_model, tmp_path / "m")
     weights = load_file(tmp_path / "sae" / "sae_weights.safetensors")
     save_file({name: value + 1 for name, value in weights.items()}, tmp_path / "sae" / "sae_weights.safetensors")
-    with pytest.raises(ValueError, match=r"The SAE '.*' is not the one .* with: sae_weights.safetensors differ"):
-        load_encoder(tmp_path / "m")
-    assert load_encoder(tmp_path / "m", check_models=False).steps[-1][0] == "encoder"
+    with pytest.raises(SavedEncoderError, match=r"The SAE '.*' is not the one .* with: sae_weights.safetensors differ"):
+        load_encoder(tmp_path / "m", check_models=True)
+    assert load_encoder(tmp_path / "m").steps[-1][0] == "encoder"
 
 
 def test_an_sae_that_is_gone_is_warned_of(text_model, tmp_path):
     save_encoder(text_model, tmp_path / "m")
     (tmp_path / "sae").rename(tmp_path / "elsewhere")
     with pytest.warns(UserWarning, match=r"The SAE '.*' is not found here"):
-        load_encoder(tmp_path / "m")
+        load_encoder(tmp_path / "m", check_models=True)
 
 
 @pytest.mark.parametrize("sae", [None, "object"])
@@ -231,20 +234,20 @@ def test_an_sae_that_has_no_name_is_saved_with_the_encoder(sae, tmp_path):
 
 
 def test_changed_arrays_are_refused(saved):
-    path = saved / "arrays.safetensors"
+    (path,) = saved.glob("*.safetensors")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"arrays.safetensors is damaged or was changed"):
+    with pytest.raises(SavedEncoderError, match=r"safetensors is damaged or was changed"):
         load_encoder(saved)
     path.unlink()
-    with pytest.raises(ValueError, match=r"arrays.safetensors is missing"):
+    with pytest.raises(SavedEncoderError, match=r"safetensors is missing"):
         load_encoder(saved)
 
 
 def test_a_changed_manifest_is_refused(saved):
     edit(saved, lambda manifest: manifest["notes"].update(participant="p2"))
-    with pytest.raises(ValueError, match="was changed after it was saved"):
+    with pytest.raises(SavedEncoderError, match="was changed after it was saved"):
         load_encoder(saved)
 
 
@@ -259,30 +262,43 @@ def test_a_forged_folder_is_found_by_the_fingerprint(encoder, X, Y, tmp_path):
     forged = SparseVoxelEncoder(alphas=[0.1]).fit(X, Y[::-1])
     save_encoder(forged, tmp_path / "m", overwrite=True)
     load_encoder(tmp_path / "m")
-    with pytest.raises(ValueError, match=f"expected {fingerprint[:16]}"):
+    with pytest.raises(SavedEncoderError, match=f"expected {fingerprint[:16]}"):
         load_encoder(tmp_path / "m", fingerprint=fingerprint)
 
 
-def test_a_damaged_manifest_is_refused(saved, tmp_path):
-    (saved / "manifest.json").write_text('{"format": 1,')
-    with pytest.raises(ValueError, match=r"manifest.json is damaged: JSONDecodeError"):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"format": 1,', "is damaged: JSONDecodeError"),
+        ("{}", "is damaged: it has no fingerprint"),
+        ("[]", "is damaged: it has no fingerprint"),
+        ('{"fingerprint": "0"}', "is damaged: it has no format"),
+        ('{"fingerprint": "0", "format": NaN}', "is damaged: ValueError: NaN is no JSON"),
+        ("[" * 100_000, "is damaged: RecursionError"),
+        (
+            '{"fingerprint": "0", "format": 1, "versions": {"sklearn-sae-encoding": "0.0"}}',
+            "format 1, saved by .* 0.0;",
+        ),
+        ('{"fingerprint": "0", "format": 99, "versions": 1}', "is in format 99, saved by .* None; .* reads format 2"),
+    ],
+)
+def test_a_damaged_manifest_or_one_of_another_format_is_refused(saved, text, says):
+    (saved / "manifest.json").write_text(text)
+    with pytest.raises(SavedEncoderError, match=says):
         load_encoder(saved)
-    (saved / "manifest.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"manifest.json is damaged: KeyError"):
-        load_encoder(saved)
+
+
+def test_a_folder_that_is_not_there_or_holds_no_manifest_is_said(saved, tmp_path):
     with pytest.raises(FileNotFoundError, match="no saved encoder in"):
         load_encoder(tmp_path / "nowhere")
+    (saved / "manifest.json").unlink()
+    with pytest.raises(SavedEncoderError, match=r"has no manifest\.json"):
+        load_encoder(saved)
 
 
-def test_a_newer_format_is_refused_and_other_versions_are_warned_of(saved, monkeypatch):
-    from sklearn_sae_encoding import persistence
-
-    with monkeypatch.context() as patch:
-        patch.setattr("sklearn_sae_encoding.__version__", "99.0")
-        with pytest.warns(UserWarning, match=r"saved with sklearn-sae-encoding \S+ \(now 99.0\)"):
-            load_encoder(saved)
-    monkeypatch.setattr(persistence, "_FORMAT", 0)
-    with pytest.raises(ValueError, match=r"is in format 1, saved by .* reads format 0"):
+def test_another_version_is_warned_of(saved, monkeypatch):
+    monkeypatch.setattr("sklearn_sae_encoding.__version__", "99.0")
+    with pytest.warns(UserWarning, match=r"saved with sklearn-sae-encoding \S+ \(now 99.0\)"):
         load_encoder(saved)
 
 
@@ -292,34 +308,27 @@ def test_a_newer_format_is_refused_and_other_versions_are_warned_of(saved, monke
         "subprocess.Popen",
         "os.system",
         "sklearn.utils.Bunch",
+        "sklearn.linear_model._ridge.Ridge",  # it is saved as sklearn.linear_model.Ridge
+        "sklearn.tree.DecisionTreeRegressor",
+        "sklearn.model_selection.GridSearchCV",
+        1,
         "sklearn_sae_encoding.no_such",
         "sklearn_sae_encoding.no_such.Thing",
         "sklearn_sae_encoding.persistence.Path",  # only imported there
         "sklearn_sae_encoding.encoder.BaseEstimator",
         "sklearn_sae_encoding._images.rows.Volume",  # ours, but no estimator
-        "nilearn.maskers.nifti_masker.NiftiMasker",  # a masker is made by its own way
+        "nilearn.maskers.NiftiMasker",  # a masker is made by its own way
     ],
 )
 def test_other_classes_are_not_made_from_a_file(name):
-    from sklearn_sae_encoding import _codec
-
-    with pytest.raises(ValueError, match=r"is not made from a file"):
-        _codec.decode({"$object": name, "state": []}, {})
+    with pytest.raises(SavedEncoderError, match=r"is not made from a file"):
+        decode({"$object": name, "state": []}, {})
 
 
 def test_only_nilearns_maskers_are_fitted_while_loading():
-    from sklearn_sae_encoding import _codec
-
-    for name in ("sklearn.linear_model._ridge.Ridge", "nilearn.maskers.nifti_masker.Path"):
-        with pytest.raises(ValueError, match=r"is not made from a file"):
-            _codec.decode({"$masker": name, "params": [], "fitted": True}, {})
-
-
-def test_something_of_an_unknown_kind_is_refused():
-    from sklearn_sae_encoding import _codec
-
-    with pytest.raises(ValueError, match=r"of an unknown kind, '\$eval'"):
-        _codec.decode({"$eval": "1"}, {})
+    for name in ("sklearn.linear_model.Ridge", "nilearn.maskers.nifti_masker.Path"):
+        with pytest.raises(SavedEncoderError, match=r"is not made from a file"):
+            decode({"$masker": name, "params": [], "fitted": True}, {})
 
 
 class Payload:
@@ -334,13 +343,11 @@ class Payload:
 
 def forge(folder, change):
     """Change a manifest, and its fingerprint with it."""
-    from sklearn_sae_encoding import persistence
-
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest.pop("fingerprint")
     change(manifest)
-    manifest["fingerprint"] = persistence._fingerprint(manifest)
+    manifest["fingerprint"] = fingerprint_of(manifest)
     path.write_text(json.dumps(manifest))
 
 
@@ -409,13 +416,6 @@ def test_no_cache_is_opened_while_a_forged_encoder_loads(masked, tmp_path, monke
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_forged_joblib_memory_is_refused():
-    from sklearn_sae_encoding import _codec
-
-    with pytest.raises(ValueError, match=r"of an unknown kind, '\$memory'"):
-        _codec.decode({"$memory": "cache"}, {})
-
-
 @pytest.mark.parametrize("kind", ["path", "joblib"])
 def test_caches_are_not_saved(kind, X, Y, tmp_path):
     import joblib
@@ -423,7 +423,7 @@ def test_caches_are_not_saved(kind, X, Y, tmp_path):
     place = tmp_path / "cache" if kind == "path" else joblib.Memory(tmp_path / "cache", verbose=0)
     masker = NiftiMasker(memory=place, mask_args={"memory": str(tmp_path / "cache"), "opening": 0})
     encoder = SparseVoxelEncoder(alphas=[0.1], memory=place)
-    save_encoder(MaskedTargetRegressor(encoder, masker), tmp_path / "m")
+    save_encoder(MaskedTargetRegressor(encoder, masker).fit(X, volume()), tmp_path / "m")
     assert "cache" not in (tmp_path / "m" / "manifest.json").read_text()
     loaded = load_encoder(tmp_path / "m")
     assert (loaded.regressor.memory, loaded.masker.memory) == (None, None)
@@ -432,7 +432,7 @@ def test_caches_are_not_saved(kind, X, Y, tmp_path):
 
 def test_a_folder_with_other_entries_is_refused(saved):
     (saved / "joblib").mkdir()
-    with pytest.raises(ValueError, match="holds more than a saved encoder: joblib"):
+    with pytest.raises(SavedEncoderError, match="holds more than a saved encoder: joblib"):
         load_encoder(saved)
 
 
@@ -454,7 +454,7 @@ def test_equal_numbers_are_the_same_data_however_they_are_stored(encoder, tmp_pa
     moved = X.copy()
     moved[0] = np.roll(X[0], 1)
     for other in (X.T.reshape(N, 6), moved, X.reshape(N, 3, 2), sparse.csr_array(moved)):
-        with pytest.raises(ValueError, match="This X is not"):
+        with pytest.raises(SavedEncoderError, match="This X is not"):
             load_encoder(tmp_path / "m", X=other)
 
 
@@ -468,7 +468,7 @@ def test_images_elsewhere_in_space_are_other_data(encoder, tmp_path):
     shifted = imgs.affine.copy()
     shifted[0, 3] += 4
     for other in (Nifti1Image(numbers, shifted), Nifti1Image(numbers.reshape(5, 4, 6, N), imgs.affine)):
-        with pytest.raises(ValueError, match="This Y is not"):
+        with pytest.raises(SavedEncoderError, match="This Y is not"):
             load_encoder(tmp_path / "m", Y=other)
 
 
@@ -478,7 +478,7 @@ def test_surface_images_on_another_mesh_are_other_data(encoder, tmp_path, monkey
     monkeypatch.setattr("sklearn_sae_encoding._images.rows.CHUNK_BYTES", 4 * 2 * 10242 * 3)
     load_encoder(tmp_path / "m", Y=imgs)
     other = SurfaceImage(load_fsaverage("fsaverage5")["white_matter"], imgs.data.parts)
-    with pytest.raises(ValueError, match="This Y is not"):
+    with pytest.raises(SavedEncoderError, match="This Y is not"):
         load_encoder(tmp_path / "m", Y=other)
 
 
@@ -486,14 +486,14 @@ def test_other_data_are_told_from_those_of_the_fit(encoder, X, Y, texts, tmp_pat
     imgs = volume()
     save_encoder(encoder, tmp_path / "m", X=X, Y=imgs)
     load_encoder(tmp_path / "m", X=X.tolist(), Y=[imgs.slicer[..., i] for i in range(N)])
-    with pytest.raises(ValueError, match="This X is not what the encoder was fitted to: it has 19 samples"):
+    with pytest.raises(SavedEncoderError, match="This X is not what the encoder was fitted to: it has 19 samples"):
         load_encoder(tmp_path / "m", X=X[1:])
-    with pytest.raises(ValueError, match="This Y is not what the encoder was fitted to: it has 20 samples"):
+    with pytest.raises(SavedEncoderError, match="This Y is not what the encoder was fitted to: it has 20 samples"):
         load_encoder(tmp_path / "m", Y=ImageRows(imgs)[np.arange(N)[::-1]])
     save_encoder(encoder, tmp_path / "t", X=texts)
-    with pytest.raises(ValueError, match="This X is not"):
+    with pytest.raises(SavedEncoderError, match="This X is not"):
         load_encoder(tmp_path / "t", X=[texts[0] + texts[1][:1], texts[1][1:], *texts[2:]])
-    with pytest.raises(ValueError, match="saved without Y"):
+    with pytest.raises(SavedEncoderError, match="saved without Y"):
         load_encoder(tmp_path / "t", Y=Y)
 
 
@@ -507,7 +507,7 @@ def test_what_cannot_be_saved_is_named(X, Y, tiny_lm_dir, tmp_path):
         save_encoder(GridSearchCV(Ridge(), {"alpha": [1.0]}).fit(X, Y), tmp_path / "m")
     loaded = AutoModelForCausalLM.from_pretrained(tiny_lm_dir)
     with pytest.raises(TypeError, match=r"Cannot save .*model: it is a transformers.*give model= that"):
-        save_encoder(LMActivationTransformer(loaded, 1, tokenizer=str(tiny_lm_dir)), tmp_path / "m")
+        save_encoder(LMActivationTransformer(loaded, 1, tokenizer=str(tiny_lm_dir)).fit(["A text."]), tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
@@ -519,3 +519,99 @@ def test_only_saved_encoders_are_replaced(encoder, saved, tmp_path):
     with pytest.raises(FileExistsError, match="It holds something else"):
         save_encoder(encoder, saved, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def assert_same_or_refused(folder, model, X):
+    try:
+        loaded = load_encoder(folder)
+    except SavedEncoderError:
+        return "refused"
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    return "same"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "arrays-*.safetensors"])
+def test_with_any_byte_changed_or_cut_off_it_predicts_the_same_or_is_refused(encoder, saved, X, name):
+    (path,) = saved.glob(name)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    answers = set()
+    for place in rng.integers(0, len(whole), 150):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ rng.integers(1, 256)]) + whole[place + 1 :])
+        answers.add(assert_same_or_refused(saved, encoder, X))
+    for length in rng.integers(0, len(whole), 30):
+        path.write_bytes(whole[:length])
+        answers.add(assert_same_or_refused(saved, encoder, X))
+    assert "refused" in answers
+
+
+def test_an_entry_of_the_wrong_shape_is_refused_though_its_hash_is_right(saved, encoder, X):
+    original = (saved / "manifest.json").read_text()
+    for name in json.loads(original):
+        for value in (None, [], {}, "x", 1, {"X": 1}, {"X": {"sha256": 1, "n_samples": "x"}}, [1], [{"kind": "SAE"}]):
+            (saved / "manifest.json").write_text(original)
+            if name == "fingerprint":
+                edit(saved, lambda manifest, value=value: manifest.update(fingerprint=value))
+            else:
+                forge(saved, lambda manifest, name=name, value=value: manifest.update({name: value}))
+            try:
+                loaded = load_encoder(saved, X=X)
+            except SavedEncoderError:
+                continue
+            assert name in ("versions", "models", "notes")
+            assert_array_equal(loaded.predict(X), encoder.predict(X))
+
+
+def test_what_is_not_fitted_is_not_saved(masked, X, tmp_path):
+    from sklearn.base import clone
+    from sklearn.exceptions import NotFittedError
+
+    for model in (clone(masked), SparseVoxelEncoder(), make_pipeline(StandardScaler(), Ridge())):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            save_encoder(model, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_notes_that_json_cannot_hold_are_refused(encoder, tmp_path):
+    for notes in ({"a": np.zeros(2)}, {"a": np.nan}, ["p1"]):
+        with pytest.raises(TypeError, match="notes must be"):
+            save_encoder(encoder, tmp_path / "m", notes=notes)
+
+
+def test_loading_opens_and_looks_up_nothing_that_the_folder_names(text_model, tmp_path, monkeypatch):
+    save_encoder(text_model, tmp_path / "m")
+
+    def fail(*_args, **_kwargs):
+        raise AssertionError("looked up")
+
+    monkeypatch.setattr("sklearn_sae_encoding._provenance._find_again", fail)
+    (tmp_path / "sae").rename(tmp_path / "elsewhere")
+    load_encoder(tmp_path / "m")
+    with pytest.raises(AssertionError, match="looked up"):
+        load_encoder(tmp_path / "m", check_models=True)
+
+
+def test_a_masker_that_knows_its_mask_by_a_path_is_saved_with_the_image(X, tmp_path):
+    inside = np.zeros((4, 5, 6), dtype=np.int8)
+    inside[1:3, 1:4, 1:4] = 1
+    path = tmp_path / "mask.nii.gz"
+    Nifti1Image(inside, np.diag([4.0, 4, 4, 1])).to_filename(path)
+    model = MaskedTargetRegressor(Ridge(), NiftiMasker(str(path))).fit(X, volume())
+    save_encoder(model, tmp_path / "m")
+    path.unlink()
+    loaded = load_encoder(tmp_path / "m")
+    assert "mask.nii" not in (tmp_path / "m" / "manifest.json").read_text()
+    assert_array_equal(loaded.voxel_scores(X, volume()), model.voxel_scores(X, volume()))
+    assert_array_equal(loaded.fit(X, volume()).predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("form", ["kernel", "primal"])
+def test_a_banded_encoder_comes_back_with_its_missing_voxels(form, X, Y, tmp_path):
+    Y = Y.copy()
+    Y[:, 1] = np.nan
+    with pytest.warns(UserWarning, match="Of 3 voxels, 0 are constant and 1 are NaN"):
+        model = BandedRidgeEncoder({"a": slice(0, 2), "b": slice(2, 6)}, form=form, candidates=3).fit(X, Y)
+    save_encoder(model, tmp_path / "m")
+    found = load_encoder(tmp_path / "m").predict(X)
+    assert np.isnan(found[:, 1]).all()
+    assert_array_equal(found, model.predict(X))

@@ -1,0 +1,253 @@
+"""Runs to bands of features at scans."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_sae_encoding.timing._lists import is_list_of_runs
+from sklearn_sae_encoding.timing._resampling import METHODS, words_to_scans
+from sklearn_sae_encoding.timing._run import WORD_TIMES
+
+# What a word table tells without its meaning.
+CONTENT_FREE = ("rate", "onset", "duration", "letters", "position")
+
+
+class WordsToScans(TransformerMixin, BaseEstimator):
+    """Make features of each word of a run, and resample them to its scans.
+
+    The transformer around :func:`words_to_scans`.
+
+    Parameters
+    ----------
+    features : transformer, str or sequence of str, default="rate"
+        What each word is worth. A transformer from words in their texts to one row a word, such as a pipeline of
+        :class:`~sklearn_sae_encoding.activations.LMActivationTransformer` and
+        :class:`~sklearn_sae_encoding.sae.SAEProjector`: it is cloned, and gets a table of ``text, start, end`` with a
+        row a word of all runs. Or names: ``"rate"`` (each word counts one), ``"onset"`` (the same, at the moment when
+        it begins), ``"duration"`` (seconds), ``"letters"``, ``"position"`` (of a scan in the run, from 0 to 1), or
+        columns of the word table.
+
+    table : str, default=None
+        Resample a table of the run (`StoryRun.tables`) with its own clock, such as sound, instead of words.
+
+    method : {"lanczos", "sum", "mean", "hrf"}, default="lanczos"
+        How values become scans. Features that are convolved with a haemodynamic response (``"hrf"``) need no delays.
+
+    window, cutoff, hrf_model : default=3, None, "spm"
+        As in :func:`words_to_scans`.
+
+    word_time : {"middle", "onset", "offset"}, default="middle"
+        The moment at which a word counts.
+
+    duration : {"word"} or float, default=0.0
+        How long a word lasts with ``method="hrf"``: 0 is an impulse, ``"word"`` from its beginning to its end (then
+        with ``word_time="onset"``).
+
+    Attributes
+    ----------
+    features_ : transformer
+        The fitted features, if they are a transformer.
+
+    n_features_out_ : int
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_sae_encoding.timing import StoryRun, WordsToScans
+    >>> words = pd.DataFrame({"word": ["Down", "went", "Alice"], "onset": [0.2, 1.1, 1.6], "offset": [0.6, 1.5, 2.1]})
+    >>> run = StoryRun("Down went Alice.", words, n_scans=3, t_r=2.0, onset=0.0)
+    >>> (scans,) = WordsToScans(["rate", "letters"], method="sum").fit_transform([run])
+    >>> scans.tolist()
+    [[3.0, 13.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        features="rate",
+        *,
+        table=None,
+        method="lanczos",
+        window=3,
+        cutoff=None,
+        word_time="middle",
+        duration=0.0,
+        hrf_model="spm",
+    ):
+        self.features = features
+        self.table = table
+        self.method = method
+        self.window = window
+        self.cutoff = cutoff
+        self.word_time = word_time
+        self.duration = duration
+        self.hrf_model = hrf_model
+
+    def fit(self, X, y=None):
+        """Fit the features of words, if they are a transformer.
+
+        Parameters
+        ----------
+        X : list of StoryRun
+
+        y : None
+
+        Returns
+        -------
+        self : WordsToScans
+        """
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Fit and transform in one go, so that features are made once.
+
+        Parameters
+        ----------
+        X : list of StoryRun
+
+        y : None
+
+        Returns
+        -------
+        scans : list of arrays of shape (n_scans_i, width)
+        """
+        self._check(X)
+        if self._is_made() and self.table is None:
+            self.features_ = clone(self.features)
+            return self._resampled(X, self.features_.fit_transform(spans_of(X)))
+        return self._finished(X)
+
+    def transform(self, X):
+        """Make the features of all scans of each run.
+
+        Parameters
+        ----------
+        X : list of StoryRun
+
+        Returns
+        -------
+        scans : list of arrays of shape (n_scans_i, width)
+            One array a run, with a row for each of its ``n_scans``; sparse if the features are.
+        """
+        check_is_fitted(self, "n_features_out_")
+        self._check(X)
+        if self._is_made() and self.table is None:
+            return self._resampled(X, self.features_.transform(spans_of(X)))
+        return self._finished(X)
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the columns: as the features name them, or by what was asked for.
+
+        Parameters
+        ----------
+        input_features : None
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self, "n_features_out_")
+        if self.table is not None:
+            width = self.n_features_out_
+            return np.array([self.table] if width == 1 else [f"{self.table}{i}" for i in range(width)], dtype=object)
+        if self._is_made():
+            return np.asarray(self.features_.get_feature_names_out(), dtype=object)
+        return np.array(self._names(), dtype=object)
+
+    def _is_made(self):
+        return hasattr(self.features, "transform")
+
+    def _names(self):
+        return [self.features] if isinstance(self.features, str) else list(self.features)
+
+    def _check(self, X):
+        if not is_list_of_runs(X):
+            raise ValueError(f"Expected a list of StoryRuns, got {type(X).__name__}.")
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}, got {self.method!r}.")
+        if self.word_time not in WORD_TIMES:
+            raise ValueError(f"word_time must be one of {WORD_TIMES}, got {self.word_time!r}.")
+        if self.duration != "word" and not (isinstance(self.duration, Real) and self.duration >= 0):
+            raise ValueError(f"duration must be 'word' or a number of seconds, got {self.duration!r}.")
+
+    def _finished(self, X):
+        scans = [self._of_table(run) if self.table is not None else self._of_names(run) for run in X]
+        self.n_features_out_ = scans[0].shape[1]
+        return scans
+
+    def _resampled(self, X, values):
+        placed = [run.placed for run in X]
+        n_words = [int(mask.sum()) for mask in placed]
+        if values.shape[0] != sum(n_words):
+            raise ValueError(
+                f"The features of {sum(n_words)} words have {values.shape[0]} rows; expected one row a word. Give the "
+                "last estimator level='text', so that a row is a span."
+            )
+        values = sparse.csr_array(values) if sparse.issparse(values) else np.asarray(values)
+        self.n_features_out_ = values.shape[1]
+        ends = np.cumsum(n_words)
+        return [
+            self._to_scans(run, values[end - n : end], run.word_times(self.word_time)[mask], mask)
+            for run, mask, n, end in zip(X, placed, n_words, ends, strict=True)
+        ]
+
+    def _of_table(self, run):
+        if self.table not in run.tables:
+            raise ValueError(f"{run!r} has no table {self.table!r}; it has {', '.join(run.tables) or 'none'}.")
+        times, values = run.tables[self.table]
+        return self._to_scans(run, values, times + run.onset)
+
+    def _of_names(self, run):
+        return np.column_stack([self._of_name(run, name) for name in self._names()])
+
+    def _of_name(self, run, name):
+        if name == "position":
+            return np.linspace(0.0, 1.0, run.n_scans)
+        words = run.words
+        made = {
+            "rate": lambda: np.ones(len(words)),
+            "onset": lambda: np.ones(len(words)),
+            "duration": lambda: (words["offset"] - words["onset"]).to_numpy(),
+            "letters": lambda: np.array([sum(map(str.isalnum, word)) for word in words["word"]], dtype=np.float64),
+        }
+        if name not in made and name not in words:
+            raise ValueError(
+                f"{run!r} has no column {name!r}: use one of {CONTENT_FREE} or a column of its word table "
+                f"({', '.join(map(str, words.columns))})."
+            )
+        values = made[name]() if name in made else pd.to_numeric(words[name], errors="coerce").to_numpy(np.float64)
+        if not np.all(np.isfinite(values)):
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(f"The column {name!r} holds no number at word {row} ({words['word'][row]!r}).")
+        return self._to_scans(run, values, run.word_times("onset" if name == "onset" else self.word_time))
+
+    def _to_scans(self, run, values, times, words=slice(None)):
+        lasting = None
+        if self.method == "hrf" and self.table is None:
+            lasting = (run.words["offset"] - run.words["onset"]).to_numpy()[words]
+            lasting = lasting if self.duration == "word" else np.full(len(lasting), float(self.duration))
+        return words_to_scans(
+            values,
+            times,
+            run.n_scans,
+            t_r=run.t_r,
+            method=self.method,
+            window=self.window,
+            cutoff=self.cutoff,
+            scan_time=run.scan_time,
+            durations=lasting,
+            hrf_model=self.hrf_model,
+        )
+
+
+def spans_of(runs):
+    """Give the words of all runs that stand in their text, each inside of it, as samples for text estimators."""
+    from sklearn_sae_encoding.tokens import Spans
+
+    return Spans.of_texts([run.text for run in runs], [run.spans[run.placed] for run in runs])

@@ -1,0 +1,120 @@
+"""Which rows train beside a run that is held out, and folds of whole runs inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rows(NamedTuple):
+    """Where each row of stacked runs comes from."""
+
+    run: np.ndarray  # (n_rows,), number of the run
+    recording: np.ndarray  # (n_rows,), number of the recording: rows of one may be neighbours
+    scan: np.ndarray  # (n_rows,), scan in its recording
+
+
+def stack_rows(counts, runs):
+    """Number the rows of runs; `counts` are their rows, `runs` StoryRuns or None where there are plain arrays."""
+    recordings, numbers = {}, []
+    for i, run in enumerate(runs):
+        key = ("alone", i) if run is None or run.block is None else ("cut", run.recording)
+        numbers.append(recordings.setdefault(key, len(recordings)))
+    scans = [np.arange(n) if run is None else run.rows for n, run in zip(counts, runs, strict=True)]
+    return Rows(
+        np.repeat(np.arange(len(counts)), counts), np.repeat(numbers, counts), np.concatenate(scans).astype(np.intp)
+    )
+
+
+def trained_rows(rows, runs, gap):
+    """Say which rows train: those that lie further than the gap from any scan that was cut off and is held out."""
+    trains = np.ones(len(rows.run), dtype=bool)
+    blocks = {}
+    for i, run in enumerate(runs):
+        if run is not None and run.block is not None:
+            blocks.setdefault(run.recording, []).append((i, run.block))
+    for members in blocks.values():
+        first, last = members[0][1].first, members[0][1].last
+        held_out = np.ones(last - first, dtype=bool)
+        for _, block in members:
+            held_out[block.start - first : block.stop - first] = False
+        scans = first + np.flatnonzero(held_out)
+        for i, block in members:
+            mine = np.flatnonzero(rows.run == i)
+            trains[mine] = ~_near(rows.scan[mine], scans, block.gap if gap is None else gap)
+    if not trains.any():
+        raise ValueError("No scan is left to train on: the gaps beside parts that are held out take all of them.")
+    return trains
+
+
+def _near(scans, others, gap):
+    """Say which scans lie at most `gap` scans from one of the others (sorted)."""
+    if len(others) == 0 or gap == 0:
+        return np.zeros(len(scans), dtype=bool)
+    after = np.minimum(np.searchsorted(others, scans), len(others) - 1)
+    before = np.maximum(after - 1, 0)
+    distance = np.minimum(np.abs(others[after] - scans), np.abs(others[before] - scans))
+    return distance <= gap
+
+
+def inner_folds(cv, rows, gap):
+    """Give (train, test) rows for a regressor's own cross-validation: folds of whole runs, or blocks of a single run.
+
+    Parameters are an integer, a splitter that gets each row's run as ``groups``, or rows that are given as they are.
+    """
+    if cv is None or isinstance(cv, Integral):
+        labels = _whole_runs(rows, 5 if cv is None else int(cv))
+        pairs = [(np.flatnonzero(labels != fold), np.flatnonzero(labels == fold)) for fold in np.unique(labels)]
+    elif hasattr(cv, "split"):
+        pairs = _ask_splitter(cv, rows)
+    elif isinstance(cv, Iterable):
+        return cv
+    else:
+        raise ValueError(f"cv must be an integer, a splitter or pairs of rows, got {cv!r}.")
+    folds = [(_without_gap(train, test, rows, gap), test) for train, test in pairs]
+    for i, (train, test) in enumerate(folds):
+        if len(train) < 2 or len(test) < 1:
+            raise ValueError(
+                f"Fold {i} of the {len(folds)} inside the regressor has {len(train)} scans to train and {len(test)} to "
+                f"test, with a gap of {gap} scans. Use fewer folds or a smaller gap."
+            )
+    return folds
+
+
+def _whole_runs(rows, n_folds):
+    """Label rows with folds: contiguous groups of whole runs, or contiguous blocks where there is one run."""
+    runs = np.unique(rows.run)
+    if n_folds < 2:
+        raise ValueError(f"The regressor's cv must be at least 2 folds, got {n_folds}.")
+    if len(runs) == 1:
+        return np.repeat(np.arange(n_folds), [len(part) for part in np.array_split(rows.run, n_folds)])
+    fold_of_run = np.empty(runs[-1] + 1, dtype=np.intp)
+    for fold, members in enumerate(np.array_split(runs, min(n_folds, len(runs)))):
+        fold_of_run[members] = fold
+    return fold_of_run[rows.run]
+
+
+def _ask_splitter(cv, rows):
+    n_runs = len(np.unique(rows.run))
+    try:
+        pairs = list(cv.split(np.zeros((len(rows.run), 1)), groups=rows.run))
+    except ValueError as error:
+        raise ValueError(
+            f"The splitter {cv!r} can't split the {len(rows.run)} rows of {n_runs} run(s): {error} Give more runs, or "
+            "an integer, which cuts a single run into blocks."
+        ) from error
+    everything = np.arange(len(rows.run))
+    return [(everything[train], everything[test]) for train, test in pairs]
+
+
+def _without_gap(train, test, rows, gap):
+    """Leave out what lies beside the test rows in the same recording."""
+    near = np.zeros(len(train), dtype=bool)
+    for recording in np.unique(rows.recording[test]):
+        here = rows.recording[train] == recording
+        scans = np.unique(rows.scan[test][rows.recording[test] == recording])
+        near[here] = _near(rows.scan[train][here], scans, gap)
+    return train[~near]
