@@ -11,6 +11,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn_sae_encoding._fitted.tables import find_features
 from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics import permutation_p_values
+from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
 
 
 class InterpretationCheck(NamedTuple):
@@ -136,6 +137,7 @@ def check_interpretation(
         excluded = np.isin(np.arange(X.shape[1]), find_features(tables[0], exclude))
     splits = [(np.arange(len(Y))[train], np.arange(len(Y))[test]) for train, test in splits]
 
+    warn_of_leaks(X, splits)
     readings = [_most_used(coef, mask, excluded, n_features) for coef in coefs]
     responses = [_response(Y[:, mask], train) for train, _ in splits]
     chosen = np.unique(np.concatenate([features for features, _ in readings]))

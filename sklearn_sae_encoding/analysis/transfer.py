@@ -13,6 +13,7 @@ from sklearn_sae_encoding._fitted.tables import find_features
 from sklearn_sae_encoding._solvers.transfer import Source, prepare_fold, transfer_source
 from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
+from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
 
 # The products of features and targets of all folds are held for as many targets as fit in here.
 _BYTES = 2**28
@@ -161,6 +162,7 @@ def transfer_scores(
     values = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
     scaled = np.isin(used, [] if scaled_features is None else find_features(known, scaled_features))
     splits = _splits(cv, len(Y), groups, tuning_cv, tuned=penalty.grid is not None)
+    warn_of_leaks(X, [split[:2] for split in splits])
 
     def prepare(targets):
         return [prepare_fold(values, scaled, Y[:, targets], *split) for split in splits]

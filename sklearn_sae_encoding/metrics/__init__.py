@@ -8,6 +8,7 @@ from sklearn_sae_encoding.metrics._ceilings import (
 )
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import VoxelScores, cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._leaks import group_repeats
 from sklearn_sae_encoding.metrics._listeners import (
     bootstrap_interval,
     explainable_variance,
@@ -43,6 +44,7 @@ __all__ = [
     "explainable_variance",
     "fisher_mean",
     "fisher_sem",
+    "group_repeats",
     "intersubject_correlation",
     "listener_noise_ceilings",
     "make_voxel_scorer",

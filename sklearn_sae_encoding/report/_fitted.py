@@ -180,7 +180,7 @@ def values_on_tokens(fitted, rows, column):
 
 def _before(makers, projector):
     """The transformer whose activations an SAE encodes: the last one before it."""
-    before = makers[: next(i for i, maker in enumerate(makers) if maker is projector)]
+    before = makers[: next((i for i, maker in enumerate(makers) if maker is projector), 0)]
     return next((maker for maker in before[::-1] if isinstance(maker, LMActivationTransformer)), None)
 
 
