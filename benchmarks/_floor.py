@@ -44,7 +44,7 @@ def floor(problem):
 @contextmanager
 def counted_screening():
     """Count what our own screening does meanwhile."""
-    from sklearn_sae_encoding._solvers import path
+    from sklearn_sae_encoding._solvers.lasso import path
 
     scan, lock, counted = path.scan, threading.Lock(), Screening([], [])
 

@@ -28,10 +28,10 @@ from sklearn_sae_encoding._lm import forward
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.objects import object_key
 from sklearn_sae_encoding._lm.source import ModelSource
-from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding._lm.tokenize import tokenize
 from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
 from sklearn_sae_encoding.datasets import load_demo_sae, load_sentences, load_smollm2
+from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
@@ -191,7 +191,7 @@ def surprisal_under_a_large_vocabulary(n_tokens):
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     tokenizer = load_model(ModelSource(load_smollm2())).tokenizer
     text = " the" * n_tokens
-    transformer = SurprisalTransformer(model, tokenizer=tokenizer, window=n_tokens + 1).fit([text])
+    transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer, window=n_tokens + 1)).fit([text])
     object_key(model)
     return lambda: transformer.transform([text])
 

@@ -29,6 +29,7 @@ from sklearn_sae_encoding.analysis import (
 from sklearn_sae_encoding.datasets import load_sentences, load_smollm2, make_voxel_responses
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.fitted import feature_table
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import (
     cross_val_voxel_scores,
     fisher_mean,
@@ -82,7 +83,7 @@ def encoder():
 
 def untrained_features():
     """Mean activations of SmolLM2 with random weights on real sentences, and its surprisal; 100 units of each text."""
-    model = make_augmented_encoder(load_smollm2(), 15, content="activations", lm_params={"weights": "random"})
+    model = make_augmented_encoder(LanguageModel(load_smollm2(), weights="random"), 15, content="activations")
     features = model["features"].fit_transform(load_sentences()[:200])
     return np.hstack([features[:, :100], features[:, -1:]])
 

@@ -26,6 +26,7 @@ from sklearn_sae_encoding.datasets import (
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.fitted import fitted_view
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses, support_recovery
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
 
@@ -38,8 +39,8 @@ OUTPUT.mkdir(exist_ok=True)
 # All read the same language model, SmolLM2, and what it says of a text is kept in ``memory``: the first run computes
 # it, later runs find it. Layer 15 is the middle of 30, where the shipped Matryoshka SAE was trained.
 
-language_model = load_smollm2()
-shared = {"layer": 15, "sae": load_demo_sae(), "memory": OUTPUT / "cache", "n_jobs": 2, "verbose": 1}
+language_model = LanguageModel(load_smollm2(), memory=OUTPUT / "cache")
+shared = {"layer": 15, "sae": load_demo_sae(), "n_jobs": 2, "verbose": 1}
 models = {
     "surprisal": make_augmented_encoder(language_model, content=None, **shared),
     "SAE + surprisal": make_augmented_encoder(language_model, content="sae", **shared),

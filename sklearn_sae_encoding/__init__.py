@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .activations import LMActivationTransformer
     from .banded import BandedRidgeEncoder
     from .encoder import SparseVoxelEncoder
+    from .language_model import LanguageModel
     from .masking import MaskedTargetRegressor
     from .metrics import cross_val_voxel_scores, make_voxel_scorer
     from .pipeline import make_augmented_encoder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
 _HOMES = {
     "BandedRidgeEncoder": "banded",
     "LMActivationTransformer": "activations",
+    "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
@@ -35,6 +37,7 @@ _HOMES = {
 __all__ = [
     "BandedRidgeEncoder",
     "LMActivationTransformer",
+    "LanguageModel",
     "MaskedTargetRegressor",
     "SAEProjector",
     "SparseVoxelEncoder",

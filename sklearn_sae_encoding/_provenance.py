@@ -7,10 +7,11 @@ import os
 import warnings
 from pathlib import Path
 
-from sklearn_sae_encoding._lm.base import LanguageModelTransformer
 from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder
 from sklearn_sae_encoding._sae.loading import CONFIG_FILE, WEIGHTS_FILE, load_sae
+from sklearn_sae_encoding._text_transformer import TextTransformer
 from sklearn_sae_encoding.fitted import parts_of
+from sklearn_sae_encoding.language_model import as_language_model, bos_token_of, source_of
 from sklearn_sae_encoding.sae import SAEProjector
 
 _MODEL_FILES = ("config.json", "*.safetensors", "tokenizer*", "vocab*", "merges*")
@@ -23,8 +24,8 @@ def describe_models(estimator) -> list[dict]:
     """
     described = []
     for part in parts_of(estimator):
-        if isinstance(part, LanguageModelTransformer):
-            model = _language_model(part._source())
+        if isinstance(part, TextTransformer):
+            model = _language_model(as_language_model(part.model))
         elif isinstance(part, SAEProjector) and isinstance(part.sae, (str, os.PathLike)):
             model = {"kind": "SAE", "name": str(part.sae), "sae_id": part.sae_id, "revision": part.revision}
         else:
@@ -68,8 +69,14 @@ def _find_again(model: dict) -> dict[str, str] | None:
     return {path.name: hash_file(path) for path in paths} or None
 
 
-def _language_model(source) -> dict:
-    return {"kind": "language model", "name": str(source.model), "revision": source.revision, "weights": source.weights}
+def _language_model(model) -> dict:
+    source = source_of(model)
+    found = {"kind": "language model", "name": str(source.model), "revision": source.revision}
+    try:
+        bos = bos_token_of(model)
+    except (OSError, ValueError, ImportError):
+        bos = None
+    return {**found, "weights": source.weights, "bos_token": bos}
 
 
 def _sae_files(model) -> dict[str, str]:

@@ -24,8 +24,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
-from ._solvers.cross_validation import as_problem
-from ._solvers.devices import check_device
+from ._solvers.lasso.cross_validation import as_problem
+from ._solvers.lasso.devices import check_device
 from ._solvers.running import solve_blocks
 from ._solvers.targets import make_targets
 from .metrics import voxelwise_pearson, voxelwise_r2

@@ -1,18 +1,99 @@
 """The whole model in one call: texts to voxels."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_sae_encoding._text_transformer import TextTransformer
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.language_model import NO_RESULT, as_language_model
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
-__all__ = ["make_augmented_encoder", "make_published_encoder"]
+__all__ = ["TextFeatureUnion", "make_augmented_encoder", "make_published_encoder"]
 
 CONTENTS = ("sae", "activations", None)
+
+
+class TextFeatureUnion(FeatureUnion):
+    """A FeatureUnion over texts, whose branches should hold one language model, or equal ones.
+
+    It is scikit-learn's, but for a warning in ``fit`` where the LanguageModels of two branches differ. A clone of a
+    union holds a LanguageModel for each branch, and a parameter that was set in one of them alone makes every text run
+    twice, and differently.
+
+    Parameters
+    ----------
+    transformer_list : list of (str, transformer) tuples
+        The branches.
+    n_jobs, transformer_weights, verbose, verbose_feature_names_out
+        As in :class:`sklearn.pipeline.FeatureUnion`.
+    """
+
+    def fit(self, X, y=None, **fit_params):
+        """Fit all branches.
+
+        Parameters
+        ----------
+        X : list of str, or table of strings of shape (n_texts, n_columns)
+            The texts.
+        y : array-like, default=None
+            Responses.
+        **fit_params : dict
+            As in :class:`sklearn.pipeline.FeatureUnion`.
+
+        Returns
+        -------
+        self
+        """
+        self._warn_of_different_models()
+        return super().fit(X, y, **fit_params)
+
+    def fit_transform(self, X, y=None, **params):
+        """Fit all branches, and give their columns side by side.
+
+        Parameters
+        ----------
+        X : list of str, or table of strings of shape (n_texts, n_columns)
+            The texts.
+        y : array-like, default=None
+            Responses.
+        **params : dict
+            As in :class:`sklearn.pipeline.FeatureUnion`.
+
+        Returns
+        -------
+        ndarray or sparse array of shape (n_texts, n_columns)
+        """
+        self._warn_of_different_models()
+        return super().fit_transform(X, y, **params)
+
+    def _warn_of_different_models(self) -> None:
+        models = {
+            name: as_language_model(part.model)
+            for name, part in self.get_params(deep=True).items()
+            if isinstance(part, TextTransformer)
+        }
+        (first, model), *others = models.items() or [(None, None)]
+        for name, other in others:
+            if other != model:
+                mine, its = model.get_params(deep=False), other.get_params(deep=False)
+                changed = ", ".join(key for key in mine if key not in NO_RESULT and not _same(mine[key], its[key]))
+                warnings.warn(
+                    f"The language models of {first!r} and {name!r} differ in {changed}: each text runs once for each "
+                    f"of them. Set parameters for both, such as {first}__model__{changed.partition(',')[0]} and "
+                    f"{name}__model__{changed.partition(',')[0]}.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+
+
+def _same(one, other) -> bool:
+    return one is other or (isinstance(one, (str, int, tuple)) and one == other)
 
 
 def make_augmented_encoder(
@@ -26,10 +107,6 @@ def make_augmented_encoder(
     pooling="mean",
     features=None,
     encoder=None,
-    revision=None,
-    device="cpu",
-    memory=None,
-    lm_params=None,
     sae_params=None,
     random_state=0,
     n_jobs=None,
@@ -39,20 +116,21 @@ def make_augmented_encoder(
 
     The model is a :class:`~sklearn.pipeline.Pipeline` of two named steps::
 
-        features  FeatureUnion of
+        features  TextFeatureUnion of
                     content    LMActivationTransformer -> SAEProjector
                     surprisal  SurprisalTransformer -> StandardScaler   (the last column)
         encoder   SparseVoxelEncoder
 
-    Nothing is loaded before ``fit``. The language model is loaded once and reads every text once, for both
-    branches and for all clones of the pipeline. Surprisal is standardised with the mean and standard deviation of
-    the texts in ``fit``; SAE features keep their own scale.
+    Nothing is loaded before ``fit``. The language model is loaded once and reads every text once, for both branches,
+    which hold equal LanguageModels, and for all clones of the pipeline. Surprisal is standardised with the mean and
+    standard deviation of the texts in ``fit``; SAE features keep their own scale.
 
     Parameters
     ----------
-    model : str, path or transformers.PreTrainedModel
-        The language model: a name on the Hugging Face hub, a local folder, a GGUF file, or a loaded model.
-        See :class:`~sklearn_sae_encoding.activations.LMActivationTransformer`.
+    model : str, path or LanguageModel
+        The language model: a name on the Hugging Face hub, a local folder or a GGUF file, or a
+        :class:`~sklearn_sae_encoding.language_model.LanguageModel`, which says how texts are put to it, where it runs
+        and where what it says is kept. It is cloned, and told to keep what the parts below need of one pass.
 
     layer : int, float or str, default=None
         The block whose output is the content. Needed unless ``content=None``.
@@ -81,22 +159,8 @@ def make_augmented_encoder(
     encoder : estimator, default=None
         The regressor. None is the published one, :func:`make_published_encoder`. It is cloned.
 
-    revision : str, default=None
-        Commit, tag or branch of the model on the hub.
-
-    device : str, default="cpu"
-        Where the language model and the SAE run.
-
-    memory : str, path or joblib.Memory, default=None
-        Where what the language model says of each text is kept between processes. None keeps it in memory.
-
-    lm_params : dict, default=None
-        More parameters of both transformers that run the language model, such as ``{"tokenizer": tokenizer}`` for a
-        loaded model, ``{"prepend_bos": False}`` for one without a beginning-of-sequence token, or ``{"dtype":
-        "bfloat16"}``.
-
     sae_params : dict, default=None
-        More parameters of the SAEProjector, such as ``{"revision": commit}`` or ``{"n_features": 1024, "k": 16}``.
+        More parameters of the SAEProjector, such as ``{"device": "cuda"}`` or ``{"n_features": 1024, "k": 16}``.
 
     random_state : int, RandomState instance or None, default=0
         Seed of the learning with ``sae=None``. An int learns the same SAE from the same texts.
@@ -105,7 +169,7 @@ def make_augmented_encoder(
         Number of parallel jobs of the default encoder. None is 1.
 
     verbose : int, default=0
-        1 shows progress.
+        1 shows progress, of the language model too.
 
     Returns
     -------
@@ -136,23 +200,31 @@ def make_augmented_encoder(
     ['content', 'surprisal']
     """
     _check_choices(content, surprisal, layer)
-    lm = {"revision": revision, "device": device, "memory": memory, "verbose": verbose, **(lm_params or {})}
+    language_model = _keeping(model, surprisal, verbose)
     branches = []
     if content == "sae":
-        activations = LMActivationTransformer(model, layer, **lm)
-        projector = SAEProjector(
-            sae, sae_id, pooling=pooling, features=features, device=device, random_state=random_state
-        ).set_params(**(sae_params or {}))
+        activations = LMActivationTransformer(language_model, layer)
+        projector = SAEProjector(sae, sae_id, pooling=pooling, features=features, random_state=random_state).set_params(
+            **(sae_params or {})
+        )
         branches.append(("content", Pipeline([("activations", activations), ("sae", projector)])))
     elif content == "activations":
-        branches.append(("content", LMActivationTransformer(model, layer, pooling=pooling, **lm)))
+        branches.append(("content", LMActivationTransformer(language_model, layer, level="text", pooling=pooling)))
     if surprisal:
-        steps = [("surprisal", SurprisalTransformer(model, **lm)), ("scale", StandardScaler())]
+        steps = [("surprisal", SurprisalTransformer(language_model)), ("scale", StandardScaler())]
         branches.append(("surprisal", Pipeline(steps)))
     if encoder is None:
         encoder = make_published_encoder(surprisal, n_jobs=n_jobs, verbose=verbose)
-    union = FeatureUnion(branches, verbose_feature_names_out=False)
+    union = TextFeatureUnion(branches, verbose_feature_names_out=False)
     return Pipeline([("features", union), ("encoder", clone(encoder))])
+
+
+def _keeping(model, surprisal, verbose):
+    """One LanguageModel for all branches, which keeps of a pass what the others need."""
+    language_model = clone(as_language_model(model))
+    if verbose:
+        language_model.set_params(verbose=verbose)
+    return language_model.set_params(keep=("surprisal",) if surprisal else ())
 
 
 def _check_choices(content, surprisal, layer):

@@ -329,7 +329,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         texts = checked_texts(values, fitted_width=None if reset else self.n_features_in_)
         if reset:
             self.n_features_in_ = texts[0].shape[1]
-        return texts, Origin(*(getattr(X, name, None) for name in ("model", "hook", "prepend_bos")))
+        return texts, Origin(*(getattr(X, name, None) for name in ("model", "hook", "bos_token")))
 
     def _learn(self, texts, origin: Origin) -> SAEArrays:
         plan = plan_for(

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding._lm.base import LanguageModelTransformer
-from sklearn_sae_encoding._lm.documentation import with_shared_parameters
 from sklearn_sae_encoding._lm.extract import OFFSETS, SCORES, TOKENS, Wanted
-from sklearn_sae_encoding._lm.words import token_surprisal, word_surprisal, words_of
+from sklearn_sae_encoding._lm.tokens import TokenActivations
+from sklearn_sae_encoding._lm.words import token_surprisal, word_names, word_surprisal, words_of
+from sklearn_sae_encoding._text_transformer import TextTransformer
+from sklearn_sae_encoding._validation import one_of
+from sklearn_sae_encoding.language_model import bos_token_of
 
 __all__ = ["SurprisalTransformer"]
 
-_REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max}
+_POOLINGS = {"mean": np.mean, "sum": np.sum, "max": np.max}
 _UNITS = {"nats": 1.0, "bits": np.log(2)}
 
 
-@with_shared_parameters
-class SurprisalTransformer(LanguageModelTransformer):
+class SurprisalTransformer(TextTransformer, auto_wrap_output_keys=None):
     """Surprisal of texts under a causal language model: how unexpected their tokens or words are.
 
     The surprisal of a token is ``-log p(token | BOS, previous tokens of its text)``; the first token is conditioned on
@@ -33,22 +33,32 @@ class SurprisalTransformer(LanguageModelTransformer):
 
     Parameters
     ----------
-    %(model)s
+    model : str, path or LanguageModel
+        The language model; a name, folder or GGUF file is short for
+        :class:`~sklearn_sae_encoding.language_model.LanguageModel` of it.
 
-    reduction : {"mean", "sum", "max"} or list of these, default="mean"
-        How the values of a text become one; a list gives one column each.
+    level : {"text", "token", "word"}, default="text"
+        What a row is: a text, a token, or a word, which is what stands between white space.
+
+    pooling : {"mean", "sum", "max"} or list of these, default="mean"
+        How the values of a text become one, for ``level="text"``; a list gives one column each.
 
     unit : {"nats", "bits"}, default="nats"
         Unit of surprisal.
 
-    level : {"token", "word"}, default="token"
-        Whether to reduce over tokens or over words, which are what stands between white space.
-
-    %(settings)s
+    over : {"token", "word"}, default="token"
+        Whether `pooling` goes over the tokens of a text or over its words.
 
     Attributes
     ----------
-    %(attributes)s
+    n_layers_ : int
+        Number of decoder blocks of the model.
+
+    n_features_in_ : int
+        Number of columns of the texts: 1 for a list.
+
+    feature_names_in_ : ndarray of str
+        Names of the columns, if ``X`` in ``fit`` was a DataFrame.
 
     Raises
     ------
@@ -71,60 +81,24 @@ class SurprisalTransformer(LanguageModelTransformer):
     --------
     >>> from sklearn_sae_encoding.datasets import load_smollm2
     >>> from sklearn_sae_encoding.surprisal import SurprisalTransformer
-    >>> surprisal = SurprisalTransformer(load_smollm2(), reduction=["mean", "max"], unit="bits")  # doctest: +SKIP
+    >>> surprisal = SurprisalTransformer(load_smollm2(), pooling=["mean", "max"], unit="bits")  # doctest: +SKIP
     >>> surprisal.fit_transform(["The cat sat on the mat.", "A dog!"]).shape  # doctest: +SKIP
     (2, 2)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **LanguageModelTransformer._parameter_constraints,
-        "reduction": [StrOptions(set(_REDUCTIONS)), list, tuple],
-        "unit": [StrOptions(set(_UNITS))],
-        "level": [StrOptions({"token", "word"})],
+    _allowed: ClassVar[dict] = {
+        **TextTransformer._allowed,
+        "pooling": (one_of(*_POOLINGS), list, tuple),
+        "unit": (one_of(*_UNITS),),
+        "over": (one_of("token", "word"),),
     }
 
-    def __init__(
-        self,
-        model,
-        *,
-        reduction="mean",
-        unit="nats",
-        level="token",
-        revision=None,
-        tokenizer=None,
-        weights="pretrained",
-        random_state=0,
-        dtype="float32",
-        device="cpu",
-        prepend_bos=True,
-        bos_token=None,
-        context=None,
-        window=None,
-        stride=None,
-        batch_tokens=1024,
-        blocks_path=None,
-        memory=None,
-        verbose=0,
-    ):
+    def __init__(self, model, *, level="text", pooling="mean", unit="nats", over="token"):
         self.model = model
-        self.reduction = reduction
-        self.unit = unit
         self.level = level
-        self.revision = revision
-        self.tokenizer = tokenizer
-        self.weights = weights
-        self.random_state = random_state
-        self.dtype = dtype
-        self.device = device
-        self.prepend_bos = prepend_bos
-        self.bos_token = bos_token
-        self.context = context
-        self.window = window
-        self.stride = stride
-        self.batch_tokens = batch_tokens
-        self.blocks_path = blocks_path
-        self.memory = memory
-        self.verbose = verbose
+        self.pooling = pooling
+        self.unit = unit
+        self.over = over
 
     def transform(self, X):
         """Surprisal of each text.
@@ -136,11 +110,22 @@ class SurprisalTransformer(LanguageModelTransformer):
 
         Returns
         -------
-        ndarray of shape (n_texts, n_reductions)
-            Positive, float64, in `unit`.
+        ndarray of shape (n_texts, n_poolings), or TokenActivations of width 1
+            Positive, in `unit`: float64 rows, one a text, or the values of its tokens or words.
         """
-        frames = self.by_token(X) if self.level == "token" else self.by_word(X)
-        return np.array([self._reduced(frame["surprisal"].to_numpy(), i) for i, frame in enumerate(frames)])
+        check_is_fitted(self)
+        unit = self.over if self.level == "text" else self.level
+        frames = self.by_token(X) if unit == "token" else self.by_word(X)
+        values = [frame["surprisal"].to_numpy() for frame in frames]
+        if self.level == "text":
+            return self._contained(np.array([self._pooled(value, i) for i, value in enumerate(values)]), X)
+        return TokenActivations(
+            [value[:, None] for value in values],
+            tokens=[frame[unit].tolist() for frame in frames],
+            offsets=[frame[["start", "end"]].to_numpy() for frame in frames],
+            model=self._language_model().name,
+            bos_token=bos_token_of(self._language_model()),
+        )
 
     def by_token(self, X):
         """Surprisal of every token.
@@ -159,7 +144,7 @@ class SurprisalTransformer(LanguageModelTransformer):
         check_is_fitted(self)
         return [
             self._frame("token", record[TOKENS].tolist(), record[OFFSETS], token_surprisal(record[SCORES]))
-            for record in self._records(self._samples(X))
+            for record in self._records(self._samples(X), Wanted(surprisal=True))
         ]
 
     def by_word(self, X):
@@ -181,10 +166,10 @@ class SurprisalTransformer(LanguageModelTransformer):
         check_is_fitted(self)
         samples = self._samples(X)
         frames = []
-        for (text, _), record in zip(samples, self._records(samples), strict=True):
+        for (text, _), record in zip(samples, self._records(samples, Wanted(surprisal=True)), strict=True):
             words = words_of(text, record[OFFSETS])
-            names = [text[start:end] for start, end in words.spans.tolist()]
-            frames.append(self._frame("word", names, words.spans, word_surprisal(record[SCORES], words)))
+            surprisal = word_surprisal(record[SCORES], words)
+            frames.append(self._frame("word", word_names(text, words), words.spans, surprisal))
         return frames
 
     def get_feature_names_out(self, input_features=None):
@@ -200,19 +185,18 @@ class SurprisalTransformer(LanguageModelTransformer):
         ndarray of str
         """
         check_is_fitted(self)
-        prefix = "surprisal" if self.level == "token" else "word_surprisal"
-        return np.array([f"{prefix}_{name}" for name in self._reductions()], dtype=object)
+        if self.level != "text":
+            return np.array(["surprisal" if self.level == "token" else "word_surprisal"], dtype=object)
+        prefix = "surprisal" if self.over == "token" else "word_surprisal"
+        return np.array([f"{prefix}_{name}" for name in self._poolings()], dtype=object)
 
     def _fit_to(self, config) -> None:
-        self._reductions()
+        self._poolings()
 
-    def _wanted(self, n_layers: int) -> Wanted:
-        return Wanted(surprisal=True)
-
-    def _reductions(self) -> list[str]:
-        names = [self.reduction] if isinstance(self.reduction, str) else list(self.reduction)
-        if not names or any(name not in _REDUCTIONS for name in names):
-            raise ValueError(f"reduction must be one or a list of {', '.join(_REDUCTIONS)}, got {self.reduction!r}.")
+    def _poolings(self) -> list[str]:
+        names = [self.pooling] if isinstance(self.pooling, str) else list(self.pooling)
+        if not names or any(name not in _POOLINGS for name in names):
+            raise ValueError(f"pooling must be one or a list of {', '.join(_POOLINGS)}, got {self.pooling!r}.")
         return names
 
     def _frame(self, unit: str, names: list[str], offsets: np.ndarray, nats: np.ndarray):
@@ -221,11 +205,11 @@ class SurprisalTransformer(LanguageModelTransformer):
         columns = {unit: names, "start": offsets[:, 0], "end": offsets[:, 1], "surprisal": nats / _UNITS[self.unit]}
         return pd.DataFrame(columns)
 
-    def _reduced(self, values: np.ndarray, sample: int) -> list[float]:
+    def _pooled(self, values: np.ndarray, sample: int) -> list[float]:
         known = values[~np.isnan(values)]
         if not len(known):
             raise ValueError(
-                f"Sample {sample} has one {self.level} and nothing before it, so that it has no probability. Set "
-                "prepend_bos=True, or give a context."
+                f"Sample {sample} has one {self.over} and nothing before it, so that it has no probability. Let its "
+                'LanguageModel have a bos_token such as "auto", or give it a context.'
             )
-        return [float(_REDUCTIONS[name](known)) for name in self._reductions()]
+        return [float(_POOLINGS[name](known)) for name in self._poolings()]

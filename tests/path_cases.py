@@ -5,10 +5,11 @@ from scipy import sparse
 from sklearn.linear_model import Lasso
 
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.cross_validation import all_rows
-from sklearn_sae_encoding._solvers.ftest import EVERY_FEATURE, column_norms
-from sklearn_sae_encoding._solvers.path import Problems, alpha_max, make_penalty, solve_paths
-from sklearn_sae_encoding._solvers.screening import make_screened
+from sklearn_sae_encoding._solvers.lasso.cross_validation import all_rows
+from sklearn_sae_encoding._solvers.lasso.ftest import EVERY_FEATURE, column_norms
+from sklearn_sae_encoding._solvers.lasso.path import alpha_max, solve_paths
+from sklearn_sae_encoding._solvers.lasso.problems import Problems, make_penalty
+from sklearn_sae_encoding._solvers.lasso.screening import make_screened
 
 LAYOUTS = {"dense": np.asarray, "sparse": sparse.csc_array}
 CASES = {

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sklearn_sae_encoding._lm import extract
 from sklearn_sae_encoding.activations import LMActivationTransformer, TokenActivations
+from sklearn_sae_encoding.language_model import LanguageModel
 
 POOLINGS = ["mean", "last", "max", "sum"]
 
@@ -54,7 +55,7 @@ def family(request):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_scikit_learns_checks_pass_where_rows_come_out(tiny_lm_dir, pooling):
     with pytest.warns(UserWarning, match="read as words"):
-        results = check_estimator(LMActivationTransformer(tiny_lm_dir, layer=1, pooling=pooling))
+        results = check_estimator(LMActivationTransformer(tiny_lm_dir, layer=1, level="text", pooling=pooling))
     assert sum(result["status"] == "passed" for result in results) > 30
 
 
@@ -65,7 +66,7 @@ def test_scikit_learns_checks_pass_as_far_as_they_go_for_token_activations(tiny_
 
 @pytest.mark.parametrize("layer", [0, 2, N_LAYERS - 1])
 def test_activations_equal_a_plain_forward_hook_in_every_family(family, texts, layer):
-    acts = LMActivationTransformer(family, layer, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    acts = LMActivationTransformer(LanguageModel(family, tokenizer=tiny_tokenizer()), layer).fit_transform(texts)
     blocks = next(m for m in family.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == N_LAYERS)
     for text, array in zip(texts, acts, strict=True):
         close(array, by_plain_hook(family, blocks[layer], text))
@@ -73,7 +74,7 @@ def test_activations_equal_a_plain_forward_hook_in_every_family(family, texts, l
 
 def test_activations_equal_hidden_states_below_the_last_block_in_every_family(family, texts):
     layers = list(range(N_LAYERS))
-    acts = LMActivationTransformer(family, layers, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    acts = LMActivationTransformer(LanguageModel(family, tokenizer=tiny_tokenizer()), layers).fit_transform(texts)
     for text, array in zip(texts, acts, strict=True):
         with torch.no_grad():
             states = family(ids_of(text), output_hidden_states=True).hidden_states
@@ -86,7 +87,7 @@ def test_activations_equal_hidden_states_below_the_last_block_in_every_family(fa
 def test_attention_and_mlp_outputs_are_what_a_block_adds_to_the_stream_in_every_family(family, texts):
     sites = ["resid_pre", "attn_out", "mlp_out", "resid_post"]
     hooks = [f"blocks.{layer}.hook_{site}" for layer in range(N_LAYERS) for site in sites]
-    acts = LMActivationTransformer(family, hooks, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    acts = LMActivationTransformer(LanguageModel(family, tokenizer=tiny_tokenizer()), hooks).fit_transform(texts)
     parts = acts.concatenated().reshape(-1, N_LAYERS, 4, D_MODEL)
     close(parts[:, :, :3].sum(axis=2), parts[:, :, 3])
     close(parts[:, 1:, 0], parts[:, :-1, 3])
@@ -95,7 +96,9 @@ def test_attention_and_mlp_outputs_are_what_a_block_adds_to_the_stream_in_every_
 
 def test_a_text_gives_the_same_alone_and_in_any_batch_and_order(family, texts):
     def run(some, **params):
-        transformer = LMActivationTransformer(copy.deepcopy(family), 2, tokenizer=tiny_tokenizer(), **params)
+        transformer = LMActivationTransformer(
+            LanguageModel(copy.deepcopy(family), tokenizer=tiny_tokenizer(), **params), 2
+        )
         return transformer.fit_transform(some)
 
     alone = [run([text])[0] for text in texts]
@@ -125,7 +128,7 @@ def test_offsets_say_where_each_token_stands_in_its_text(tiny_lm_dir, texts):
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_pooling_reduces_the_tokens_of_a_text_to_a_row(tiny_lm_dir, texts, pooling):
     acts = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
-    rows = LMActivationTransformer(tiny_lm_dir, 1, pooling=pooling).fit_transform(texts)
+    rows = LMActivationTransformer(tiny_lm_dir, 1, level="text", pooling=pooling).fit_transform(texts)
     reduce = {"mean": np.mean, "sum": np.sum, "max": np.max, "last": lambda a, axis: a[-1]}[pooling]
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, [reduce(array, axis=0) for array in acts], rtol=1e-5, atol=1e-5)
@@ -159,12 +162,13 @@ def test_several_layers_stand_side_by_side_in_the_order_asked_for(tiny_lm_dir, t
 
 
 def test_the_activations_know_where_they_come_from(tiny_lm_dir, texts):
-    acts = LMActivationTransformer(tiny_lm_dir, 1, prepend_bos=False).fit_transform(texts)
-    assert (acts.model, acts.hook, acts.prepend_bos) == ("tiny-llama", "blocks.1.hook_resid_post", False)
+    acts = LMActivationTransformer(LanguageModel(tiny_lm_dir, bos_token=None), 1).fit_transform(texts)
+    assert (acts.model, acts.hook, acts.bos_token) == ("tiny-llama", "blocks.1.hook_resid_post", "")
+    assert LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts).bos_token == "<s>"
 
 
 def test_without_bos_the_first_token_stands_first(tiny_lm_dir, texts):
-    acts = LMActivationTransformer(tiny_lm_dir, 1, prepend_bos=False).fit_transform(texts)
+    acts = LMActivationTransformer(LanguageModel(tiny_lm_dir, bos_token=None), 1).fit_transform(texts)
     model = AutoModelForCausalLM.from_pretrained(tiny_lm_dir)
     for text, array in zip(texts, acts, strict=True):
         with torch.no_grad():
@@ -173,19 +177,19 @@ def test_without_bos_the_first_token_stands_first(tiny_lm_dir, texts):
 
 def test_a_model_without_bos_asks_what_to_do(tmp_path, texts):
     folder = save_tiny_model(tmp_path / "no-bos", bos_token=None)
-    with pytest.raises(ValueError, match=r"no-bos has no beginning-of-sequence token.*prepend_bos=False.*bos_token="):
+    with pytest.raises(ValueError, match=r"no-bos has no beginning.*bos_token=None.*bos_token='</s>'"):
         LMActivationTransformer(folder, 1).fit_transform(texts)
-    without = LMActivationTransformer(folder, 1, prepend_bos=False).fit_transform(texts)
-    named = LMActivationTransformer(folder, 1, bos_token="</s>").fit_transform(texts)
+    without = LMActivationTransformer(LanguageModel(folder, bos_token=None), 1).fit_transform(texts)
+    named = LMActivationTransformer(LanguageModel(folder, bos_token="</s>"), 1).fit_transform(texts)
     assert without.n_tokens.tolist() == named.n_tokens.tolist()
     assert without != named
     with pytest.raises(ValueError, match="bos_token='nonsense' is not in the vocabulary"):
-        LMActivationTransformer(folder, 1, bos_token="nonsense").fit_transform(texts)
+        LMActivationTransformer(LanguageModel(folder, bos_token="nonsense"), 1).fit_transform(texts)
 
 
 def test_context_changes_the_activations_and_stays_out_of_them(tiny_lm_dir, texts):
     plain = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
-    told = LMActivationTransformer(tiny_lm_dir, 1, context="Once upon a time.").fit_transform(texts)
+    told = LMActivationTransformer(LanguageModel(tiny_lm_dir, context="Once upon a time."), 1).fit_transform(texts)
     assert ["".join(tokens).replace("Ġ", " ").lstrip() for tokens in told.tokens] == texts
     assert [o[0, 0] for o in told.offsets] == [0] * len(texts)
     np.testing.assert_array_equal(told.offsets[0][-1], plain.offsets[0][-1])
@@ -197,7 +201,7 @@ def test_context_changes_the_activations_and_stays_out_of_them(tiny_lm_dir, text
 
 def test_random_weights_are_another_model_that_a_seed_fixes(tiny_lm_dir, texts):
     def run(**params):
-        return LMActivationTransformer(tiny_lm_dir, 1, **params).fit_transform(texts)
+        return LMActivationTransformer(LanguageModel(tiny_lm_dir, **params), 1).fit_transform(texts)
 
     state = torch.random.get_rng_state()
     trained, first, again, other = (
@@ -215,7 +219,7 @@ def test_random_weights_are_another_model_that_a_seed_fixes(tiny_lm_dir, texts):
 
 def test_lower_precision_is_near_and_given_out_as_float32(tiny_lm_dir, texts):
     exact = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
-    rough = LMActivationTransformer(tiny_lm_dir, 1, dtype="bfloat16").fit_transform(texts)
+    rough = LMActivationTransformer(LanguageModel(tiny_lm_dir, dtype="bfloat16"), 1).fit_transform(texts)
     assert rough[0].dtype == np.float32
     difference = np.abs(rough.concatenated() - exact.concatenated()).max()
     assert 1e-4 < difference < 0.5
@@ -228,19 +232,19 @@ def test_it_must_be_fitted_first(tiny_lm_dir, texts):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         LMActivationTransformer(tiny_lm_dir, 1).transform(texts)
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        LMActivationTransformer(tiny_lm_dir, 1, pooling="mean").get_feature_names_out()
+        LMActivationTransformer(tiny_lm_dir, 1, level="text").get_feature_names_out()
 
 
 def test_column_names_tell_the_hook_and_the_dimension(tiny_lm_dir, texts):
     expected = [f"blocks.{i}.hook_resid_post_{j}" for i in (2, 0) for j in range(D_MODEL)]
-    for pooling in ("mean", None):
-        # Without pooling they name the columns of each token's row: a pipeline asks every step for names.
-        fitted = LMActivationTransformer(tiny_lm_dir, [2, 0], pooling=pooling).fit(texts)
+    for level in ("text", "token", "word"):
+        # Of tokens they name the columns of each token's row: a pipeline asks every step for names.
+        fitted = LMActivationTransformer(tiny_lm_dir, [2, 0], level=level).fit(texts)
         assert fitted.get_feature_names_out().tolist() == expected
 
 
 def test_set_output_makes_frames_of_rows_and_leaves_token_activations_alone(tiny_lm_dir, texts):
-    pooled = LMActivationTransformer(tiny_lm_dir, 2, pooling="mean").set_output(transform="pandas")
+    pooled = LMActivationTransformer(tiny_lm_dir, 2, level="text").set_output(transform="pandas")
     frame = pooled.fit_transform(pd.Series(texts, index=range(10, 20), name="sentence"))
     assert isinstance(frame, pd.DataFrame)
     assert frame.columns.tolist() == pooled.get_feature_names_out().tolist()
@@ -253,7 +257,7 @@ def test_set_output_makes_frames_of_rows_and_leaves_token_activations_alone(tiny
 
 
 def test_set_output_reaches_a_whole_pipeline(tiny_lm_dir, texts):
-    pipeline = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, pooling="mean"), StandardScaler())
+    pipeline = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, level="text"), StandardScaler())
     frame = pipeline.set_output(transform="pandas").fit_transform(texts)
     assert frame.columns.tolist() == pipeline.get_feature_names_out().tolist()
     assert frame.columns[0] == "blocks.2.hook_resid_post_0"
@@ -270,10 +274,12 @@ def test_a_fitted_transformer_of_a_named_model_holds_and_pickles_no_weights(tiny
 
 def test_clones_of_a_loaded_model_share_its_weights(texts):
     model, tokenizer = tiny_model(), tiny_tokenizer()
-    transformer = LMActivationTransformer(model, [1], tokenizer=tokenizer, memory=None)
+    transformer = LMActivationTransformer(LanguageModel(model, tokenizer=tokenizer, memory=None), [1])
     twin = clone(clone(transformer))
-    assert twin.model is model
-    assert twin.tokenizer is tokenizer
+    assert twin.model is not transformer.model
+    assert twin.model == transformer.model
+    assert twin.model.model is model
+    assert twin.model.tokenizer is tokenizer
     assert twin.layer == [1]
     assert twin.layer is not transformer.layer
     assert twin.fit_transform(texts) == transformer.fit_transform(texts)
@@ -281,10 +287,12 @@ def test_clones_of_a_loaded_model_share_its_weights(texts):
 
 def test_the_users_own_model_is_left_as_it_was(texts):
     model = tiny_model("opt").train()  # OPT has dropout, which must not touch the activations
-    first, *_ = LMActivationTransformer(model, 2, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    first, *_ = LMActivationTransformer(LanguageModel(model, tokenizer=tiny_tokenizer()), 2).fit_transform(texts)
     assert all(module.training for module in model.modules())
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
-    quiet = LMActivationTransformer(copy.deepcopy(model).eval(), 2, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    quiet = LMActivationTransformer(
+        LanguageModel(copy.deepcopy(model).eval(), tokenizer=tiny_tokenizer()), 2
+    ).fit_transform(texts)
     close(first, quiet[0])
 
 
@@ -319,12 +327,14 @@ def change_setting(model):
 )
 def test_a_loaded_model_that_was_changed_in_place_is_run_anew(texts, change):
     model = tiny_model()
-    transformer = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer()).fit(texts)
+    transformer = LMActivationTransformer(LanguageModel(model, tokenizer=tiny_tokenizer()), 1).fit(texts)
     before = transformer.transform(texts)
     change(model)
     after = transformer.transform(texts)
     assert np.abs(before.concatenated() - after.concatenated()).max() > 1e-5
-    assert after == LMActivationTransformer(copy.deepcopy(model), 1, tokenizer=tiny_tokenizer()).fit_transform(texts)
+    assert after == LMActivationTransformer(
+        LanguageModel(copy.deepcopy(model), tokenizer=tiny_tokenizer()), 1
+    ).fit_transform(texts)
 
 
 def test_an_unchanged_loaded_model_runs_once_in_every_family(family, texts, monkeypatch):
@@ -332,16 +342,23 @@ def test_an_unchanged_loaded_model_runs_once_in_every_family(family, texts, monk
     run = extract.run_batch
     family(ids_of(texts[0]), output_hidden_states=True)  # for which transformers leaves hooks behind
     monkeypatch.setattr(extract, "run_batch", lambda *args: (batches.append(1), run(*args))[1])
-    transformer = LMActivationTransformer(family, 1, tokenizer=tiny_tokenizer()).fit(texts)
+    transformer = LMActivationTransformer(LanguageModel(family, tokenizer=tiny_tokenizer()), 1).fit(texts)
     acts = transformer.transform(texts)
     assert clone(transformer).fit_transform(texts) == transformer.transform(texts) == acts
-    assert LMActivationTransformer(copy.deepcopy(family), 1, tokenizer=tiny_tokenizer()).fit_transform(texts) == acts
+    assert (
+        LMActivationTransformer(LanguageModel(copy.deepcopy(family), tokenizer=tiny_tokenizer()), 1).fit_transform(
+            texts
+        )
+        == acts
+    )
     assert len(batches) == 1
 
 
 def test_of_a_loaded_model_with_hooks_of_its_own_nothing_is_kept(texts, tmp_path):
     model = tiny_model()
-    transformer = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer(), memory=tmp_path / "memory").fit(texts)
+    transformer = LMActivationTransformer(
+        LanguageModel(model, tokenizer=tiny_tokenizer(), memory=tmp_path / "memory"), 1
+    ).fit(texts)
     plain = transformer.transform(texts)
     kept = sorted(tmp_path.rglob("*.npz"))
     for factor in (0.0, 2.0):
@@ -359,7 +376,7 @@ def test_of_a_loaded_model_with_hooks_of_its_own_nothing_is_kept(texts, tmp_path
 
 def test_weights_of_a_loaded_model_cannot_be_drawn(texts):
     with pytest.raises(ValueError, match=r"weights='random' draws .* model is an object \(LlamaForCausalLM\)"):
-        LMActivationTransformer(tiny_model(), 1, tokenizer=tiny_tokenizer(), weights="random").fit(texts)
+        LMActivationTransformer(LanguageModel(tiny_model(), tokenizer=tiny_tokenizer(), weights="random"), 1).fit(texts)
 
 
 def test_what_is_given_out_cannot_be_changed_behind_the_stores_back(tiny_lm_dir, texts):
@@ -370,7 +387,7 @@ def test_what_is_given_out_cannot_be_changed_behind_the_stores_back(tiny_lm_dir,
 
 def test_two_layers_in_a_union_take_one_pass(tiny_lm_dir, texts, count_passes):
     counter = count_passes(tiny_lm_dir)
-    union = FeatureUnion([(str(i), LMActivationTransformer(tiny_lm_dir, i, pooling="mean")) for i in (0, 3)])
+    union = FeatureUnion([(str(i), LMActivationTransformer(tiny_lm_dir, i, level="text")) for i in (0, 3)])
     assert union.fit_transform(texts).shape == (len(texts), 2 * D_MODEL)
     assert set(counter.values()) == {1}
     assert len(counter) == len(texts)
@@ -379,7 +396,7 @@ def test_two_layers_in_a_union_take_one_pass(tiny_lm_dir, texts, count_passes):
 # Errors ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", [N_LAYERS, 40, -5, 1.5, "blocks.4.hook_resid_post", [0, 9], True])
+@pytest.mark.parametrize("layer", [N_LAYERS, 40, -5, 1.5, "blocks.4.hook_resid_post", [0, 9], [True]])
 def test_a_layer_that_is_not_there_is_refused_with_the_valid_range(tiny_lm_dir, texts, layer):
     with pytest.raises(ValueError, match=r"tiny-llama has 4 layers \(0\.\.3\), got layer="):
         LMActivationTransformer(tiny_lm_dir, layer).fit(texts)
@@ -393,24 +410,19 @@ def test_a_malformed_hook_name_is_refused_with_an_example(tiny_lm_dir, texts):
 
 
 @pytest.mark.parametrize(
-    "params",
-    [
-        {"site": "resid"},
-        {"pooling": "median"},
-        {"dtype": "int8"},
-        {"weights": "new"},
-        {"window": 1},
-        {"batch_tokens": 0},
-    ],
+    "params", [{"site": "resid"}, {"pooling": "median"}, {"level": "sentence"}, {"layer": True}, {"layer": None}]
 )
 def test_parameters_of_the_wrong_kind_are_refused_by_name(tiny_lm_dir, texts, params):
-    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter"):
-        LMActivationTransformer(tiny_lm_dir, 1, **params).fit(texts)
+    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of LMActivationTransformer must be"):
+        LMActivationTransformer(tiny_lm_dir, **{"layer": 1, **params}).fit(texts)
 
 
-def test_a_loaded_model_needs_its_tokenizer(texts):
-    with pytest.raises(ValueError, match=r"LlamaForCausalLM\), so its tokenizer must be given"):
-        LMActivationTransformer(tiny_model(), 1).fit_transform(texts)
+def test_words_are_pooled_over_their_own_tokens(tiny_lm_dir, texts):
+    tokens = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    words = LMActivationTransformer(tiny_lm_dir, 1, level="word", pooling="sum").fit_transform(texts)
+    assert words.tokens == [text.split() for text in texts]
+    for of_words, of_tokens in zip(words, tokens, strict=True):
+        np.testing.assert_allclose(of_words.sum(axis=0), of_tokens.sum(axis=0), rtol=1e-5, atol=1e-4)
 
 
 # The real model ----------------------------------------------------------------------------------------------------
@@ -421,7 +433,7 @@ def test_the_real_model_gives_what_transformers_gives(smollm2):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(smollm2), AutoTokenizer.from_pretrained(smollm2)
     acts = LMActivationTransformer(smollm2, [15, 29]).fit_transform(SENTENCES)
     for text, array in zip(SENTENCES, acts, strict=True):
-        ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
+        ids = torch.tensor([[0, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
         with torch.no_grad():
             states = model(ids, output_hidden_states=True).hidden_states
             last = model.model.norm(torch.from_numpy(array[:, 576:]))

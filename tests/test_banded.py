@@ -1,8 +1,12 @@
 """BandedRidgeEncoder against scikit-learn, himalaya and its own promises."""
 
+import pickle
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn.maskers import NiftiMasker
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -13,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
+from sklearn_sae_encoding.masking import MaskedTargetRegressor
+from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
 FORMS = ("kernel", "primal")
@@ -342,13 +348,19 @@ def test_an_interrupted_fit_resumes_from_its_candidates(tmp_path, capsys):
     assert "3 candidates in" in said
 
 
-def test_responses_may_lie_in_a_file(tmp_path):
+@pytest.mark.parametrize("kind", ["memory map", "HDF5"])
+def test_responses_may_lie_in_a_file(kind, tmp_path):
     X, Y = problem()
+    Y = Y.astype(np.float32)
     Y[:, 3] = np.nan
-    mapped = np.memmap(tmp_path / "y", dtype=np.float32, mode="w+", shape=Y.shape)
-    mapped[:] = Y
+    if kind == "HDF5":
+        file = h5py.File(tmp_path / "y.h5", "w")
+        mapped = file.create_dataset("y", data=Y, chunks=(80, 2))
+    else:
+        mapped = np.memmap(tmp_path / "y", dtype=np.float32, mode="w+", shape=Y.shape)
+        mapped[:] = Y
     with pytest.warns(UserWarning, match="1 are NaN"):
-        whole = BandedRidgeEncoder(BANDS, candidates=3).fit(X, np.asarray(mapped).astype(np.float64))
+        whole = BandedRidgeEncoder(BANDS, candidates=3).fit(X, Y)
     with pytest.warns(UserWarning, match="1 are NaN"):
         parts = BandedRidgeEncoder(BANDS, candidates=3, block_size=3).fit(X, mapped)
     np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-8)
@@ -417,3 +429,28 @@ def test_a_fit_that_takes_too_much_memory_is_refused_with_what_would_fit():
         BandedRidgeEncoder([slice(0, 2500), slice(2500, 5000)], max_memory=0.101).fit(X, Y)
     with pytest.raises(MemoryError, match="nothing of this kind"):
         BandedRidgeEncoder(max_memory=1e-6).fit(X, Y)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_saved_predicts_the_same(form, tmp_path):
+    X, Y = problem()
+    X = sparse.csr_array(X)
+    encoder = BandedRidgeEncoder(BANDS, candidates=3, form=form, cv=KFold(3)).fit(X, Y)
+    for loaded in (
+        pickle.loads(pickle.dumps(encoder)),
+        load_encoder(save_encoder(encoder, tmp_path / "encoder") and tmp_path / "encoder"),
+    ):
+        np.testing.assert_array_equal(loaded.predict(X), encoder.predict(X))
+        np.testing.assert_array_equal(loaded.primal_weights("sound"), encoder.primal_weights("sound"))
+
+
+def test_images_are_predicted_through_a_mask():
+    import nibabel
+
+    X, Y = problem()
+    mask = nibabel.Nifti1Image(np.ones((2, 2, 2), dtype=np.int8), np.eye(4))
+    images = nibabel.Nifti1Image(Y.T.reshape(2, 2, 2, -1), np.eye(4))
+    model = MaskedTargetRegressor(BandedRidgeEncoder(BANDS, candidates=3), NiftiMasker(mask, standardize=False))
+    predicted = model.fit(X, images).predict(X)
+    alone = BandedRidgeEncoder(BANDS, candidates=3).fit(X, Y).predict(X)
+    np.testing.assert_allclose(predicted, alone, rtol=1e-3, atol=1e-3)  # nilearn masks in single precision

@@ -22,7 +22,7 @@ from sklearn.utils.fixes import parse_version
 from threadpoolctl import threadpool_info
 
 from sklearn_sae_encoding._encoder.results import warn_of_gaps
-from sklearn_sae_encoding._solvers import cross_validation
+from sklearn_sae_encoding._solvers.lasso import cross_validation
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 # What scikit-learn calls the number of penalties.

@@ -13,8 +13,8 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from scipy import sparse
 
-from sklearn_sae_encoding._solvers.active_sets import LARGEST
-from sklearn_sae_encoding._solvers.cross_validation import Task
+from sklearn_sae_encoding._solvers.lasso.active_sets import LARGEST
+from sklearn_sae_encoding._solvers.lasso.cross_validation import Task
 from sklearn_sae_encoding._solvers.running import Status
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 

@@ -39,8 +39,8 @@ def makers(tiny_lm_dir):
     learnt = SAEProjector(n_features=12, widths=[4, 12], n_steps=2, random_state=0, features=[1, 5, 6, 11])
     return {
         "a": make_pipeline(LMActivationTransformer(tiny_lm_dir, 1), learnt),
-        "b": make_pipeline(SurprisalTransformer(tiny_lm_dir, reduction=["mean", "max"]), StandardScaler()),
-        "c": LMActivationTransformer(tiny_lm_dir, 2, pooling="mean"),
+        "b": make_pipeline(SurprisalTransformer(tiny_lm_dir, pooling=["mean", "max"]), StandardScaler()),
+        "c": LMActivationTransformer(tiny_lm_dir, 2, level="text"),
         "d": FunctionTransformer(n_words),
     }
 
@@ -78,7 +78,7 @@ def test_a_name_that_says_another_kind_changes_nothing(makers, tiny_lm_dir, Y):
 
 
 def test_word_surprisal_is_surprisal(tiny_lm_dir, Y):
-    model = make_pipeline(SurprisalTransformer(tiny_lm_dir, level="word"), Ridge()).fit(SENTENCES, Y)
+    model = make_pipeline(SurprisalTransformer(tiny_lm_dir, over="word"), Ridge()).fit(SENTENCES, Y)
     assert fitted_view(model).features[["feature", "kind"]].values.tolist() == [["word_surprisal_mean", "surprisal"]]
 
 

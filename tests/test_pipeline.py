@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
 from sklearn_sae_encoding.sae import SAEProjector
@@ -119,6 +120,46 @@ def test_it_composes_in_clone_grid_search_and_cross_val_predict(model, texts, Y)
     assert predictions.shape == Y.shape
 
 
+def test_a_search_over_layers_saes_and_penalties_passes_every_text_once(
+    tiny_lm_dir, sae_dir, texts, Y, small_encoder, count_passes
+):
+    counter = count_passes(tiny_lm_dir)
+    model = make_augmented_encoder(
+        tiny_lm_dir, LAYER, sae_dir, encoder=small_encoder, sae_params={"check_match": False}
+    )
+    grid = {
+        "features__content__activations__layer": [0, LAYER, 3],
+        "features__content__sae__features": [5, None],
+        "encoder__alphas": [[0.3, 0.1], [0.2]],
+    }
+    search = GridSearchCV(model, grid, cv=KFold(3), error_score="raise").fit(texts, Y)
+    clone(search.best_estimator_).fit(texts, Y).predict(texts)
+    cross_val_voxel_scores(clone(model), texts, Y, cv=KFold(2))
+    assert len(counter) == len(texts)
+    assert set(counter.values()) == {1}
+
+
+def test_what_a_pass_keeps_is_set_from_the_parts(tiny_lm_dir):
+    language_model = LanguageModel(tiny_lm_dir, context="Before.", keep=())
+    both = make_augmented_encoder(language_model, LAYER, verbose=1).get_params()
+    one, other = (both[f"features__{name}__model"] for name in ("content__activations", "surprisal__surprisal"))
+    assert one == other == LanguageModel(tiny_lm_dir, context="Before.", keep=("surprisal",))
+    assert one.verbose == 1
+    assert language_model.keep == ()
+    content = make_augmented_encoder(language_model, LAYER, surprisal=False)
+    assert content.get_params()["features__content__activations__model__keep"] == ()
+
+
+def test_fit_warns_where_a_language_model_was_changed_in_one_branch_alone(model, texts, Y):
+    names = [f"features__{name}__model__context" for name in ("content__activations", "surprisal__surprisal")]
+    with pytest.warns(UserWarning, match=r"'content__activations' and 'surprisal__surprisal' differ in context: each"):
+        clone(model).set_params(**{names[1]: "Before."}).fit(texts, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clone(model).set_params(**dict.fromkeys(names, "Before.")).fit(texts, Y)
+        clone(model).set_params(features__surprisal__surprisal__model__batch_tokens=7).fit(texts, Y)
+
+
 def test_threads_give_the_scores_of_one_job(model, texts, Y):
     from joblib import parallel_config
 
@@ -136,7 +177,7 @@ def test_texts_may_be_a_column_of_a_table(tiny_lm_dir, texts, Y):
     columns = ColumnTransformer(
         [
             ("surprisal", SurprisalTransformer(tiny_lm_dir), "sentence"),
-            ("activations", LMActivationTransformer(tiny_lm_dir, LAYER, pooling="mean"), ["sentence"]),
+            ("activations", LMActivationTransformer(tiny_lm_dir, LAYER, level="text"), ["sentence"]),
             ("length", StandardScaler(), ["n_words"]),
         ]
     ).set_output(transform="pandas")
@@ -226,7 +267,7 @@ def test_a_loaded_model_brings_its_tokenizer_and_a_learnt_sae_its_seed(tiny_lm_d
     loaded = AutoModelForCausalLM.from_pretrained(tiny_lm_dir)
     tokenizer = AutoTokenizer.from_pretrained(tiny_lm_dir)
     learn = {"sae": None, "encoder": small_encoder, "sae_params": {"n_features": 16, "k": 4, "n_steps": 100}}
-    by_object = make_augmented_encoder(loaded, LAYER, lm_params={"tokenizer": tokenizer}, **learn)
+    by_object = make_augmented_encoder(LanguageModel(loaded, tokenizer=tokenizer), LAYER, **learn)
     by_name = make_augmented_encoder(tiny_lm_dir, LAYER, **learn)
     predicted = by_object.fit(texts, Y).predict(texts)
     np.testing.assert_allclose(by_name.fit(texts, Y).predict(texts), predicted, rtol=1e-5, atol=1e-6)

@@ -70,8 +70,8 @@ def _randomize(sae, seed):
             parameter.copy_(values.abs() if "threshold" in name else values)
 
 
-def activations(texts, model="LM-1", hook=HOOK, prepend_bos=True):
-    return TokenActivations(texts, model=model, hook=hook, prepend_bos=prepend_bos)
+def activations(texts, model="LM-1", hook=HOOK, bos_token="<s>"):
+    return TokenActivations(texts, model=model, hook=hook, bos_token=bos_token)
 
 
 def encoded(sae, text):

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_sae_encoding._lm.store import forget_texts
 from sklearn_sae_encoding._sae.arrays import SAEArrays
+from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.processing import MAX_NORM
 from sklearn_sae_encoding._sae.training import MAX_RELATIVE_NORM, TrainingPlan, train_matryoshka
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.datasets import load_smollm2
+from sklearn_sae_encoding.language_model import LanguageModel, bos_token_of, forget_texts
 
 MODEL, LAYER, D_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct", 15, 576
 WIDTHS = (64, 256, 1024, 2048)
@@ -113,7 +114,7 @@ def describe(path):
     return next((line for line in lines if line.startswith(f"- {path.name}:")), f"- {path.name}")
 
 
-def card(args, plan, n_tokens, measured):
+def card(args, plan, bos, n_tokens, measured):
     """Write the model card."""
     rows, n_held_out, n_sinks = measured
     table = "\n".join(f"| {name} | {explained:.3f} | {active:.1f} | {dead} |" for name, explained, active, dead in rows)
@@ -123,7 +124,8 @@ def card(args, plan, n_tokens, measured):
     return f"""# A Matryoshka SAE for layer {LAYER} of SmolLM2-135M-Instruct
 
 {WIDTHS[-1]:,} features in nested levels of {", ".join(map(str, WIDTHS))}, on `blocks.{LAYER}.hook_resid_post` (width
-{D_MODEL}), with a beginning-of-sequence token before each text, whose own activation is left out. It was trained as a
+{D_MODEL}), with the token `{bos}` before each text, with which the language model was pretrained (its tokenizer
+declares another one, of its chat template), and whose own activation is left out. It was trained as a
 BatchTopK Matryoshka SAE (sae-lens, k = {plan.k:g}) and is stored in its inference form, JumpReLU, with float16 weights.
 Decoder rows have unit norm, so that a feature's activation is in the units of the residual stream. It is small and
 meant for examples and tests.
@@ -184,7 +186,9 @@ def main():
     rng = np.random.default_rng(args.seed)
     lines = read_lines(args.texts)
     held_out = rng.random(len(lines)) < HELD_OUT
-    transformer = LMActivationTransformer(load_smollm2(), layer=LAYER, batch_tokens=4096).fit(lines[:1])
+    model = LanguageModel(load_smollm2(), keep=(), keep_layers="asked", batch_tokens=4096)
+    bos = bos_token_of(model)
+    transformer = LMActivationTransformer(model, layer=LAYER).fit(lines[:1])
     with tempfile.TemporaryDirectory() as temporary:
         store = args.store or Path(temporary)
         store.mkdir(parents=True, exist_ok=True)
@@ -197,15 +201,16 @@ def main():
         plan = TrainingPlan(
             WIDTHS, args.k, args.steps, args.batch_size, args.learning_rate, args.dead_window, args.seed
         )
-        metadata = {"model_name": MODEL, "hook_name": f"blocks.{LAYER}.hook_resid_post", "prepend_bos": True}
+        metadata = metadata_of(Origin(MODEL, f"blocks.{LAYER}.hook_resid_post", bos))
         sae = train_matryoshka(values["train"], plan, metadata=metadata, report=lambda line: print(line, flush=True))
         # What is measured is what is stored: weights rounded to float16.
         rounded = {name: array.astype(np.float16).astype(np.float32) for name, array in sae.weights.items()}
         sae = SAEArrays(sae.config, rounded)
         measured = measure(sae.build(), values["held_out"])
         sae.save(args.out, np.float16)
-        (args.out / "README.md").write_text(card(args, plan, len(values["train"]), measured), encoding="utf-8")
-        print((args.out / "README.md").read_text(encoding="utf-8"))
+        written = card(args, plan, bos, len(values["train"]), measured)
+        (args.out / "README.md").write_text(written, encoding="utf-8")
+        print(written)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from .._solvers.cross_validation import BlockSolution, Task
+from .._solvers.lasso.cross_validation import BlockSolution, Task
 from .._solvers.targets import Targets
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.utils import check_array
 
 from .._solvers.columns import as_columns
-from .._solvers.cross_validation import Task, make_folds
-from .._solvers.ftest import Screen, column_norms
-from .._solvers.path import make_penalty
-from .._solvers.ridge import Refit
-from .._solvers.screening import make_screened
+from .._solvers.lasso.cross_validation import Task, make_folds
+from .._solvers.lasso.ftest import Screen, column_norms
+from .._solvers.lasso.problems import make_penalty
+from .._solvers.lasso.screening import make_screened
+from .._solvers.ridge.refit import Refit
 
 # A weight below this (for standardised targets) does not count as selected; scikit-learn's SelectFromModel uses the
 # same.

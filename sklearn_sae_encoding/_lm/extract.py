@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._lm.bos import AUTO, Bos, find_bos
 from sklearn_sae_encoding._lm.causal import why_no_surprisal
 from sklearn_sae_encoding._lm.fingerprint import pass_key, text_key
-from sklearn_sae_encoding._lm.forward import Row, batch_limit, make_batches, make_rows, run_batch
-from sklearn_sae_encoding._lm.loading import LoadedModel, load_model
+from sklearn_sae_encoding._lm.forward import batch_limit, run_batch
+from sklearn_sae_encoding._lm.head import output_head
+from sklearn_sae_encoding._lm.loading import LoadedModel, load_model, load_tokenizer
 from sklearn_sae_encoding._lm.objects import runs_other_code
+from sklearn_sae_encoding._lm.rows import Row, make_batches, make_rows
 from sklearn_sae_encoding._lm.sites import hook_name, parse_hook
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.store import MemoryStore
 from sklearn_sae_encoding._lm.texts import Sample
-from sklearn_sae_encoding._lm.tokenize import TokenizedText, bos_id, tokenize, word_start_ids
+from sklearn_sae_encoding._lm.tokenize import TokenizedText, tokenize, word_start_ids
 
 _KEEP_BYTES = 512 << 20  # activations of layers that nobody asked for yet, kept in memory from one call at most
 
@@ -28,18 +32,28 @@ class Pass:
     """How texts are put to a model. Results of equal passes are interchangeable."""
 
     source: ModelSource
-    prepend_bos: bool = True
-    bos_token: str | None = None
+    bos_token: str | None = AUTO
     context: str | int | None = None  # before all texts; or the column of X that holds each text's own
     window: int | None = None
     stride: int | None = None
 
     @property
     def settings(self) -> dict:
-        return {name: getattr(self, name) for name in ("prepend_bos", "bos_token", "context", "window", "stride")}
+        return {name: getattr(self, name) for name in ("bos_token", "context", "window", "stride")}
 
     def same_as(self, other: Pass) -> bool:
         return self.settings == other.settings and self.source.same_as(other.source)
+
+    def find_bos(self) -> Bos | None:
+        """The token that stands before every text; of a named model, its tokenizer is read for that."""
+        return find_bos(load_tokenizer(self.source), self.bos_token, self.source.name)
+
+
+class Keep(NamedTuple):
+    """What a pass keeps beside what is asked of it, because it costs little and others may ask."""
+
+    surprisal: bool = False
+    passed_layers: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,19 +71,17 @@ class Wanted:
         return (TOKENS, OFFSETS, *self.hooks, *([SCORES] if self.surprisal else []))
 
 
-def extract(
-    how: Pass, samples: list[Sample], wanted: Wanted, also: Wanted, store, *, max_tokens: int, verbose: int = 0
-):
+def extract(how: Pass, samples: list[Sample], wanted: Wanted, keep: Keep, store, *, max_tokens: int, verbose: int = 0):
     """Records of `samples`, one a text, with the quantities `wanted.names`.
 
-    Texts not in `store` run through the model, which then also answers what `also` asks (other transformers want it
-    of the same texts), and are stored as soon as their batch is done. Of a loaded model with hooks of its own nothing
-    is stored or looked up.
+    Texts not in `store` run through the model, which then also answers what `keep` says, and are stored as soon as
+    their batch is done. Of a loaded model with hooks of its own nothing is stored or looked up.
     """
+    bos = how.find_bos()
     if how.source.is_object and runs_other_code(how.source.model):
-        key, store, also = "", MemoryStore(), Wanted()  # for this call alone
+        key, store, keep = "", MemoryStore(), Keep(passed_layers=False)  # for this call alone
     else:
-        key = pass_key(how.source, how.settings)
+        key = pass_key(how.source, {**how.settings, "bos_token": bos})
     keys = [text_key(sample) for sample in samples]
     found = {k: store.get(key, k, wanted.names) for k in set(keys)}
     if any(record is None for record in found.values()):
@@ -77,17 +89,17 @@ def extract(
         with loaded.lock:  # another thread may have run them while this one waited
             found = {k: record or store.get(key, k, wanted.names) for k, record in found.items()}
             missing = {k: (i, samples[i]) for i, k in reversed(list(enumerate(keys))) if found[k] is None}
-            asked = _answerable(wanted, also, loaded) if missing else wanted
-            run = _Run(how, loaded, asked, {}, max_tokens, verbose)
+            asked = _answerable(wanted, keep, loaded) if missing else wanted
+            run = _Run(how, loaded, bos, asked, keep.passed_layers, max_tokens, verbose)
             for k, record in run(dict(reversed(missing.items()))):
                 store.put(key, k, record, asked.names)
                 found[k] = {name: record[name] for name in wanted.names}
     return [found[k] for k in keys]
 
 
-def _answerable(wanted: Wanted, also: Wanted, loaded: LoadedModel) -> Wanted:
-    """All that is asked, less the surprisal that only others want, where the model has none to give."""
-    asked = wanted | also
+def _answerable(wanted: Wanted, keep: Keep, loaded: LoadedModel) -> Wanted:
+    """All that is asked and kept, less the surprisal that is only kept, where the model has none to give."""
+    asked = wanted | Wanted(surprisal=keep.surprisal)
     reason = why_no_surprisal(loaded.model, loaded.source.name) if asked.surprisal else None
     if reason is None:
         return asked
@@ -100,8 +112,9 @@ def _answerable(wanted: Wanted, also: Wanted, loaded: LoadedModel) -> Wanted:
 class _Run:
     how: Pass
     loaded: LoadedModel
+    bos: Bos | None
     wanted: Wanted
-    _open: dict
+    keep_passed: bool
     max_tokens: int
     verbose: int
 
@@ -117,28 +130,29 @@ class _Run:
         limit = batch_limit(self.max_tokens, self.loaded.model.config.get_text_config().vocab_size, wanted.surprisal)
         word_starts = self._word_starts() if wanted.surprisal else None
         keys = list(missing)
-        left = np.bincount([row.text for row in rows])
+        left, done = np.bincount([row.text for row in rows]), {}
         with _progress(len(rows), self.verbose) as progress:
             for batch in make_batches(rows, limit):
                 for result in run_batch(self.loaded, batch, wanted.hooks, wanted.surprisal, word_starts):
                     text = result.row.text
-                    self._open.setdefault(text, []).append(result)
+                    done.setdefault(text, []).append(result)
                     left[text] -= 1
                     if not left[text]:
-                        yield keys[text], _record(tokenized[text], self._open.pop(text))
+                        yield keys[text], _record(tokenized[text], done.pop(text))
                 progress(len(batch))
 
     def _context(self, sample: Sample) -> str:
         return (sample.context if sample.context is not None else self.how.context) or ""
 
     def _rows(self, tokenized: list[TokenizedText]) -> list[Row]:
-        name = self.how.source.name
-        bos = bos_id(self.loaded.tokenizer, self.how.prepend_bos, self.how.bos_token, name)
-        window, stride = _window(self.how, self.loaded, bos is not None, name)
+        window, stride = _window(self.how, self.loaded, self.bos is not None, self.how.source.name)
+        bos = None if self.bos is None else self.bos.id
         return [row for i, text in enumerate(tokenized) for row in make_rows(i, text.ids, bos, window, stride)]
 
     def _with_passed_layers(self, n_tokens: int) -> Wanted:
         """Keep all layers that the pass goes through where they take little room: a search over layers is likely."""
+        if not self.keep_passed or not self.wanted.hooks:
+            return self.wanted
         config = self.loaded.model.config.get_text_config()
         asked = [parse_hook(hook) for hook in self.wanted.hooks]
         top = config.num_hidden_layers if self.wanted.surprisal else max(layer for layer, _ in asked) + 1
@@ -157,9 +171,11 @@ class _Run:
         members = word_start_ids(self.loaded.tokenizer)
         if not len(members):
             return None
-        weights = self.loaded.model.get_output_embeddings().weight
-        indicator = torch.zeros(weights.shape[0], device=weights.device)
-        indicator[torch.from_numpy(members).to(weights.device)] = 1
+        model = self.loaded.model
+        head = output_head(model)
+        size = model.config.get_text_config().vocab_size if head is None else head.weight.shape[0]
+        indicator = torch.zeros(size, device=model.device)
+        indicator[torch.from_numpy(members).to(model.device)] = 1
         return indicator
 
 

@@ -72,6 +72,11 @@ def tokenizer_key(source: ModelSource) -> str | None:
     return _digest(json.dumps(content, sort_keys=True) + repr(sorted(tokenizer.special_tokens_map.items(), key=str)))
 
 
+def tokenizer_files_key(source: ModelSource) -> str:
+    """Key of the files that a named tokenizer is read from, be it the model's own or another one."""
+    return _place_key(where_tokenizer(source), _TOKENIZER_FILES)
+
+
 def _place_key(place: dict, patterns: tuple[str, ...]) -> str:
     name = place["pretrained_model_name_or_path"]
     if "revision" in place:  # a commit: it tells of all files, whether they are in the hub's cache yet or not

@@ -1,8 +1,7 @@
-"""The one forward pass: texts to rows of token ids, rows to batches, batches to activations and log-probabilities."""
+"""The one forward pass: batches of rows to activations and log-probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
@@ -10,55 +9,15 @@ import numpy as np
 
 from sklearn_sae_encoding._lm.head import SplitHead, can_split, positions_at_once, score
 from sklearn_sae_encoding._lm.loading import LoadedModel
+from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding._lm.running import evaluating, without_cache
 from sklearn_sae_encoding._lm.sites import parse_hook, site_of_block
-
-
-class Row(NamedTuple):
-    """One window of one text, as the model sees it."""
-
-    text: int  # position of the text in its list
-    ids: np.ndarray  # (n,), int64, a beginning-of-sequence token included
-    first: int  # position in the row of the first token that this row answers for
-    at: int  # position in the text of that token
 
 
 class RowResult(NamedTuple):
     row: Row
     activations: dict[str, np.ndarray]  # hook name -> (n_new, d_model), float32
     scores: np.ndarray | None  # (n_new, 4), float32, columns as in head.py
-
-
-def make_rows(text: int, ids, bos_id: int | None, window: int, stride: int) -> list[Row]:
-    """Windows of at most `window` tokens over the `ids` of a text; every token belongs to the first one it is in."""
-    bos = [] if bos_id is None else [bos_id]
-    width = window - len(bos)
-    starts = [0] if len(ids) <= width else [*range(0, len(ids) - width, stride), len(ids) - width]
-    rows, done = [], 0
-    for start in starts:
-        part = ids[start : start + width]
-        rows.append(Row(text, np.array([*bos, *part], dtype=np.int64), len(bos) + done - start, done))
-        done = start + len(part)
-    return rows
-
-
-def make_batches(rows: list[Row], max_tokens: int) -> Iterator[list[Row]]:
-    """Rows of about the same length together, so that little is padded; at most `max_tokens` with padding.
-
-    The windows of a text stay neighbours: a text is complete, and can be stored, as early as possible.
-    """
-    longest: dict[int, int] = {}
-    for row in rows:
-        longest[row.text] = max(longest.get(row.text, 0), len(row.ids))
-    batch: list[Row] = []
-    for row in sorted(rows, key=lambda row: (-longest[row.text], row.text, row.at)):
-        width = max(len(other.ids) for other in [*batch[:1], row])
-        if batch and width * (len(batch) + 1) > max_tokens:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 def batch_limit(max_tokens: int, vocab_size: int, surprisal: bool) -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_sae_encoding._lm.objects import runs_other_code
+from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding._lm.running import without_cache
-
-if TYPE_CHECKING:
-    from sklearn_sae_encoding._lm.forward import Row
 
 _LOGIT_BYTES = 1 << 30  # logits that a model gives at once, at most
 _LOGIT_ROWS = 256  # positions whose probabilities over the vocabulary are held at once
@@ -60,7 +57,7 @@ class SplitHead:
 
     @contextlib.contextmanager
     def _entering(self, replace):
-        head = self._model.get_output_embeddings()
+        head = output_head(self._model)
         handle = head.register_forward_pre_hook(lambda _module, args: (replace(args[0]), *args[1:]))
         try:
             yield
@@ -70,7 +67,13 @@ class SplitHead:
 
 def can_split(model) -> bool:
     """Whether the head is a module of its own, and no hook of somebody else would meet the single tokens."""
-    return model.get_output_embeddings() is not None and not runs_other_code(model)
+    return output_head(model) is not None and not runs_other_code(model)
+
+
+def output_head(model):
+    """The module that makes logits, or None for a model of another make that tells of none."""
+    find = getattr(model, "get_output_embeddings", None)
+    return None if find is None else find()
 
 
 def score(row: Row, logits: Iterable, word_starts) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import weakref
@@ -9,11 +10,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_key
+from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_files_key, tokenizer_key
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, forget_commits, quiet, where, where_tokenizer
 
 _MAX_LOADED = 2  # models that one process holds; the one used longest ago goes first
+_MAX_TOKENIZERS = 8
 
 
 @dataclass
@@ -22,15 +24,22 @@ class LoadedModel:
 
     model: Any
     tokenizer: Any
-    blocks: Any
     source: ModelSource
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @functools.cached_property
+    def blocks(self):
+        """The decoder blocks. Surprisal alone needs none, and is told of no model where they stand."""
+        n_layers = self.model.config.get_text_config().num_hidden_layers
+        return find_blocks(self.model, n_layers, self.source.blocks_path)
 
 
 # Sources with the state of their files: where a folder's weights were replaced, the old ones are not given out.
 _loaded: OrderedDict[tuple, LoadedModel] = OrderedDict()
 _loading: dict[ModelSource, threading.Lock] = {}
+_tokenizers: OrderedDict[tuple, Any] = OrderedDict()
 _registry_lock = threading.Lock()
+_tokenizer_lock = threading.Lock()
 _object_locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -63,11 +72,32 @@ def release_models() -> None:
     forget_commits()
     with _registry_lock:
         _loaded.clear()
+    with _tokenizer_lock:
+        _tokenizers.clear()
+
+
+def load_tokenizer(source: ModelSource):
+    """The one copy of this model's tokenizer in this process, read at the first call. No weights are loaded for it."""
+    if source.tokenizer is not None and not isinstance(source.tokenizer, (str, os.PathLike)):
+        return source.tokenizer
+    if source.tokenizer is None and source.is_object:
+        raise ValueError(
+            f"The model is an object ({type(source.model).__name__}), so its tokenizer must be given: set tokenizer to "
+            "a loaded tokenizer or to the name or folder of one."
+        )
+    place = where_tokenizer(source)
+    key = (tuple(sorted(place.items())), tokenizer_files_key(source))
+    with _tokenizer_lock:
+        if key not in _tokenizers:
+            _tokenizers[key] = _read_tokenizer(source, place)
+            while len(_tokenizers) > _MAX_TOKENIZERS:
+                _tokenizers.popitem(last=False)
+        _tokenizers.move_to_end(key)
+        return _tokenizers[key]
 
 
 def _wrap(source: ModelSource, model, lock) -> LoadedModel:
-    n_layers = model.config.get_text_config().num_hidden_layers
-    return LoadedModel(model, _load_tokenizer(source), find_blocks(model, n_layers, source.blocks_path), source, lock)
+    return LoadedModel(model, load_tokenizer(source), source, lock)
 
 
 def _lock_of(model) -> threading.RLock:
@@ -113,15 +143,8 @@ def _read(source: ModelSource, dtype):
     return model
 
 
-def _load_tokenizer(source: ModelSource):
+def _read_tokenizer(source: ModelSource, place: dict):
     from transformers import AutoTokenizer
 
-    if source.tokenizer is not None and not isinstance(source.tokenizer, (str, os.PathLike)):
-        return source.tokenizer
-    if source.tokenizer is None and source.is_object:
-        raise ValueError(
-            f"The model is an object ({type(source.model).__name__}), so its tokenizer must be given: set tokenizer to "
-            "a loaded tokenizer or to the name or folder of one."
-        )
     with clear_errors(source, part="tokenizer"), quiet():
-        return AutoTokenizer.from_pretrained(**where_tokenizer(source), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(**place, trust_remote_code=False)

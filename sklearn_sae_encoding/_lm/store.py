@@ -111,8 +111,9 @@ def _is_record(found: Record) -> bool:
     """Whether all arrays have a row for every token, and numbers are numbers."""
     if len({array.shape[:1] for array in found.values()}) != 1 or any(array.ndim == 0 for array in found.values()):
         return False
-    # Of scores only the first column is always known: a tokenizer may not mark where words start.
-    numbers = (array[:, :1] if name == "scores" else array for name, array in found.items() if array.dtype.kind == "f")
+    # Of scores only the first column is always known, as a tokenizer may not mark where words start, and that only
+    # where something stands before the token.
+    numbers = (array[1:, :1] if name == "scores" else array for name, array in found.items() if array.dtype.kind == "f")
     return all(np.isfinite(array).all() for array in numbers)
 
 

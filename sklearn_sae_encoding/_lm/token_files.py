@@ -48,7 +48,7 @@ def read_folder(folder, mmap: bool) -> dict:
         "offsets": None if offsets is None else np.split(offsets, cuts),
         "model": rest["model"],
         "hook": tuple(rest["hook"]) if isinstance(rest["hook"], list) else rest["hook"],
-        "prepend_bos": rest["prepend_bos"],
+        "bos_token": rest["bos_token"],
     }
 
 

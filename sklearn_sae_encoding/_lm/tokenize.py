@@ -47,23 +47,6 @@ def _with_space(context: str) -> str:
     return context if not context or context[-1].isspace() else context + " "
 
 
-def bos_id(tokenizer, prepend_bos: bool, bos_token: str | None, model_name: str) -> int | None:
-    """Id of the token put before every text, or None if there shall be none."""
-    if not prepend_bos:
-        return None
-    if bos_token is None and tokenizer.bos_token_id is None:
-        raise ValueError(
-            f"{model_name} has no beginning-of-sequence token. Set prepend_bos=False, or name the token that shall "
-            f"stand in for it, such as bos_token={tokenizer.eos_token!r}."
-        )
-    if bos_token is None:
-        return int(tokenizer.bos_token_id)
-    vocabulary = tokenizer.get_vocab()
-    if bos_token not in vocabulary:
-        raise ValueError(f"bos_token={bos_token!r} is not in the vocabulary of {model_name}.")
-    return int(vocabulary[bos_token])
-
-
 def word_start_ids(tokenizer) -> np.ndarray:
     """Ids of the tokens that begin a word with white space, empty if the tokenizer does not mark white space so."""
     known = _word_starts.get(tokenizer)

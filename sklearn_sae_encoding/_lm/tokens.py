@@ -31,8 +31,9 @@ class TokenActivations:
     hook : str or tuple of str, default=None
         Where in the model the activations were read, such as ``"blocks.12.hook_resid_post"``. With several hooks their
         activations stand side by side, in this order.
-    prepend_bos : bool, default=None
-        Whether the model saw a beginning-of-sequence token before each text. Its own activation is not in here.
+    bos_token : str, default=None
+        The beginning-of-sequence token that the model saw before each text, ``""`` if there was none; None if that is
+        not known. Its own activation is not in here.
 
     Attributes
     ----------
@@ -59,14 +60,14 @@ class TokenActivations:
     # ndim 1: scikit-learn and numpy see a column of objects, never a table of numbers.
     ndim = 1
 
-    def __init__(self, values, *, tokens=None, offsets=None, model=None, hook=None, prepend_bos=None):
+    def __init__(self, values, *, tokens=None, offsets=None, model=None, hook=None, bos_token=None):
         self.values = [_as_activation(value, i) for i, value in enumerate(values)]
         _check_same_width(self.values)
         self.tokens = None if tokens is None else [list(text) for text in tokens]
         self.offsets = None if offsets is None else [np.asarray(o, dtype=np.int64).reshape(-1, 2) for o in offsets]
         self.model = model
         self.hook = hook
-        self.prepend_bos = prepend_bos
+        self.bos_token = bos_token
         _check_lengths("tokens", self.tokens, self.values)
         _check_lengths("offsets", self.offsets, self.values)
 
@@ -194,7 +195,7 @@ class TokenActivations:
             )
 
     def _origin(self) -> dict:
-        return {"model": self.model, "hook": self.hook, "prepend_bos": self.prepend_bos}
+        return {"model": self.model, "hook": self.hook, "bos_token": self.bos_token}
 
     def _take(self, positions) -> TokenActivations:
         return TokenActivations(

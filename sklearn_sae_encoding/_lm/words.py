@@ -32,6 +32,11 @@ def words_of(text: str, offsets: np.ndarray) -> Words:
     return Words(np.append(first, len(offsets)), np.column_stack([spans[named, 0], spans[last, 1]]))
 
 
+def word_names(text: str, words: Words) -> list[str]:
+    """The words as they are spelled in `text`."""
+    return [text[start:end] for start, end in words.spans.tolist()]
+
+
 def token_surprisal(scores: np.ndarray) -> np.ndarray:
     """Surprisal in nats of each token, ``(n_tokens,)``."""
     return -scores[:, LOG_P].astype(np.float64)

@@ -16,18 +16,22 @@ class Origin(NamedTuple):
 
     model: str | None
     hook: str | tuple[str, ...] | None
-    prepend_bos: bool | None
+    bos: str | bool | None  # the token, "" for none; or, as most SAEs say, whether there was one
 
 
 def origin_of_sae(config: dict) -> Origin:
     """Read an SAE's origin from its configuration."""
     metadata = config.get("metadata") or {}
-    return Origin(metadata.get("model_name"), metadata.get("hook_name"), metadata.get("prepend_bos"))
+    bos = metadata.get("bos_token")
+    bos = metadata.get("prepend_bos") if bos is None else bos
+    return Origin(metadata.get("model_name"), metadata.get("hook_name"), bos)
 
 
 def metadata_of(origin: Origin) -> dict:
     """Entries of an SAE's configuration that say so, of what is known."""
-    known = {"model_name": origin.model, "hook_name": origin.hook, "prepend_bos": origin.prepend_bos}
+    known = {"model_name": origin.model, "hook_name": origin.hook}
+    if origin.bos is not None:
+        known |= {"prepend_bos": bool(origin.bos), "bos_token": origin.bos}
     return {name: value for name, value in known.items() if value is not None}
 
 
@@ -43,13 +47,20 @@ def find_mismatch(sae: Origin, activations: Origin) -> str | None:
             f"The SAE was trained on {sae.hook} of {sae.model}, but the activations come from {activations.hook} of "
             f"{activations.model}. {_advice_on_hook(sae.hook)}"
         )
-    if _both_known(sae.prepend_bos, activations.prepend_bos) and sae.prepend_bos != activations.prepend_bos:
+    if _both_known(sae.bos, activations.bos) and _bos_differs(sae.bos, activations.bos):
+        named = sae.bos if isinstance(sae.bos, str) and sae.bos else ("auto" if sae.bos else None)
         return (
-            f"The SAE was trained on texts {_with_bos(sae.prepend_bos)} a beginning-of-sequence token, but the "
-            f"activations come from texts {_with_bos(activations.prepend_bos)} one. "
-            f"Set prepend_bos={sae.prepend_bos} in LMActivationTransformer"
+            f"The SAE was trained on texts {_with_bos(sae.bos)}, but the activations come from texts "
+            f"{_with_bos(activations.bos)}. Set bos_token={named!r} in the LanguageModel of LMActivationTransformer"
         )
     return None
+
+
+def _bos_differs(first: str | bool, second: str | bool) -> bool:
+    """Compare the tokens where both sides name one, and else whether there was one."""
+    if isinstance(first, str) and isinstance(second, str):
+        return first != second
+    return bool(first) != bool(second)
 
 
 def _place(hook: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -124,5 +135,7 @@ def _both_known(first, second) -> bool:
     return first is not None and second is not None
 
 
-def _with_bos(prepend_bos: bool) -> str:
-    return "with" if prepend_bos else "without"
+def _with_bos(bos: str | bool) -> str:
+    if not bos:
+        return "without a beginning-of-sequence token"
+    return f"with {bos!r} before them" if isinstance(bos, str) else "with a beginning-of-sequence token"

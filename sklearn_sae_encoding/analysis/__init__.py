@@ -7,7 +7,14 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.baselines import (
+    BaselineComparison,
+    MatchedDraws,
+    compare_with_matched,
+    draw_matched_features,
+)
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
+from sklearn_sae_encoding.analysis.by_category import CategoryEncoding, encode_by_category, summarize_categories
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
@@ -53,11 +60,14 @@ from sklearn_sae_encoding.analysis.variance import band_models, partition_by_reg
 
 __all__ = [
     "DEFAULT_CATEGORIES",
+    "BaselineComparison",
     "Category",
+    "CategoryEncoding",
     "Convergence",
     "ExplanationScores",
     "FeatureTaxonomy",
     "InterpretationCheck",
+    "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
     "SpinTest",
@@ -76,9 +86,12 @@ __all__ = [
     "compare_models",
     "compare_raters",
     "compare_regions",
+    "compare_with_matched",
     "correlate_predictors",
     "count_feature_use",
     "describe_population",
+    "draw_matched_features",
+    "encode_by_category",
     "explain_features",
     "feature_contexts",
     "feature_use_by_group",
@@ -107,6 +120,7 @@ __all__ = [
     "score_explanations",
     "spin_places",
     "spin_test",
+    "summarize_categories",
     "support_stability",
     "surprisal_by_region",
     "surprisal_content_models",

@@ -10,7 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from sklearn_sae_encoding._fitted.tables import find_features
-from sklearn_sae_encoding._solvers.transfer import Source, prepare_fold, transfer_source
+from sklearn_sae_encoding._solvers.transfer.scores import Source, prepare_fold, transfer_source
 from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 from sklearn_sae_encoding.metrics._leaks import warn_of_leaks

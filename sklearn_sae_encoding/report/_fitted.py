@@ -173,7 +173,7 @@ def values_on_tokens(fitted, rows, column):
         tables = maker.by_token(texts)
         return [TokenValues(t[["start", "end"]].to_numpy(), t["surprisal"].to_numpy()) for t in tables]
     reader = _before(fitted.view.makers, maker)
-    if kind != "sae" or not isinstance(maker, SAEProjector) or reader is None or reader.pooling is not None:
+    if kind != "sae" or not isinstance(maker, SAEProjector) or reader is None or reader.level == "text":
         return [None] * len(texts)
     return _sae_values(reader, maker, texts, output)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import as_language_model
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 _LM = (LMActivationTransformer, SurprisalTransformer)
-_READING = ("weights", "dtype", "device", "prepend_bos", "context", "window", "stride")
+_READING = ("weights", "dtype", "device", "bos_token", "context", "window", "stride")
 _OF_FEATURES = {
     "mean": "averaged over the tokens of a text",
     "max": "reduced to their maximum over the tokens of a text",
@@ -19,8 +20,8 @@ _OF_FEATURES = {
     "last": "taken at a text's last token",
     "fraction_active": "reduced to the share of a text's tokens on which they were active",
 }
+_OF_TOKENS = "Activations of every {level} were taken at {hooks}"
 _OF_ACTIVATIONS = {
-    None: "Activations of every token were taken at {hooks}",
     "mean": "Activations at {hooks} were averaged over the tokens of a text",
     "max": "Activations at {hooks} were reduced to their maximum over the tokens of a text",
     "sum": "Activations at {hooks} were summed over the tokens of a text",
@@ -34,10 +35,15 @@ def describe_features(fitted):
     sentences = [_language_model(reader) for reader in readings.values()]
     reader = None
     for maker in fitted.view.makers:
-        of = f" of {model_name(maker.model)}" if isinstance(maker, _LM) and len(readings) > 1 else ""
+        of = (
+            f" of {model_name(as_language_model(maker.model).model)}"
+            if isinstance(maker, _LM) and len(readings) > 1
+            else ""
+        )
         if isinstance(maker, LMActivationTransformer):
             reader = maker
-            sentences.append(_OF_ACTIVATIONS[maker.pooling].format(hooks=hooks(maker)) + f"{of}.")
+            sentence = _OF_ACTIVATIONS[maker.pooling] if maker.level == "text" else _OF_TOKENS
+            sentences.append(sentence.format(hooks=hooks(maker), level=maker.level) + f"{of}.")
         elif isinstance(maker, SAEProjector):
             sentences.append(_sae(maker, reader))
         elif isinstance(maker, SurprisalTransformer):
@@ -62,19 +68,18 @@ def _readings(fitted):
 
 
 def _reading(reader):
-    return (model_name(reader.model), reader.revision, *(getattr(reader, name) for name in _READING))
+    model = as_language_model(reader.model)
+    return (model_name(model.model), model.revision, *(getattr(model, name) for name in _READING))
 
 
 def _language_model(reader):
-    weights = ", with random weights (an untrained control)" if reader.weights == "random" else ""
-    bos = (
-        "preceded by its beginning-of-sequence token" if reader.prepend_bos else "without a beginning-of-sequence token"
-    )
-    context = f" and after the same context, {reader.context!r}" if reader.context else ""
-    revision = f" (revision {reader.revision})" if reader.revision else ""
-    return (
-        f"The language model {model_name(reader.model)}{revision}{weights} read each text on its own, {bos}{context}."
-    )
+    model = as_language_model(reader.model)
+    weights = ", with random weights (an untrained control)" if model.weights == "random" else ""
+    named = {"auto": "preceded by its beginning-of-sequence token", None: "without a beginning-of-sequence token"}
+    bos = named.get(model.bos_token, f"preceded by {model.bos_token!r}")
+    context = f" and after the same context, {model.context!r}" if model.context else ""
+    revision = f" (revision {model.revision})" if model.revision else ""
+    return f"The language model {model_name(model.model)}{revision}{weights} read each text on its own, {bos}{context}."
 
 
 def model_name(model):
@@ -95,7 +100,7 @@ def _sae(projector, reader):
     which = f"all {n:,}" if offered == n else f"{offered:,} of {n:,}"
     learnt = "a Matryoshka sparse autoencoder learnt from these activations"
     sae = learnt if projector.sae is None else f"the sparse autoencoder {sae_name(projector)}"
-    if reader is None or reader.pooling is not None:
+    if reader is None or reader.level == "text":
         return f"Each text's one activation vector was encoded by {sae}; {which} features were used."
     return f"Each token's activation was encoded by {sae}; {which} features were {_OF_FEATURES[projector.pooling]}."
 
@@ -105,11 +110,11 @@ def sae_name(projector):
 
 
 def _surprisal(surprisal, of, fitted):
-    reductions = [surprisal.reduction] if isinstance(surprisal.reduction, str) else list(surprisal.reduction)
+    poolings = [surprisal.pooling] if isinstance(surprisal.pooling, str) else list(surprisal.pooling)
     scaled = ", standardised over texts" if _is_standardised(fitted) else ""
     beside = " beside them" if fitted.view.maker(LMActivationTransformer) is not None else ""
     return (
-        f"Surprisal{of}, the {' and '.join(reductions)} over a text's {surprisal.level}s of the negative log "
+        f"Surprisal{of}, the {' and '.join(poolings)} over a text's {surprisal.over}s of the negative log "
         f"probability in {surprisal.unit} given what came before{scaled}, was a feature{beside}."
     )
 
@@ -124,14 +129,16 @@ def _is_standardised(fitted):
 
 
 def _reader_rows(fitted, first):
-    rows = [("name", model_name(first.model)), ("revision", first.revision or "not pinned")]
+    model = as_language_model(first.model)
+    rows = [("name", model_name(model.model)), ("revision", model.revision or "not pinned")]
     same = [maker for maker in fitted.view.makers if isinstance(maker, _LM) and _reading(maker) == _reading(first)]
     for reader in same:
         if isinstance(reader, LMActivationTransformer):
-            rows += [("hook", hooks(reader)), ("pooling of activations", reader.pooling or "none: every token")]
-    if first.weights == "random":
-        rows.append(("random_state", first.random_state))
-    return rows + [(name, one_line(getattr(first, name))) for name in _READING if getattr(first, name) is not None]
+            pooling = reader.pooling if reader.level == "text" else f"none: every {reader.level}"
+            rows += [("hook", hooks(reader)), ("pooling of activations", pooling)]
+    if model.weights == "random":
+        rows.append(("random_state", model.random_state))
+    return rows + [(name, one_line(getattr(model, name))) for name in _READING if getattr(model, name) is not None]
 
 
 def _sae_rows(projector):

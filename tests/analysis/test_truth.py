@@ -23,6 +23,7 @@ from sklearn_sae_encoding.analysis import (
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.fitted import feature_table
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import (
     cross_val_voxel_scores,
     permutation_test_voxel_scores,
@@ -165,8 +166,8 @@ def _words(n_texts):
 
 def test_an_untrained_model_explains_no_more_voxels_than_the_nominal_rate(tiny_lm_dir):
     """1,000 voxels that have nothing to do with the texts, and with them permuted sentences of voxels that do."""
-    lm = {"weights": "random"}
-    features = make_augmented_encoder(tiny_lm_dir, 2, content="activations", lm_params=lm)["features"]
+    untrained = LanguageModel(tiny_lm_dir, weights="random")
+    features = make_augmented_encoder(untrained, 2, content="activations")["features"]
     X = features.fit_transform(_words(60))
     rng = np.random.default_rng(4)
     related = X @ rng.normal(size=(X.shape[1], 500))

@@ -7,8 +7,8 @@ import transformers
 from tiny_models import D_MODEL, FAMILIES, N_LAYERS, tiny_bert, tiny_model, tiny_tokenizer
 
 from sklearn_sae_encoding._lm.causal import why_no_surprisal
-from sklearn_sae_encoding._lm.loading import release_models
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import LanguageModel, release_models
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 BLOCKS = "bert.encoder.layer"
@@ -22,8 +22,8 @@ def bert_dir(tmp_path):
     release_models()
 
 
-def given(model, **params):
-    return {"model": model, "tokenizer": tiny_tokenizer(), **params}
+def given(model, blocks_path=BLOCKS):
+    return LanguageModel(model, tokenizer=tiny_tokenizer(), blocks_path=blocks_path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -38,16 +38,16 @@ def test_a_bidirectional_model_is_told_in_any_precision(dtype):
 
 
 def test_surprisal_of_a_bidirectional_model_is_refused_from_a_folder_and_as_an_object(bert_dir, texts):
-    for params in ({"model": bert_dir}, given(tiny_bert().train())):
+    for model in (LanguageModel(bert_dir), given(tiny_bert().train())):
         with pytest.raises(
             ValueError, match=r"(tiny-bert|BertForMaskedLM) looks ahead, as BERT does: .* Take a causal"
         ):
-            SurprisalTransformer(**params, blocks_path=BLOCKS).fit_transform(texts)
+            SurprisalTransformer(model).fit_transform(texts)
 
 
 def test_surprisal_of_a_bert_made_causal_is_that_of_its_log_softmax(texts):
     model = tiny_bert("BertLMHeadModel", is_decoder=True)
-    transformer = SurprisalTransformer(**given(model), blocks_path=BLOCKS, reduction="sum")
+    transformer = SurprisalTransformer(given(model), pooling="sum")
     for text, found in zip(texts, transformer.fit_transform(texts)[:, 0], strict=True):
         ids = torch.tensor([[0, *tiny_tokenizer()(text)["input_ids"]]])
         with torch.no_grad():
@@ -55,10 +55,10 @@ def test_surprisal_of_a_bert_made_causal_is_that_of_its_log_softmax(texts):
         assert found == pytest.approx(-log_p.gather(1, ids[0, 1:, None]).sum().item(), rel=1e-5)
 
 
-def test_activations_of_a_bidirectional_model_are_its_hidden_states_whatever_others_ask_of_it(texts):
+def test_activations_of_a_bidirectional_model_are_its_hidden_states_though_it_has_no_surprisal_to_keep(texts):
     model = tiny_bert()
-    others = SurprisalTransformer(**given(model), blocks_path=BLOCKS).fit(texts)  # lives, and wants the same texts
-    acts = LMActivationTransformer(**given(model), layer=1, blocks_path=BLOCKS).fit_transform(texts)
+    others = SurprisalTransformer(given(model)).fit(texts)
+    acts = LMActivationTransformer(given(model), layer=1).fit_transform(texts)
     for text, found in zip(texts, acts, strict=True):
         ids = torch.tensor([[0, *tiny_tokenizer()(text)["input_ids"]]])
         with torch.no_grad():
@@ -81,23 +81,23 @@ def test_the_trial_is_not_for_hooks_of_others_and_leaves_them_on():
 
 
 def test_a_model_without_a_head_has_activations_and_no_surprisal(texts):
-    params = given(tiny_bert("BertModel"), blocks_path="encoder.layer")
-    assert LMActivationTransformer(**params, layer=0, pooling="mean").fit_transform(texts).shape == (10, D_MODEL)
-    for model, blocks in ((params["model"], "encoder.layer"), (tiny_model().model, "layers")):
+    headless = given(tiny_bert("BertModel"), "encoder.layer")
+    assert LMActivationTransformer(headless, layer=0, level="text").fit_transform(texts).shape == (10, D_MODEL)
+    for model in (headless, given(tiny_model().model, "layers")):
         with pytest.raises(ValueError, match=r"gives no logits of the next token.*load it with AutoModelForCausalLM"):
-            SurprisalTransformer(**given(model), blocks_path=blocks).fit_transform(texts)
+            SurprisalTransformer(model).fit_transform(texts)
 
 
 def test_logits_of_classes_are_not_taken_for_those_of_tokens(texts):
     for kind in ("BertForSequenceClassification", "BertForTokenClassification"):
         with pytest.raises(ValueError, match="gives no logits of the next token"):
-            SurprisalTransformer(**given(tiny_bert(kind)), blocks_path=BLOCKS).fit_transform(texts)
+            SurprisalTransformer(given(tiny_bert(kind))).fit_transform(texts)
 
 
 def test_weights_stored_without_a_head_are_no_causal_model_and_say_what_to_do(bert_dir, texts):
     tiny_bert("BertModel").save_pretrained(bert_dir)
     with pytest.raises(ValueError, match=r"stored without its head, load it yourself with AutoModel"):
-        LMActivationTransformer(bert_dir, 1, blocks_path=BLOCKS).fit_transform(texts)
+        LMActivationTransformer(LanguageModel(bert_dir, blocks_path=BLOCKS), 1).fit_transform(texts)
 
 
 def test_an_architecture_that_is_never_causal_is_loaded_by_the_user(tmp_path, texts):
@@ -110,4 +110,4 @@ def test_an_architecture_that_is_never_causal_is_loaded_by_the_user(tmp_path, te
     ):
         LMActivationTransformer(tmp_path, 1).fit_transform(texts)
     with pytest.raises(ValueError, match="T5ForConditionalGeneration is an encoder and a decoder"):
-        SurprisalTransformer(**given(model), blocks_path="encoder.block").fit_transform(texts)
+        SurprisalTransformer(given(model)).fit_transform(texts)

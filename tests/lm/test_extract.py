@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -21,10 +19,11 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tiny_models import D_MODEL, N_LAYERS, SENTENCES
 
-from sklearn_sae_encoding._lm import base, extract, store
+from sklearn_sae_encoding._lm import extract, store
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
@@ -63,7 +62,7 @@ def test_a_grid_search_over_layers_prefixes_and_alphas_passes_every_text_once(ti
 
 def test_threads_that_want_the_same_texts_pass_them_once(tiny_lm_dir, many_texts, count_passes):
     counter = count_passes(tiny_lm_dir)
-    content = LMActivationTransformer(tiny_lm_dir, 0, pooling="mean")
+    content = LMActivationTransformer(tiny_lm_dir, 0, level="text")
     grid = {"features__c__layer": [1, 3]}
     with joblib.parallel_backend("threading"):
         search = GridSearchCV(with_surprisal(content, tiny_lm_dir), grid, cv=5, n_jobs=4, error_score="raise")
@@ -72,24 +71,44 @@ def test_threads_that_want_the_same_texts_pass_them_once(tiny_lm_dir, many_texts
     assert len(counter) == len(many_texts)
 
 
-def test_transformers_may_be_made_in_one_thread_while_another_one_asks_who_lives(tiny_lm_dir, texts, monkeypatch):
-    began = threading.Event()
+class Broken(LMActivationTransformer):
+    """Whatever is asked of it is an error, of a kind that nobody expects."""
 
-    class SlowSet(weakref.WeakSet):
-        def __iter__(self):
-            for item in super().__iter__():
-                began.set()
-                time.sleep(0.05)
-                yield item
+    def __getattribute__(self, name):
+        raise KeyError(name)
 
-    monkeypatch.setattr(base, "_living", SlowSet())
-    asking = LMActivationTransformer(tiny_lm_dir, 1).fit(texts)
-    others = [LMActivationTransformer("another", 1) for _ in range(3)]
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(asking._wanted_by_others, asking._pass())
-        assert began.wait(60)
-        others.append(LMActivationTransformer("another", 1))
-        assert answer.result().hooks == ()
+
+@pytest.fixture
+def neighbours(tiny_lm_dir):
+    """Estimators that are alive and none of whose business it is: broken, half built, wrong, and in another thread."""
+    half = LMActivationTransformer.__new__(LMActivationTransformer)
+    wrong = LMActivationTransformer(tiny_lm_dir, "no hook", site=3)
+    stop, started, kept = threading.Event(), threading.Event(), [object.__new__(Broken), half, wrong]
+
+    def live():
+        while not stop.is_set():
+            kept.append(LMActivationTransformer(tiny_lm_dir, 3))
+            kept.append(SurprisalTransformer(tiny_lm_dir))
+            started.set()
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    started.wait(60)
+    yield kept
+    stop.set()
+    thread.join()
+
+
+def test_what_a_pass_computes_does_not_depend_on_who_else_lives(tiny_lm_dir, texts, neighbours):
+    counts, handles = count_blocks(tiny_lm_dir)
+    alone = LanguageModel(tiny_lm_dir, keep=())
+    acts = LMActivationTransformer(alone, 1).fit_transform(texts)
+    assert counts.tolist() == [len(texts), len(texts), 0, 0]  # no layer of the others', and no surprisal
+    for handle in handles:
+        handle.remove()
+    assert len(neighbours) > 3
+    assert acts == LMActivationTransformer(alone, 1).fit_transform(texts)
 
 
 def test_a_text_that_stands_twice_in_a_list_runs_once(tiny_lm_dir, texts, count_passes):
@@ -116,15 +135,33 @@ def count_blocks(folder):
 
 def test_layers_above_the_highest_asked_for_are_computed_only_for_surprisal(tiny_lm_dir, texts):
     counts, handles = count_blocks(tiny_lm_dir)
-    n = len(texts)
-    LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
+    n, alone = len(texts), LanguageModel(tiny_lm_dir, keep=())
+    LMActivationTransformer(alone, 1).fit_transform(texts)
     assert counts.tolist() == [n, n, 0, 0]
-    LMActivationTransformer(tiny_lm_dir, 0).fit_transform(texts)  # passed on the way, and kept
+    LMActivationTransformer(alone, 0).fit_transform(texts)  # passed on the way, and kept
     assert counts.tolist() == [n, n, 0, 0]
-    LMActivationTransformer(tiny_lm_dir, 3).fit_transform(texts)
+    LMActivationTransformer(alone, 3).fit_transform(texts)
     assert counts.tolist() == [2 * n, 2 * n, n, n]
-    SurprisalTransformer(tiny_lm_dir).fit_transform(texts)
+    SurprisalTransformer(alone).fit_transform(texts)
     assert counts.tolist() == [3 * n, 3 * n, 2 * n, 2 * n]
+    for handle in handles:
+        handle.remove()
+
+
+def test_a_pass_keeps_what_its_language_model_says(tiny_lm_dir, texts):
+    counts, handles = count_blocks(tiny_lm_dir)
+    n = len(texts)
+    LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)  # surprisal, and the layers below
+    SurprisalTransformer(tiny_lm_dir).fit_transform(texts)
+    LMActivationTransformer(tiny_lm_dir, [0, 2, 3]).fit_transform(texts)
+    assert counts.tolist() == [n] * N_LAYERS
+    store.forget_texts()
+    asked = LanguageModel(tiny_lm_dir, keep_layers="asked")
+    LMActivationTransformer(asked, 1).fit_transform(texts)
+    SurprisalTransformer(asked).fit_transform(texts)
+    assert counts.tolist() == [2 * n] * N_LAYERS
+    LMActivationTransformer(asked, 0).fit_transform(texts)
+    assert counts.tolist() == [3 * n] * N_LAYERS
     for handle in handles:
         handle.remove()
 
@@ -150,7 +187,7 @@ def test_layers_nobody_asked_for_are_kept_only_where_they_take_little_room(
     where = None if memory is None else tmp_path / memory
 
     def run(layer):
-        return LMActivationTransformer(tiny_lm_dir, layer, memory=where).fit_transform(texts)
+        return LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=where), layer).fit_transform(texts)
 
     run(3)
     run(1)
@@ -167,7 +204,7 @@ def test_layers_nobody_asked_for_are_kept_only_where_they_take_little_room(
 
 def test_on_disk_are_the_layers_that_were_asked_for_and_no_others(tiny_lm_dir, texts, tmp_path):
     def run(layer):
-        return LMActivationTransformer(tiny_lm_dir, layer, memory=tmp_path).fit_transform(texts)
+        return LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), layer).fit_transform(texts)
 
     three = run(3)
     assert stored(tmp_path) == {hooks(3)}
@@ -178,21 +215,16 @@ def test_on_disk_are_the_layers_that_were_asked_for_and_no_others(tiny_lm_dir, t
     assert run(3) == three
     assert run(1) == one
     assert counts.max() == 0
-    other = LMActivationTransformer(tiny_lm_dir, 2, memory=tmp_path)
-    surprisal = SurprisalTransformer(tiny_lm_dir, memory=tmp_path)
-    surprisal.fit_transform(texts)  # which asks for the other's layer, too
-    assert stored(tmp_path) == {hooks(1, 2, 3)}
-    assert other.layer == 2
     for handle in handles:
         handle.remove()
 
 
 def test_settings_that_change_the_numbers_never_share_them(tiny_lm_dir, texts):
     def run(**params):
-        return LMActivationTransformer(tiny_lm_dir, 3, **params).fit_transform(texts)
+        return LMActivationTransformer(LanguageModel(tiny_lm_dir, **params), 3).fit_transform(texts)
 
     changes = [
-        {"prepend_bos": False},
+        {"bos_token": None},
         {"bos_token": "</s>"},
         {"context": "Once"},
         {"dtype": "bfloat16"},
@@ -214,8 +246,9 @@ LONG = " ".join(SENTENCES * 3)
 
 @pytest.mark.parametrize(("window", "stride"), [(16, 4), (16, 15), (64, None), (None, None), (33, 1)])
 def test_a_token_of_a_long_text_has_the_left_context_of_its_first_window(tiny_lm_dir, window, stride):
-    acts = LMActivationTransformer(tiny_lm_dir, 3, window=window, stride=stride).fit_transform([LONG])
-    frame = SurprisalTransformer(tiny_lm_dir, window=window, stride=stride).fit([LONG]).by_token([LONG])[0]
+    acts = LMActivationTransformer(LanguageModel(tiny_lm_dir, window=window, stride=stride), 3).fit_transform([LONG])
+    surprisal = SurprisalTransformer(LanguageModel(tiny_lm_dir, window=window, stride=stride))
+    frame = surprisal.fit([LONG]).by_token([LONG])[0]
     loaded = load_model(ModelSource(tiny_lm_dir))
     ids = loaded.tokenizer(LONG, add_special_tokens=False, verbose=False)["input_ids"]
     width = (window or 64) - 1
@@ -236,14 +269,14 @@ def test_a_token_of_a_long_text_has_the_left_context_of_its_first_window(tiny_lm
 
 def test_windows_leave_texts_that_fit_in_one_as_they_are(tiny_lm_dir, texts):
     plain = LMActivationTransformer(tiny_lm_dir, 3).fit_transform(texts)
-    windowed = LMActivationTransformer(tiny_lm_dir, 3, window=50, stride=7).fit_transform(texts)
+    windowed = LMActivationTransformer(LanguageModel(tiny_lm_dir, window=50, stride=7), 3).fit_transform(texts)
     np.testing.assert_allclose(windowed.concatenated(), plain.concatenated(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_long_text_among_short_ones_changes_none_of_them(tiny_lm_dir, texts):
     def run(some):
         store.forget_texts()
-        return LMActivationTransformer(tiny_lm_dir, 3, window=16, batch_tokens=64).fit_transform(some)
+        return LMActivationTransformer(LanguageModel(tiny_lm_dir, window=16, batch_tokens=64), 3).fit_transform(some)
 
     mixed = run([*texts[:3], LONG, *texts[3:]])
     np.testing.assert_allclose(mixed[3], run([LONG])[0], rtol=1e-5, atol=1e-5)
@@ -259,7 +292,7 @@ def test_a_long_text_among_short_ones_changes_none_of_them(tiny_lm_dir, texts):
 )
 def test_windows_that_the_model_cannot_have_are_refused(tiny_lm_dir, texts, params, message):
     with pytest.raises(ValueError, match=message):
-        SurprisalTransformer(tiny_lm_dir, **params).fit_transform(texts)
+        SurprisalTransformer(LanguageModel(tiny_lm_dir, **params)).fit_transform(texts)
 
 
 # On disk -----------------------------------------------------------------------------------------------------------
@@ -270,6 +303,7 @@ import os, signal, sys
 import numpy as np
 from sklearn_sae_encoding._lm import extract
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 folder, memory, out, mode = sys.argv[1:5]
@@ -286,8 +320,9 @@ if mode == "killed":
         done.append(1)
         return run_batch(*args)
     extract.run_batch = run_some
-acts = LMActivationTransformer(folder, 1, memory=memory, batch_tokens=1).fit(texts)
-surprisal = SurprisalTransformer(folder, memory=memory, batch_tokens=1).fit(texts)
+model = LanguageModel(folder, memory=memory, batch_tokens=1)
+acts = LMActivationTransformer(model, 1).fit(texts)
+surprisal = SurprisalTransformer(model).fit(texts)
 np.savez(out, acts=acts.transform(texts).concatenated(), surprisal=surprisal.transform(texts))
 """
 
@@ -309,12 +344,11 @@ def check_equal(out, folder, texts):
 
 
 def test_a_second_process_finds_what_the_first_one_kept(tiny_lm_dir, texts, tmp_path):
-    both = FeatureUnion(
-        [
-            ("a", LMActivationTransformer(tiny_lm_dir, 1, pooling="mean", memory=tmp_path / "memory")),
-            ("s", SurprisalTransformer(tiny_lm_dir, memory=joblib.Memory(tmp_path / "memory", verbose=0))),
-        ]
+    model, same = (
+        LanguageModel(tiny_lm_dir, memory=memory)
+        for memory in (tmp_path / "memory", joblib.Memory(tmp_path / "memory", verbose=0))
     )
+    both = FeatureUnion([("a", LMActivationTransformer(model, 1, level="text")), ("s", SurprisalTransformer(same))])
     assert both.fit_transform(texts).shape == (len(texts), D_MODEL + 1)
     assert start_process(tiny_lm_dir, tmp_path / "memory", tmp_path / "out.npz", "no model", texts).wait() == 0
     check_equal(tmp_path / "out.npz", tiny_lm_dir, texts)
@@ -324,7 +358,7 @@ def test_a_killed_run_loses_at_most_one_batch(tiny_lm_dir, texts, tmp_path, coun
     process = start_process(tiny_lm_dir, tmp_path / "memory", tmp_path / "out.npz", "killed", texts)
     assert process.wait() == -signal.SIGKILL
     counter = count_passes(tiny_lm_dir)
-    rest = LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path / "memory").fit_transform(texts)
+    rest = LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path / "memory"), 1).fit_transform(texts)
     assert sum(counter.values()) == len(texts) - 3  # with one text a batch, three were done
     np.testing.assert_allclose(rest.concatenated(), expected(tiny_lm_dir, texts)[0], rtol=1e-5, atol=1e-5)
 
@@ -359,7 +393,7 @@ def damage(path, how):
 @pytest.mark.parametrize("how", ["emptied", "cut short", "flipped", "shrunk", "unknown compression", "pickled"])
 def test_a_damaged_entry_is_computed_again(tiny_lm_dir, texts, tmp_path, how, count_passes):
     counter = count_passes(tiny_lm_dir)
-    transformer = LMActivationTransformer(tiny_lm_dir, [0, 1, 2, 3], memory=tmp_path).fit(texts)
+    transformer = LMActivationTransformer(LanguageModel(tiny_lm_dir, keep=(), memory=tmp_path), [0, 1, 2, 3]).fit(texts)
     before = transformer.transform(texts)
     entries = sorted(tmp_path.rglob("*.npz"))
     assert len(entries) == len(texts)
@@ -377,13 +411,13 @@ def test_a_damaged_entry_is_computed_again(tiny_lm_dir, texts, tmp_path, how, co
 def test_what_is_known_in_memory_alone_is_still_written_to_disk(tiny_lm_dir, texts, tmp_path):
     LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
     for folder in ("one", "two"):
-        LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path / folder).fit_transform(texts)
+        LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path / folder), 1).fit_transform(texts)
         assert len(list((tmp_path / folder).rglob("*.npz"))) == len(texts)
 
 
 @pytest.mark.parametrize("how", ["not a number", "a row short", "a number alone"])
 def test_an_entry_of_a_wrong_shape_or_without_numbers_is_computed_again(tiny_lm_dir, texts, tmp_path, how):
-    transformer = LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit(texts)
+    transformer = LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), 1).fit(texts)
     before = transformer.transform(texts)
     for path in sorted(tmp_path.rglob("*.npz"))[:3]:
         with np.load(path) as archive:
@@ -408,7 +442,7 @@ def test_a_full_disk_costs_a_warning_and_not_the_result(tiny_lm_dir, texts, tmp_
 
     monkeypatch.setattr("numpy.save", fail)
     with pytest.warns(UserWarning, match="Results can't be kept in memory=.*No space left"):
-        assert LMActivationTransformer(tiny_lm_dir, 1, memory=tmp_path).fit_transform(texts) == expected
+        assert LMActivationTransformer(LanguageModel(tiny_lm_dir, memory=tmp_path), 1).fit_transform(texts) == expected
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -431,6 +465,6 @@ def test_progress_is_shown_on_request_only(tiny_lm_dir, texts, capsys):
     LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
     assert capsys.readouterr().err == ""
     store.forget_texts()
-    LMActivationTransformer(tiny_lm_dir, 1, verbose=1).fit_transform(texts)
+    LMActivationTransformer(LanguageModel(tiny_lm_dir, verbose=1), 1).fit_transform(texts)
     assert "Language model: 100%" in capsys.readouterr().err
     assert os.environ["HF_HUB_OFFLINE"] == "1"

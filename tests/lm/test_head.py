@@ -6,7 +6,8 @@ import torch
 from tiny_models import FAMILIES, N_LAYERS, SENTENCES, tiny_model, tiny_tokenizer
 
 from sklearn_sae_encoding._lm import head
-from sklearn_sae_encoding.activations import LMActivationTransformer, forget_texts
+from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 LONG = " ".join(SENTENCES[i] for i in (0, 1, 2, 4, 6))  # fits in the context of the tiny models
@@ -39,7 +40,7 @@ def log_p(model, tokenizer, text):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_long_text_whose_logits_come_in_parts_has_the_surprisal_of_all_logits_at_once(name, monkeypatch):
     model, tokenizer = tiny_model(name), tiny_tokenizer()
-    transformer = SurprisalTransformer(model, tokenizer=tokenizer).fit([LONG])
+    transformer = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([LONG])
     words = transformer.by_word([LONG])[0]
     forget_texts()
     hold_logits_of(7, monkeypatch)
@@ -88,7 +89,7 @@ def test_what_a_model_does_to_its_logits_is_done_to_every_part(name, monkeypatch
     model, tokenizer = scaled(name), tiny_tokenizer()
     hold_logits_of(10, monkeypatch)
     given = positions_given(model)
-    tokens = SurprisalTransformer(model, tokenizer=tokenizer).fit([LONG]).by_token([LONG])[0]
+    tokens = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([LONG]).by_token([LONG])[0]
     assert max(given) == 10
     expected = -log_p(model, tokenizer, LONG)
     np.testing.assert_allclose(tokens["surprisal"], expected, atol=1e-5)
@@ -104,12 +105,11 @@ def test_what_a_model_does_to_its_logits_is_done_to_every_part(name, monkeypatch
 
 
 def test_activations_of_a_long_text_come_from_the_pass_over_all_of_it(tiny_lm_dir, monkeypatch):
-    alone = LMActivationTransformer(tiny_lm_dir, [1, 3]).fit_transform([LONG])[0]
+    alone = LMActivationTransformer(LanguageModel(tiny_lm_dir, keep=()), [1, 3]).fit_transform([LONG])[0]
     forget_texts()
     hold_logits_of(7, monkeypatch)
-    both = LMActivationTransformer(tiny_lm_dir, [1, 3])
-    SurprisalTransformer(tiny_lm_dir).fit_transform([LONG])  # whose pass answers the other one, too
-    np.testing.assert_allclose(both.fit_transform([LONG])[0], alone, rtol=1e-5, atol=1e-5)
+    in_parts = LMActivationTransformer(LanguageModel(tiny_lm_dir, keep=("surprisal",)), [1, 3])
+    np.testing.assert_allclose(in_parts.fit_transform([LONG])[0], alone, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("window", "stride"), [(40, 13), (40, 39), (None, None)])
@@ -117,8 +117,9 @@ def test_windows_and_texts_without_a_beginning_of_sequence_token_come_in_parts_t
     tiny_lm_dir, window, stride, monkeypatch
 ):
     text = " ".join(SENTENCES)
-    for options in ({}, {"prepend_bos": False}, {"context": SENTENCES[3]}):
-        transformer = SurprisalTransformer(tiny_lm_dir, window=window, stride=stride, **options).fit([text])
+    for options in ({}, {"bos_token": None}, {"context": SENTENCES[3]}):
+        model = LanguageModel(tiny_lm_dir, window=window, stride=stride, **options)
+        transformer = SurprisalTransformer(model).fit([text])
         with monkeypatch.context() as patched:
             whole = transformer.by_token([text])[0], transformer.by_word([text])[0]
             forget_texts()
@@ -134,5 +135,5 @@ def test_a_model_with_hooks_of_its_own_sees_the_text_alone(monkeypatch):
     lengths = []
     model.model.layers[0].register_forward_hook(lambda _m, _args, out: lengths.append(out.shape[1]))
     hold_logits_of(7, monkeypatch)
-    tokens = SurprisalTransformer(model, tokenizer=tokenizer).fit([LONG]).by_token([LONG])[0]
+    tokens = SurprisalTransformer(LanguageModel(model, tokenizer=tokenizer)).fit([LONG]).by_token([LONG])[0]
     assert lengths == [len(tokens) + 1]

@@ -14,10 +14,11 @@ from tiny_models import save_tiny_model, tiny_model, tiny_tokenizer
 
 from sklearn_sae_encoding._lm import fingerprint, loading
 from sklearn_sae_encoding._lm.fingerprint import pass_key
-from sklearn_sae_encoding._lm.loading import load_model, release_models
+from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.language_model import LanguageModel, release_models
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 
@@ -50,7 +51,10 @@ def count_loads(monkeypatch):
 def test_weights_load_once_for_all_estimators_and_threads(folder, texts, monkeypatch):
     calls = count_loads(monkeypatch)
     transformers = [LMActivationTransformer(str(folder), layer) for layer in range(4)]
-    transformers += [SurprisalTransformer(folder), SurprisalTransformer(str(folder), context="And then:")]
+    transformers += [
+        SurprisalTransformer(folder),
+        SurprisalTransformer(LanguageModel(str(folder), context="And then:")),
+    ]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda transformer: transformer.fit_transform(texts), transformers))
     assert len(calls) == 1
@@ -81,9 +85,9 @@ def test_one_model_named_in_several_ways_is_loaded_once_and_known_by_one_key(fol
 
 
 def test_numbers_of_numpy_are_as_good_as_others(tiny_lm_dir, texts):
-    given = {"window": np.int64(20), "stride": np.int32(4), "random_state": np.int64(0), "prepend_bos": np.True_}
-    one = LMActivationTransformer(tiny_lm_dir, np.int64(1), **given).fit_transform(texts)
-    other = LMActivationTransformer(tiny_lm_dir, 1, window=20, stride=4).fit_transform(texts)
+    given = {"window": np.int64(20), "stride": np.int32(4), "random_state": np.int64(0), "verbose": np.False_}
+    one = LMActivationTransformer(LanguageModel(tiny_lm_dir, **given), np.int64(1)).fit_transform(texts)
+    other = LMActivationTransformer(LanguageModel(tiny_lm_dir, window=20, stride=4), 1).fit_transform(texts)
     np.testing.assert_allclose(one.concatenated(), other.concatenated(), atol=1e-5)
 
 
@@ -146,7 +150,7 @@ def test_a_hub_name_is_found_in_the_cache_and_its_revision_pinned(hub_model, tex
     name, commits, home = hub_model
 
     def run(model, **params):
-        return LMActivationTransformer(model, 1, **params).fit_transform(texts)
+        return LMActivationTransformer(LanguageModel(model, **params), 1).fit_transform(texts)
 
     for revision, commit in [(None, commits[1]), ("main", commits[1]), (commits[0], commits[0])]:
         acts, of_folder = run(name, revision=revision), run(home / "snapshots" / commit)
@@ -167,8 +171,8 @@ def test_a_branch_is_resolved_once_per_process_and_again_when_models_were_releas
     )
 
     def run(**params):
-        acts = LMActivationTransformer(name, 1, **params).fit_transform(texts)
-        SurprisalTransformer(name, revision="main").fit_transform(texts)
+        acts = LMActivationTransformer(LanguageModel(name, **params), 1).fit_transform(texts)
+        SurprisalTransformer(LanguageModel(name, revision="main")).fit_transform(texts)
         return acts
 
     release_models()
@@ -315,7 +319,7 @@ def test_a_folder_without_a_tokenizer_asks_for_one(folder, tiny_lm_dir, texts):
         path.unlink()
     with pytest.raises(ValueError, match=r"(?s)Could not read the tokenizer at .*Name another one with tokenizer="):
         LMActivationTransformer(folder, 1).fit_transform(texts)
-    named = LMActivationTransformer(folder, 1, tokenizer=tiny_lm_dir).fit_transform(texts)
+    named = LMActivationTransformer(LanguageModel(folder, tokenizer=tiny_lm_dir), 1).fit_transform(texts)
     expected = LMActivationTransformer(tiny_lm_dir, 1).fit_transform(texts)
     np.testing.assert_array_equal(named.concatenated(), expected.concatenated())
 
@@ -323,7 +327,7 @@ def test_a_folder_without_a_tokenizer_asks_for_one(folder, tiny_lm_dir, texts):
 def test_a_pipeline_of_transformers_is_no_model(texts):
     generator = transformers.pipeline("text-generation", model=tiny_model(), tokenizer=tiny_tokenizer())
     with pytest.raises(ValueError, match=r"got a TextGenerationPipeline\. Of a pipeline, give its \.model and"):
-        LMActivationTransformer(generator, 1).fit(texts)
+        LMActivationTransformer(LanguageModel(generator), 1).fit(texts)
 
 
 def test_code_that_comes_with_a_model_is_never_run(folder, texts, tmp_path):
@@ -353,8 +357,10 @@ def test_a_model_of_another_make_is_read_at_a_given_path_or_its_lists_are_named(
         find_blocks(model, 4)
     with pytest.raises(ValueError, match=r"at 'inside\.layers'"):
         find_blocks(model, 4, "inside.layers")
-    found = LMActivationTransformer(model, 1, tokenizer=tiny_tokenizer(), blocks_path="inside.model.layers")
-    plain = LMActivationTransformer(model.inside, 1, tokenizer=tiny_tokenizer())
+    found = LMActivationTransformer(
+        LanguageModel(model, tokenizer=tiny_tokenizer(), blocks_path="inside.model.layers"), 1
+    )
+    plain = LMActivationTransformer(LanguageModel(model.inside, tokenizer=tiny_tokenizer()), 1)
     np.testing.assert_array_equal(found.fit_transform(texts)[0], plain.fit_transform(texts)[0])
 
 

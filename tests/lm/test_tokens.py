@@ -22,7 +22,7 @@ def acts():
         offsets=[[(j, j + 1) for j in range(n)] for n in LENGTHS],
         model="toy",
         hook="blocks.1.hook_resid_post",
-        prepend_bos=True,
+        bos_token="<s>",
     )
 
 
@@ -58,7 +58,7 @@ def test_every_other_key_gives_token_activations_with_their_tokens_and_origin(ac
         np.testing.assert_array_equal(part[j], acts[i])
         assert part.tokens[j] == acts.tokens[i]
         np.testing.assert_array_equal(part.offsets[j], acts.offsets[i])
-    assert (part.model, part.hook, part.prepend_bos) == ("toy", "blocks.1.hook_resid_post", True)
+    assert (part.model, part.hook, part.bos_token) == ("toy", "blocks.1.hook_resid_post", "<s>")
 
 
 @pytest.mark.parametrize("key", ["a", 1.5, None, [[0, 1]], (0, 1)])
@@ -126,7 +126,7 @@ def test_lists_of_one_origin_add_up(acts):
     assert both == acts
     assert both.tokens == acts.tokens
     np.testing.assert_array_equal(np.concatenate(both.offsets), np.concatenate(acts.offsets))
-    other = TokenActivations(acts.values, model="toy", hook="blocks.2.hook_resid_post", prepend_bos=True)
+    other = TokenActivations(acts.values, model="toy", hook="blocks.2.hook_resid_post", bos_token="<s>")
     with pytest.raises(ValueError, match=r"blocks\.1\.hook_resid_post.*blocks\.2\.hook_resid_post"):
         acts + other
     assert (acts + TokenActivations(acts.values, **acts._origin())).tokens is None

@@ -183,7 +183,7 @@ def test_no_language_model_reads_a_text_for_bad_images(name, imgs, tiny_lm_dir, 
     texts = [f"text {i}" for i in range(N)]
     y, masker, message = bad_images(imgs)[name]
     passes = count_passes(tiny_lm_dir)
-    regressor = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, pooling="mean"), Ridge())
+    regressor = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, level="text"), Ridge())
     model = MaskedTargetRegressor(regressor, masker)
     with pytest.raises(ValueError, match=message):
         model.fit(texts, y)

@@ -41,7 +41,7 @@ class Length:
 
 @pytest.mark.parametrize(
     "as_given",
-    [np.asarray, sparse.csr_array, sparse.csc_array, pd.DataFrame, lambda X: X.tolist(), lambda X: X.astype(np.float32)],
+    [np.asarray, sparse.csr_array, sparse.csc_array, pd.DataFrame, lambda X: X.tolist(), lambda X: X.astype("f4")],
 )
 def test_repeats_that_stand_on_both_sides_of_a_fold_are_counted_in_one_warning(as_given):
     with pytest.warns(UserWarning, match="60 of 60 samples are tested though an equal one .* such as 0 and 20") as seen:
@@ -99,7 +99,7 @@ def test_groups_hold_all_repeats_and_all_of_a_run_and_no_more():
     assert group_repeats(texts).tolist() == [0, 1, 0, 2, 3, 2, 4]
     assert group_repeats(texts, runs).tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert group_repeats(np.zeros((3, 2))).tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="Repeats join all samples into one group.*average_repeats"):
+    with pytest.raises(ValueError, match=r"Repeats join all samples into one group.*average_repeats"):
         group_repeats(X, RUN)
     with pytest.raises(ValueError, match="one label a sample, 60, got 3"):
         group_repeats(X, [1, 2, 3])

@@ -25,6 +25,7 @@ from tiny_saes import make_sae, save_sae
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
 from sklearn_sae_encoding.persistence import SavedEncoderError, load_encoder, read_manifest, save_encoder
 from sklearn_sae_encoding.persistence._decoding import decode
@@ -506,8 +507,9 @@ def test_what_cannot_be_saved_is_named(X, Y, tiny_lm_dir, tmp_path):
     with pytest.raises(TypeError, match=r"it is a GridSearchCV. Save what it found, its best_estimator_"):
         save_encoder(GridSearchCV(Ridge(), {"alpha": [1.0]}).fit(X, Y), tmp_path / "m")
     loaded = AutoModelForCausalLM.from_pretrained(tiny_lm_dir)
+    by_object = LMActivationTransformer(LanguageModel(loaded, tokenizer=str(tiny_lm_dir)), 1).fit(["A text."])
     with pytest.raises(TypeError, match=r"Cannot save .*model: it is a transformers.*give model= that"):
-        save_encoder(LMActivationTransformer(loaded, 1, tokenizer=str(tiny_lm_dir)).fit(["A text."]), tmp_path / "m")
+        save_encoder(by_object, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 

@@ -152,13 +152,13 @@ def test_a_voxel_without_a_score_counts_neither_way():
 
 def test_word_surprisal_is_surprisal_and_nothing_is_called_standardised_without_it(tiny_lm_dir, pipeline_case):
     _, texts, Y = pipeline_case
-    content = LMActivationTransformer(tiny_lm_dir, 2, pooling="mean")
-    words = make_pipeline(SurprisalTransformer(tiny_lm_dir, level="word"), StandardScaler())
+    content = LMActivationTransformer(tiny_lm_dir, 2, level="text")
+    words = make_pipeline(SurprisalTransformer(tiny_lm_dir, over="word"), StandardScaler())
     model = make_pipeline(make_union(content, words), Ridge()).fit(texts, Y)
     report = encoder_report(model, texts, Y, n_features=1)
     assert "Surprisal has a positive weight in" in text_of(report)
     assert "given what came before, standardised over texts, was a feature" in text_of(report)
-    alone = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, pooling="mean"), Ridge()).fit(texts, Y)
+    alone = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, level="text"), Ridge()).fit(texts, Y)
     assert "standardised" not in text_of(encoder_report(alone, texts, Y, n_features=1))
 
 
@@ -172,7 +172,7 @@ def test_values_on_tokens_are_those_of_the_estimator_that_made_the_feature(tiny_
     other = SAEProjector(n_features=8, widths=[8], n_steps=2, random_state=0)
     readers = LMActivationTransformer(tiny_lm_dir, 1), LMActivationTransformer(tiny_lm_dir, 2)
     first, second = make_pipeline(readers[0], other), make_pipeline(readers[1], SAEProjector(sae_dir))
-    surprisal = SurprisalTransformer(tiny_lm_dir, reduction=["max", "mean"])
+    surprisal = SurprisalTransformer(tiny_lm_dir, pooling=["max", "mean"])
     model = make_pipeline(make_union(first, second, surprisal), Ridge()).fit(texts, Y)
     fitted = take_apart(model, texts, Y, None)
     for column in (3, 8 + 3, 8 + 40 + 1):

@@ -69,7 +69,7 @@ def test_the_methods_name_model_hook_sae_and_surprisal(pipeline_case, tiny_lm_di
 )
 def test_the_methods_say_how_pooled_activations_were_encoded(pooling, sentence, pipeline_case, tiny_lm_dir, sae_dir):
     _, texts, Y = pipeline_case
-    activations = LMActivationTransformer(tiny_lm_dir, 2, pooling=pooling)
+    activations = LMActivationTransformer(tiny_lm_dir, 2, level="text", pooling=pooling)
     encoder = SparseVoxelEncoder(alphas=[0.1])
     for steps in ([activations], [activations, SAEProjector(sae_dir)]):
         page = text_of(encoder_report(make_pipeline(*steps, encoder).fit(texts, Y), texts, Y, n_features=1))
@@ -83,7 +83,7 @@ def test_the_methods_say_how_pooled_activations_were_encoded(pooling, sentence, 
 def test_the_methods_name_every_language_model_and_site(pipeline_case, tiny_lm_dir, sae_dir, tmp_path):
     _, texts, Y = pipeline_case
     shutil.copytree(tiny_lm_dir, tmp_path / "other-llama")
-    first, second = LMActivationTransformer(tiny_lm_dir, 2), LMActivationTransformer(tiny_lm_dir, 1, pooling="mean")
+    first, second = LMActivationTransformer(tiny_lm_dir, 2), LMActivationTransformer(tiny_lm_dir, 1, level="text")
     surprisal = SurprisalTransformer(str(tmp_path / "other-llama"))
     union = make_union(make_pipeline(first, SAEProjector(sae_dir)), second, surprisal)
     model = make_pipeline(union, SparseVoxelEncoder(alphas=[0.1])).fit(texts, Y)
@@ -151,7 +151,7 @@ def test_scores_remember_their_splitter_also_after_pickling(cv, words, case):
 )
 def test_surprisal_is_called_standardised_only_if_it_is(step, standardised, pipeline_case, tiny_lm_dir):
     _, texts, Y = pipeline_case
-    content = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, pooling="mean"), StandardScaler())
+    content = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, level="text"), StandardScaler())
     surprisal = make_pipeline(*filter(None, [SurprisalTransformer(tiny_lm_dir), step]))
     model = make_pipeline(make_union(content, surprisal), SparseVoxelEncoder(alphas=[0.1])).fit(texts, Y)
     page = text_of(encoder_report(model, texts, Y, n_features=1))

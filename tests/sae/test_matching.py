@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_saes import HOOK, activations, encoded, make_sae, save_sae
 
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.sae import SAEProjector
 
 
@@ -26,7 +27,7 @@ def test_activations_that_match_are_taken_under_any_name_of_the_model(texts, fol
     [
         ({"model": "toy/LM-2"}, r"trained on toy/LM-1, but the activations come from toy/LM-2\. Set model='toy/LM-1'"),
         ({"hook": "blocks.2.hook_resid_post"}, rf"trained on {HOOK} .* come from blocks.2.* Set layer='{HOOK}'"),
-        ({"prepend_bos": False}, r"with a beginning-of-sequence token, .* without one\. Set prepend_bos=True"),
+        ({"bos_token": ""}, r"with a beginning-of-sequence token, .* without a.* token\. Set bos_token='auto'"),
     ],
     ids=["model", "hook", "bos"],
 )
@@ -111,7 +112,7 @@ def test_an_sae_of_centred_weights_gets_the_activations_of_centred_weights(tmp_p
         for name, value in metadata.items():
             sae.cfg.metadata[name] = value
         folder = save_sae(sae, tmp_path / hook)
-        acts = LMActivationTransformer(model, hook, tokenizer=tokenizer).fit_transform(SENTENCES[:3])
+        acts = LMActivationTransformer(LanguageModel(model, tokenizer=tokenizer), hook).fit_transform(SENTENCES[:3])
         acts.model = "openai-community/gpt2"
         features = SAEProjector(folder, pooling=None).fit_transform(acts)
         for text, one in zip(SENTENCES, features, strict=False):

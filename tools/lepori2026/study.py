@@ -11,6 +11,7 @@ from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, top_tokens, transfer_scores
 from sklearn_sae_encoding.datasets import fetch_lepori2026
 from sklearn_sae_encoding.fitted import features_of
+from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
 from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_published_encoder
 from sklearn_sae_encoding.sae import SAEProjector
@@ -125,7 +126,7 @@ def load_features(configuration, texts, folder, store):
         sae, sae_id = _given(sae[0]), sae[1]
         content = "activations" if name == "activations" else "sae"
         pipeline = make_augmented_encoder(
-            lm, layer, sae, sae_id=sae_id, content=content, memory=folder / "cache", verbose=1
+            LanguageModel(lm, memory=folder / "cache"), layer, sae, sae_id=sae_id, content=content, verbose=1
         )["features"]
         features[name] = store(
             f"features-{name}",
@@ -154,7 +155,7 @@ def load_tokens(configuration, texts, folder, store):
     sae, sae_id = _given(configuration["sae"][0]), configuration["sae"][1]
 
     def read():
-        activations = LMActivationTransformer(lm, layer, memory=folder / "cache").fit_transform(texts)
+        activations = LMActivationTransformer(LanguageModel(lm, memory=folder / "cache"), layer).fit_transform(texts)
         words = [
             [_in_its_word(text, *place) for place in of_text]
             for text, of_text in zip(texts, activations.offsets, strict=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from sklearn_sae_encoding._solvers.nonnegative_ridge import solve_nonnegative_ridge
+from sklearn_sae_encoding._solvers.transfer.nonnegative_ridge import solve_nonnegative_ridge
 
 
 def _problem(seed, n_samples=40, n_features=12, n_targets=30, correlated=0.0, scale=1.0):

@@ -6,10 +6,10 @@ import torch
 from scipy import sparse
 
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.devices import on_device
-from sklearn_sae_encoding._solvers.ftest import EVERY_FEATURE, column_norms
-from sklearn_sae_encoding._solvers.path import make_penalty
-from sklearn_sae_encoding._solvers.screening import largest, make_screened, scan
+from sklearn_sae_encoding._solvers.lasso.devices import on_device
+from sklearn_sae_encoding._solvers.lasso.ftest import EVERY_FEATURE, column_norms
+from sklearn_sae_encoding._solvers.lasso.problems import make_penalty
+from sklearn_sae_encoding._solvers.lasso.screening import Eligible, largest, make_screened, scan
 
 TORCH = torch.device("cpu")
 
@@ -42,10 +42,11 @@ def test_lists_and_largest_products_are_those_of_plain_products(layout, positive
         products = np.where(allowed[rows], products, 0.0)
     constant = X.std(axis=0) == 0
     products[:, constant] = 0.0
+    eligible = Eligible(allowed, rows, positive)
     for by in (screened, on_device(screened, TORCH)):
-        np.testing.assert_allclose(largest(by, residuals, allowed, rows, positive), products.max(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(largest(by, residuals, eligible), products.max(axis=1), rtol=1e-4)
         bounds = np.quantile(products, 0.9, axis=1)
-        lists, lengths = scan(by, residuals, bounds, allowed, rows, positive, 4)
+        lists, lengths = scan(by, residuals, bounds, eligible, 4)
         for found, length, sizes, bound in zip(lists, lengths, products, bounds, strict=True):
             listed = set(found[:length])
             assert set(np.flatnonzero(sizes > bound)) <= listed <= set(np.flatnonzero(sizes > 0.999 * bound))

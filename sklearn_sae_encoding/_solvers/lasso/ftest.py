@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .columns import Columns, as_csc, is_dense
+from ..columns import Columns, as_csc, is_dense
 
 EVERY_FEATURE = np.zeros((0, 0), dtype=np.uint8)
 

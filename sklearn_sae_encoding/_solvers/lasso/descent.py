@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
 from .active_sets import COLLINEAR, DONE, TOO_LONG, border
-from .columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
 
 # Passes over the active features between two over all local ones; the last MEMORY of them are extrapolated.
 PASSES = 10
@@ -47,16 +47,16 @@ class Free(NamedTuple):
 
 
 @njit(**JIT)
-def descend(fit, state, i, local, l1, target, accepted, max_passes):
-    """Solve problem `i` over the `local` features until its gap is at most `accepted`; return DONE or TOO_LONG.
+def descend(fit, state, problem, local, l1, target, accepted, max_passes):
+    """Solve a problem over the `local` features until its gap is at most `accepted`; return DONE or TOO_LONG.
 
     The gap is in units of n, and `target` is centred as by `centre`. There must be room for all local features.
     """
     n_local, passes, solved = local.features.shape[0], 0, False
     packed = _pack(fit, local.features, l1)
-    weights, residual = np.zeros(n_local), state.residuals[i]
-    for k in range(state.sizes[i]):
-        weights[k] = state.weights[i, k]
+    weights, residual = np.zeros(n_local), state.residuals[problem]
+    for k in range(state.sizes[problem]):
+        weights[k] = state.weights[problem, k]
     order, free = np.arange(n_local), _find_free(fit, local.features)
     while passes < max_passes and not solved:
         _pass(packed, order, weights, residual)
@@ -66,8 +66,8 @@ def descend(fit, state, i, local, l1, target, accepted, max_passes):
         solved = _gap(packed, weights, residual, target) <= accepted
         if not solved:
             passes += _extrapolated_passes(packed, np.flatnonzero(weights), weights, residual)
-    _keep(fit, state, i, local, weights, target)
-    state.knots[i] += passes
+    _keep(fit, state, problem, local, weights, target)
+    state.knots[problem] += passes
     return DONE if solved else TOO_LONG
 
 
@@ -304,7 +304,7 @@ def _shares(steps):
 
 
 @njit(**PART)
-def _keep(fit, state, i, local, weights, target):
+def _keep(fit, state, problem, local, weights, target):
     """Make the active set that of the weights that are not zero; residuals are computed anew."""
     features, n_local, size, raw, centred = local.features, weights.shape[0], 0, local.raw, local.centred
     for b in range(raw.shape[0]):
@@ -312,23 +312,23 @@ def _keep(fit, state, i, local, weights, target):
     add_columns(fit.columns, features, n_local, weights, raw)
     centre(raw, fit.train, fit.n_train, fit.fit_intercept, centred)
     for b in range(raw.shape[0]):
-        state.fitted[i, b] = raw[b]
-        state.residuals[i, b] = target[b] - centred[b]
+        state.fitted[problem, b] = raw[b]
+        state.residuals[problem, b] = target[b] - centred[b]
     for a in range(n_local):
         if weights[a] != 0.0 or fit.factors[features[a]] == 0.0:
-            state.features[i, size] = features[a]
-            state.weights[i, size] = weights[a]
-            state.signs[i, size] = np.sign(weights[a])
+            state.features[problem, size] = features[a]
+            state.weights[problem, size] = weights[a]
+            state.signs[problem, size] = np.sign(weights[a])
             size += 1
-    state.sizes[i] = size
+    state.sizes[problem] = size
 
 
 @njit(**PART)
-def largest_of_active(fit, state, i, out):
+def largest_of_active(fit, state, problem, out):
     """Return max |x_j'r - D f_j w_j| / f_j over the active features; `out` is a scratch array."""
-    worst, features, weights = 0.0, state.features[i], state.weights[i]
-    column_dots(fit.columns, features, state.sizes[i], EVERY, state.residuals[i], out)
-    for k in range(state.sizes[i]):
+    worst, features, weights = 0.0, state.features[problem], state.weights[problem]
+    column_dots(fit.columns, features, state.sizes[problem], EVERY, state.residuals[problem], out)
+    for k in range(state.sizes[problem]):
         f = fit.factors[features[k]]
         if f > 0.0:
             worst = max(worst, abs(out[k] - fit.ridge * f * weights[k]) / f)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from .columns import EVERY, PART, Columns, add_columns, centre, column_dots
+from ..columns import EVERY, PART, Columns, add_columns, centre, column_dots
 
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
@@ -28,6 +28,15 @@ class Fit(NamedTuple):
     factors: np.ndarray  # (n_features,)
     positive: bool
     ridge: float  # D, in units of n
+
+
+class Step(NamedTuple):
+    """From one penalty to another, in units of n. The ridge term there is in `Fit`."""
+
+    l1_from: float
+    ridge_from: float
+    l1: float  # where to
+    max_changes: int  # features that may enter or leave on the way
 
 
 class ActiveSets(NamedTuple):
@@ -124,9 +133,9 @@ def unborder(inverse, size, gone):
 
 
 @njit(**PART)
-def enter(fit, state, i, feature, sign, scratch):
+def enter(fit, state, problem, feature, sign, scratch):
     """Append a feature with weight zero; return its pivot, or 0 if it lies in the span of the others and is refused."""
-    size = state.sizes[i]
+    size = state.sizes[problem]
     scratch.raw[:] = 0.0
     scratch.one[0] = feature
     scratch.cross[0] = 1.0
@@ -134,32 +143,32 @@ def enter(fit, state, i, feature, sign, scratch):
     centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
     column_dots(fit.columns, scratch.one, scratch.one.shape[0], EVERY, scratch.column, scratch.cross)
     diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
-    column_dots(fit.columns, state.features[i], size, EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, state.features[problem], size, EVERY, scratch.column, scratch.cross)
     square = 0.0
     for k in range(fit.train.shape[0]):
         square += fit.train[k] * scratch.raw[k] * scratch.raw[k]
-    pivot = border(state.inverses[i], size, scratch.cross, diagonal, COLLINEAR * square, scratch.solved)
+    pivot = border(state.inverses[problem], size, scratch.cross, diagonal, COLLINEAR * square, scratch.solved)
     if pivot > 0.0:
-        state.features[i, size] = feature
-        state.signs[i, size] = sign
-        state.weights[i, size] = 0.0
-        state.sizes[i] = size + 1
+        state.features[problem, size] = feature
+        state.signs[problem, size] = sign
+        state.weights[problem, size] = 0.0
+        state.sizes[problem] = size + 1
     return pivot
 
 
 @njit(**PART)
-def leave(state, i, gone):
+def leave(state, problem, gone):
     """Drop the feature in place `gone`; the last one takes its place."""
-    last = state.sizes[i] - 1
-    unborder(state.inverses[i], state.sizes[i], gone)
-    state.features[i, gone] = state.features[i, last]
-    state.signs[i, gone] = state.signs[i, last]
-    state.weights[i, gone] = state.weights[i, last]
-    state.sizes[i] = last
+    last = state.sizes[problem] - 1
+    unborder(state.inverses[problem], state.sizes[problem], gone)
+    state.features[problem, gone] = state.features[problem, last]
+    state.signs[problem, gone] = state.signs[problem, last]
+    state.weights[problem, gone] = state.weights[problem, last]
+    state.sizes[problem] = last
 
 
 @njit(**PART)
-def exchange(fit, state, i, sign, solved):
+def exchange(fit, state, problem, sign, solved):
     """Give weight to a feature that lies in the span of the active ones, at no cost, until one of those reaches zero.
 
     With the new feature equal to ``X_A v``, moving its weight by ``d`` and the active weights by ``-d v`` changes
@@ -167,13 +176,13 @@ def exchange(fit, state, i, sign, solved):
     new one left in its stead, or -1 if there is none.
     """
     gone, reach = -1, np.inf
-    for k in range(state.sizes[i]):
-        if fit.factors[state.features[i, k]] > 0.0 and state.signs[i, k] * sign * solved[k] > 0.0:
-            length = state.weights[i, k] / (sign * solved[k])
+    for k in range(state.sizes[problem]):
+        if fit.factors[state.features[problem, k]] > 0.0 and state.signs[problem, k] * sign * solved[k] > 0.0:
+            length = state.weights[problem, k] / (sign * solved[k])
             if length < reach:
                 gone, reach = k, length
     if gone >= 0:
-        for k in range(state.sizes[i]):
-            state.weights[i, k] -= reach * sign * solved[k]
-        state.weights[i, gone] = reach * sign
+        for k in range(state.sizes[problem]):
+            state.weights[problem, k] -= reach * sign * solved[k]
+        state.weights[problem, gone] = reach * sign
     return gone

@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .columns import Columns, frozen
+from ..columns import Columns, frozen
+from ..ridge.refit import Refit, refit_ridge
+from ..running import Problem
+from ..running.stacking import stack
+from ..running.threads import threaded_map
 from .devices import on_device
 from .ftest import EVERY_FEATURE, Screen, best_features
-from .path import Paths, Penalty, Problems, alpha_max, solve_paths
-from .ridge import Refit, refit_ridge
-from .running import Problem
-from .running.stacking import stack
-from .running.threads import threaded_map
+from .path import alpha_max, solve_paths
+from .problems import Paths, Penalty, Problems
 from .screening import Screened
 
 # Problems that share each pass over the features: enough to use a column well, few enough for the cache. Their inverses

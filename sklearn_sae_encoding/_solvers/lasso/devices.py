@@ -26,25 +26,26 @@ class DeviceScreened:
     inverse_factors: torch.Tensor  # (n_dense + n_sparse, 1)
     rounding: torch.Tensor  # (n_dense + n_sparse, 1)
 
-    def list_above(self, residuals, reach, allowed, rows, positive, capacity):
+    def list_above(self, residuals, reach, eligible, capacity):
         import torch
 
-        sizes = self._sizes(residuals, positive)
+        sizes = self._sizes(residuals, eligible.positive)
         above = sizes * self.inverse_factors > 1 - self.rounding * reach
         problems, places = (hits.cpu().numpy() for hits in torch.nonzero(above.T, as_tuple=True))
         features = self.features[places]
-        if allowed.shape[0]:
-            kept = allowed[rows[problems], features] > 0
+        if eligible.allowed.shape[0]:
+            kept = eligible.allowed[eligible.rows[problems], features] > 0
             problems, features = problems[kept], features[kept]
         lengths = np.bincount(problems, minlength=len(residuals))
         lists = np.empty((len(residuals), max(capacity, int(lengths.max(initial=0)))), dtype=np.int32)
         lists[np.arange(lists.shape[1]) < lengths[:, None]] = features
         return lists, lengths
 
-    def largest_sizes(self, residuals, allowed, rows, positive):
-        sizes = self._sizes(residuals, positive) * self.inverse_factors
-        if allowed.shape[0]:
-            sizes *= self._put(np.ascontiguousarray(allowed[rows][:, self.features].T))
+    def largest_sizes(self, residuals, eligible):
+        sizes = self._sizes(residuals, eligible.positive) * self.inverse_factors
+        if eligible.allowed.shape[0]:
+            allowed = eligible.allowed[eligible.rows][:, self.features]
+            sizes *= self._put(np.ascontiguousarray(allowed.T))
         if len(sizes) == 0:
             return np.zeros(len(residuals))
         return sizes.amax(dim=0).clamp(min=0).cpu().numpy().astype(np.float64)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT, PART, Columns, is_dense
+from ..columns import JIT, PART, Columns, is_dense
 from .ftest import Norms
 
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
@@ -24,6 +24,14 @@ LANES = 8
 TINY = 1e-25
 
 
+class Eligible(NamedTuple):
+    """Which features count for which residual."""
+
+    allowed: np.ndarray  # (n_voxels, n_features) of 0 and 1, or of shape (0, 0) where every feature is allowed
+    rows: np.ndarray  # (n_problems,), the row of `allowed` of each residual
+    positive: bool  # whether only products above zero count
+
+
 class Screened(NamedTuple):
     """The features that can ever enter, in the precision that is enough to find them: the dense ones first.
 
@@ -38,7 +46,7 @@ class Screened(NamedTuple):
     inverse_factors: np.ndarray  # (n_dense + n_sparse,), 1 / f_j
     rounding: np.ndarray  # (n_dense + n_sparse,), of products with a residual of norm 1, over f_j
 
-    def list_above(self, residuals, reach, allowed, rows, positive, capacity):
+    def list_above(self, residuals, reach, eligible, capacity):
         """List the features with ``|x_j'r| / f_j > 1`` for each residual, of norm `reach` at most, or a few more."""
         thresholds = (1 - self.rounding * reach) / self.inverse_factors
         by_sample = _by_sample(self, residuals)
@@ -46,19 +54,19 @@ class Screened(NamedTuple):
         while True:
             lists = np.empty((len(residuals), capacity), dtype=np.int32)
             lengths = np.zeros(len(residuals), dtype=np.int64)
-            _list_dense(self, products, thresholds, allowed, rows, positive, lists, lengths)
-            _list_sparse(self, by_sample, thresholds, allowed, rows, positive, lists, lengths)
+            _list_dense(self, products, thresholds, eligible, lists, lengths)
+            _list_sparse(self, by_sample, thresholds, eligible, lists, lengths)
             longest = int(lengths.max(initial=0))
             if longest <= capacity:
                 return lists, lengths
             capacity = longest
 
-    def largest_sizes(self, residuals, allowed, rows, positive):
+    def largest_sizes(self, residuals, eligible):
         """Return max_j |x_j'r| / f_j of each residual."""
         by_sample = _by_sample(self, residuals)
         out = np.zeros(by_sample.shape[1], dtype=by_sample.dtype)
-        _largest_dense(self, self.dense @ by_sample, allowed, rows, positive, out)
-        _largest_sparse(self, by_sample, allowed, rows, positive, out)
+        _largest_dense(self, self.dense @ by_sample, eligible, out)
+        _largest_sparse(self, by_sample, eligible, out)
         return out[: len(residuals)].astype(np.float64)
 
 
@@ -106,15 +114,13 @@ def _preceded(columns, inverse_factors):
     return preceded
 
 
-def scan(screened: Screened, residuals, bounds, allowed, rows, positive, capacity):
+def scan(screened: Screened, residuals, bounds, eligible, capacity):
     """List, for each residual, the features whose correlation may exceed a bound.
 
     Parameters
     ----------
     residuals : (n_problems, n_samples), zero on held-out rows and centred on the others
     bounds : (n_problems,), features with ``|x_j'r| / f_j > bound`` are listed, and a few just below
-    allowed : (n_voxels, n_features) of 0 and 1, or of shape (0, 0) where every feature is allowed
-    rows : (n_problems,), the row of `allowed` of each problem
     capacity : first guess of how long a list may get
 
     Returns
@@ -124,13 +130,13 @@ def scan(screened: Screened, residuals, bounds, allowed, rows, positive, capacit
     """
     scales = np.divide(1.0 + ROOM, bounds, out=np.zeros(len(bounds)), where=bounds > TINY)
     reach = float(np.max(np.linalg.norm(residuals, axis=1) * scales, initial=0.0))
-    return screened.list_above(residuals * scales[:, None], reach, allowed, rows, positive, capacity)
+    return screened.list_above(residuals * scales[:, None], reach, eligible, capacity)
 
 
-def largest(screened: Screened, residuals, allowed, rows, positive):
+def largest(screened: Screened, residuals, eligible):
     """Return max_j |x_j'r| / f_j over the allowed features, (n_problems,), to the precision of the screening."""
     size = np.maximum(np.abs(residuals).max(axis=1), TINY)
-    return screened.largest_sizes(residuals / size[:, None], allowed, rows, positive) * size
+    return screened.largest_sizes(residuals / size[:, None], eligible) * size
 
 
 def _by_sample(screened, residuals):
@@ -144,7 +150,8 @@ def _by_sample(screened, residuals):
 
 
 @njit(**PART)
-def _append(values, feature, threshold, allowed, rows, positive, lists, lengths):
+def _append(values, feature, threshold, eligible, lists, lengths):
+    allowed, rows, positive = eligible
     for i in range(lengths.shape[0]):
         size = values[i] if positive else abs(values[i])
         if size > threshold and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
@@ -154,7 +161,7 @@ def _append(values, feature, threshold, allowed, rows, positive, lists, lengths)
 
 
 @njit(**JIT)
-def _list_sparse(screened, residuals, thresholds, allowed, rows, positive, lists, lengths):
+def _list_sparse(screened, residuals, thresholds, eligible, lists, lengths):
     data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
     values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
     for j in range(first, features.shape[0]):
@@ -167,30 +174,31 @@ def _list_sparse(screened, residuals, thresholds, allowed, rows, positive, lists
         for i in range(values.shape[0]):
             above |= abs(values[i]) > thresholds[j]
         if above:
-            _append(values, features[j], thresholds[j], allowed, rows, positive, lists, lengths)
+            _append(values, features[j], thresholds[j], eligible, lists, lengths)
 
 
 @njit(**JIT)
-def _list_dense(screened, products, thresholds, allowed, rows, positive, lists, lengths):
+def _list_dense(screened, products, thresholds, eligible, lists, lengths):
     for j in range(products.shape[0]):
         above = False
         for i in range(products.shape[1]):
             above |= abs(products[j, i]) > thresholds[j]
         if above:
-            _append(products[j], screened.features[j], thresholds[j], allowed, rows, positive, lists, lengths)
+            _append(products[j], screened.features[j], thresholds[j], eligible, lists, lengths)
 
 
 @njit(**PART)
-def _raise(screened, values, j, allowed, rows, positive, out):
-    feature = screened.features[j]
+def _raise(screened, values, place, eligible, out):
+    allowed, rows, positive = eligible
+    feature = screened.features[place]
     for i in range(values.shape[0]):
-        size = (values[i] if positive else abs(values[i])) * screened.inverse_factors[j]
+        size = (values[i] if positive else abs(values[i])) * screened.inverse_factors[place]
         if size > out[i] and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
             out[i] = size
 
 
 @njit(**JIT)
-def _largest_sparse(screened, residuals, allowed, rows, positive, out):
+def _largest_sparse(screened, residuals, eligible, out):
     data, indices, indptr, inverse_factors = screened.data, screened.indices, screened.indptr, screened.inverse_factors
     values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
     for j in range(first, inverse_factors.shape[0]):
@@ -203,15 +211,15 @@ def _largest_sparse(screened, residuals, allowed, rows, positive, out):
         for i in range(values.shape[0]):
             above |= abs(values[i]) * inverse_factors[j] > out[i]
         if above:
-            _raise(screened, values, j, allowed, rows, positive, out)
+            _raise(screened, values, j, eligible, out)
 
 
 @njit(**JIT)
-def _largest_dense(screened, products, allowed, rows, positive, out):
+def _largest_dense(screened, products, eligible, out):
     inverse_factors = screened.inverse_factors
     for j in range(products.shape[0]):
         above = False
         for i in range(products.shape[1]):
             above |= abs(products[j, i]) * inverse_factors[j] > out[i]
         if above:
-            _raise(screened, products[j], j, allowed, rows, positive, out)
+            _raise(screened, products[j], j, eligible, out)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
 from .active_sets import border, enter, new_scratch
-from .columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
 
 # Features that enter or leave in one pass.
 BLOCK = 8
@@ -53,13 +53,13 @@ def new_bordering(n_samples: int, capacity: int) -> Bordering:
 
 
 @njit(**PART)
-def enter_block(fit, state, i, features, count, scratch):
+def enter_block(fit, state, problem, features, count, scratch):
     """Append up to BLOCK features with weight zero and no sign yet; return how many entered.
 
     Features nearly in the span of the others are refused: the first entries of ``scratch.kept`` say which ones entered.
     """
-    size, inverse = state.sizes[i], state.inverses[i]
-    _products(fit, state, i, features, count, scratch)
+    size, inverse = state.sizes[problem], state.inverses[problem]
+    _products(fit, state, problem, features, count, scratch)
     _times_rows(inverse, size, scratch.cross, count, scratch.solved)
     for e in range(count):
         for other in range(e + 1):
@@ -92,15 +92,15 @@ def enter_block(fit, state, i, features, count, scratch):
             inverse[size + q, k] = -scratch.scaled[q, k]
         for other in range(entered):
             inverse[size + q, size + other] = scratch.small[q, other]
-        state.features[i, size + q] = features[scratch.kept[q]]
-        state.signs[i, size + q] = 0.0
-        state.weights[i, size + q] = 0.0
-    state.sizes[i] = size + entered
+        state.features[problem, size + q] = features[scratch.kept[q]]
+        state.signs[problem, size + q] = 0.0
+        state.weights[problem, size + q] = 0.0
+    state.sizes[problem] = size + entered
     return entered
 
 
 @njit(**PART)
-def _products(fit, state, i, features, count, scratch):
+def _products(fit, state, problem, features, count, scratch):
     """Fill `columns`, `squares`, `cross` and the lower half of `schur`."""
     vectors, schur = scratch.columns, scratch.schur
     centred_columns(fit.columns, features, count, fit.train, fit.n_train, fit.fit_intercept, scratch.squares, vectors)
@@ -111,20 +111,20 @@ def _products(fit, state, i, features, count, scratch):
                 total += vectors[e, b] * vectors[other, b]
             schur[e, other] = total
         schur[e, e] += fit.ridge * fit.factors[features[e]]
-    active, size, together = state.features[i], state.sizes[i], count - (count % 4 == 1)
+    active, size, together = state.features[problem], state.sizes[problem], count - (count % 4 == 1)
     column_dots_of_block(fit.columns, active, size, vectors, together, scratch.cross)
     if together < count:
         column_dots(fit.columns, active, size, EVERY, vectors[together], scratch.cross[together])
 
 
 @njit(**PART)
-def leave_block(state, i, places, count, scratch):
+def leave_block(state, problem, places, count, scratch):
     """Drop up to BLOCK active features, in ascending `places`, and let the others move to their least squares.
 
     The weights must solve the normal equations of the active set; then they do so afterwards. Returns False and changes
     nothing if rounding spoils that.
     """
-    size, inverse, weights = state.sizes[i], state.inverses[i], state.weights[i]
+    size, inverse, weights = state.sizes[problem], state.inverses[problem], state.weights[problem]
     for q in range(count):
         for k in range(size):
             scratch.solved[q, k] = inverse[places[q], k]
@@ -141,31 +141,31 @@ def leave_block(state, i, places, count, scratch):
         for k in range(size):
             weights[k] -= scratch.products[q] * scratch.scaled[q, k]
     for q in range(count - 1, -1, -1):
-        last = state.sizes[i] - 1
-        _overwrite(state, i, places[q], last)
-        state.sizes[i] = last
+        last = state.sizes[problem] - 1
+        _overwrite(state, problem, places[q], last)
+        state.sizes[problem] = last
     return True
 
 
 @njit(**PART)
-def rebuild(fit, state, i, scratch):
+def rebuild(fit, state, problem, scratch):
     """Build the inverse anew, for another ridge term or without what rounding added up; collinear features leave."""
-    old = state.sizes[i]
+    old = state.sizes[problem]
     features, signs, weights = (
-        state.features[i, :old].copy(),
-        state.signs[i, :old].copy(),
-        state.weights[i, :old].copy(),
+        state.features[problem, :old].copy(),
+        state.signs[problem, :old].copy(),
+        state.weights[problem, :old].copy(),
     )
     alone, refused = new_scratch(fit.train.shape[0], old + 1), 0
-    state.sizes[i] = 0
+    state.sizes[problem] = 0
     for start in range(0, old, BLOCK):
-        count, size = min(BLOCK, old - start), state.sizes[i]
-        entered = enter_block(fit, state, i, features[start:], count, scratch)
+        count, size = min(BLOCK, old - start), state.sizes[problem]
+        entered = enter_block(fit, state, problem, features[start:], count, scratch)
         q = 0
         for e in range(count):
             if q < entered and scratch.kept[q] == e:
-                state.signs[i, size + q] = signs[start + e]
-                state.weights[i, size + q] = weights[start + e]
+                state.signs[problem, size + q] = signs[start + e]
+                state.weights[problem, size + q] = weights[start + e]
                 q += 1
             else:  # to the ones that enter by themselves, in the part of the arrays that is done with
                 features[refused], signs[refused], weights[refused] = (
@@ -175,29 +175,29 @@ def rebuild(fit, state, i, scratch):
                 )
                 refused += 1
     for k in range(refused):
-        size = state.sizes[i]
-        if enter(fit, state, i, features[k], signs[k], alone) > 0.0:
-            state.weights[i, size] = weights[k]
+        size = state.sizes[problem]
+        if enter(fit, state, problem, features[k], signs[k], alone) > 0.0:
+            state.weights[problem, size] = weights[k]
         else:
             for b in range(fit.train.shape[0]):
-                state.fitted[i, b] -= weights[k] * alone.raw[b]
-                state.residuals[i, b] += weights[k] * alone.column[b]
+                state.fitted[problem, b] -= weights[k] * alone.raw[b]
+                state.residuals[problem, b] += weights[k] * alone.column[b]
 
 
 @njit(**PART)
-def _overwrite(state, i, gone, last):
+def _overwrite(state, problem, gone, last):
     """Move the last active feature to the place of one that leaves."""
     if gone == last:
         return
-    inverse = state.inverses[i]
+    inverse = state.inverses[problem]
     for k in range(last):
         inverse[gone, k] = inverse[last, k]
     inverse[gone, gone] = inverse[last, last]
     for k in range(last):
         inverse[k, gone] = inverse[gone, k]
-    state.features[i, gone] = state.features[i, last]
-    state.signs[i, gone] = state.signs[i, last]
-    state.weights[i, gone] = state.weights[i, last]
+    state.features[problem, gone] = state.features[problem, last]
+    state.signs[problem, gone] = state.signs[problem, last]
+    state.weights[problem, gone] = state.weights[problem, last]
 
 
 @njit(**PART)

@@ -5,30 +5,30 @@ import pytest
 from numba import njit
 from scipy import sparse
 
-from sklearn_sae_encoding._solvers import block_updates, homotopy, pivoting
-from sklearn_sae_encoding._solvers.active_sets import DONE, Fit, new_active_sets
-from sklearn_sae_encoding._solvers.block_updates import BLOCK, new_bordering
 from sklearn_sae_encoding._solvers.columns import as_columns
-from sklearn_sae_encoding._solvers.homotopy import new_local
+from sklearn_sae_encoding._solvers.lasso import block_updates, homotopy, pivoting
+from sklearn_sae_encoding._solvers.lasso.active_sets import DONE, Fit, Step, new_active_sets
+from sklearn_sae_encoding._solvers.lasso.block_updates import BLOCK, new_bordering
+from sklearn_sae_encoding._solvers.lasso.homotopy import new_workspace
 
 RIDGE = 0.3
 
 
 # Kernels that other kernels alone call have no entry from Python.
 @njit
-def enter_block(fit, state, i, features, count, scratch):
-    return block_updates.enter_block(fit, state, i, features, count, scratch)
+def enter_block(fit, state, problem, features, count, scratch):
+    return block_updates.enter_block(fit, state, problem, features, count, scratch)
 
 
 @njit
-def leave_block(state, i, places, count, scratch):
-    return block_updates.leave_block(state, i, places, count, scratch)
+def leave_block(state, problem, places, count, scratch):
+    return block_updates.leave_block(state, problem, places, count, scratch)
 
 
 @njit
-def leap_from_zero(fit, state, i, candidates, where, room, l1, scratch):
-    local = homotopy.gather(fit, state, i, candidates, where, room)
-    return pivoting.leap(fit, state, i, local, 0.0, 0.0, l1, 10_000, scratch)
+def leap_from_zero(fit, state, candidates, l1, workspace):
+    local = homotopy.gather(fit, state, 0, candidates, workspace)
+    return pivoting.leap(fit, state, 0, local, Step(0.0, 0.0, l1, 10_000), workspace.bordering)
 
 
 def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
@@ -90,9 +90,8 @@ def test_a_leap_solves_the_lasso_from_no_features_at_all():
     y = X @ np.random.default_rng(2).normal(size=12) + 1
     rows = fit.train > 0
     state = new_active_sets(np.where(rows, y - y[rows].mean(), 0.0)[None], 13)
-    alpha, candidates, room = 0.02, np.arange(12, dtype=np.int32), new_local(40, 13, 12)
-    args = (candidates, np.full(12, -1), room, alpha * fit.n_train, new_bordering(40, 13))
-    assert leap_from_zero(fit, state, 0, *args) == DONE
+    alpha, candidates, workspace = 0.02, np.arange(12, dtype=np.int32), new_workspace(np.full(12, -1), 40, 13, 12)
+    assert leap_from_zero(fit, state, candidates, alpha * fit.n_train, workspace) == DONE
     found = np.zeros(12)
     found[state.features[0, : state.sizes[0]]] = state.weights[0, : state.sizes[0]]
     reference = Lasso(alpha=alpha, tol=1e-14, max_iter=100_000).fit(X[rows], y[rows])

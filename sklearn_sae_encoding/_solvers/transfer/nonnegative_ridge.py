@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .columns import JIT
+from ..columns import JIT
 
 # Weights and gradients that violate a condition by less are taken as zero. Relative to the scale at which the targets'
 # correlations with unit-norm features lie: far above rounding, far below anything that a prediction shows.

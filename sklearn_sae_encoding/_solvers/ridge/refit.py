@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .columns import Columns, is_dense
+from ..columns import Columns, is_dense
 
 
 class Refit(NamedTuple):

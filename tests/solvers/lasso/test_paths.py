@@ -18,7 +18,8 @@ from path_cases import (
     whole_data,
 )
 
-from sklearn_sae_encoding._solvers.path import make_penalty, solve_paths
+from sklearn_sae_encoding._solvers.lasso.path import solve_paths
+from sklearn_sae_encoding._solvers.lasso.problems import make_penalty
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 

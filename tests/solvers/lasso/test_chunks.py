@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sklearn_sae_encoding._solvers.active_sets import grown, new_active_sets
-from sklearn_sae_encoding._solvers.cross_validation import CHUNK, voxels_of_a_chunk
+from sklearn_sae_encoding._solvers.lasso.active_sets import grown, new_active_sets
+from sklearn_sae_encoding._solvers.lasso.cross_validation import CHUNK, voxels_of_a_chunk
 
 
 @pytest.mark.parametrize("n_samples", [50, 200, 1000, 20_000])

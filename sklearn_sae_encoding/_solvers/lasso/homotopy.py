@@ -22,8 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ..columns import EVERY, INLINED, PART, add_columns, centre, column_dots
 from .active_sets import DONE, NO_ROOM, TOO_LONG, Scratch, enter, exchange, leave, new_scratch
-from .columns import EVERY, INLINED, PART, add_columns, centre, column_dots
+from .block_updates import Bordering, new_bordering
 
 # A correlation that approaches its bound slower than this (relative) runs parallel to it: a copy of an active feature.
 PARALLEL = 1e-10
@@ -47,6 +48,19 @@ class Local(NamedTuple):
     scratch: Scratch
 
 
+class Workspace(NamedTuple):
+    """Scratch arrays of a chunk: what they hold means nothing between two calls."""
+
+    where: np.ndarray  # (n_features,), all -1 between two calls
+    local: Local
+    bordering: Bordering
+
+
+def new_workspace(where: np.ndarray, n_samples: int, capacity: int, n_local: int) -> Workspace:
+    """Make room for active sets of up to `capacity` features and moves over up to `n_local`."""
+    return Workspace(where, new_local(n_samples, capacity, n_local), new_bordering(n_samples, capacity))
+
+
 def new_local(n_samples: int, capacity: int, n_local: int) -> Local:
     """Make room for up to `n_local` features."""
     return Local(
@@ -64,9 +78,10 @@ def new_local(n_samples: int, capacity: int, n_local: int) -> Local:
 
 
 @njit(**PART)
-def gather(fit, state, i, candidates, where, room):
-    """Set up a move in the arrays of `room`; `where` is a scratch array (n_features,) of -1, given back as such."""
-    size, active, features, slot, at = state.sizes[i], state.features[i], room.features, room.slot, room.at
+def gather(fit, state, problem, candidates, scratch):
+    """Set up a move over the active features and the `candidates`, in the arrays of `scratch`."""
+    room, where = scratch.local, scratch.where
+    size, active, features, slot, at = state.sizes[problem], state.features[problem], room.features, room.slot, room.at
     n_local = size
     for k in range(size):
         features[k] = active[k]
@@ -85,7 +100,7 @@ def gather(fit, state, i, candidates, where, room):
         rho[a] = 0.0
         rate[a] = 0.0
         blocked[a] = False
-    column_dots(fit.columns, features, n_local, slot, state.residuals[i], room.corr)
+    column_dots(fit.columns, features, n_local, slot, state.residuals[problem], room.corr)
     return Local(
         features[:n_local],
         slot[:n_local],
@@ -104,47 +119,48 @@ def gather(fit, state, i, candidates, where, room):
 
 
 @njit(**PART)
-def move(fit, state, i, local, l1_from, l1_to, max_knots):
-    """Follow the path of problem `i` from penalty `l1_from` to `l1_to` over the `local` features.
+def move(fit, state, problem, local, step):
+    """Follow the path of a problem from one penalty to another over the `local` features.
 
-    Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after `max_knots` more; the state is then
+    Returns DONE, NO_ROOM when the active set outgrows its arrays, or TOO_LONG after too many changes; the state is then
     a valid start for another call.
     """
-    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, np.int64(-1), state.knots[i] + max_knots
-    _split_correlations(fit, state, i, local, l1)
-    _full_step(fit, state, i, local, fall)
+    l1_from, _, l1_to, max_changes = step
+    fall, l1, t, resting, most = l1_from - l1_to, l1_from, 0.0, np.int64(-1), state.knots[problem] + max_changes
+    _split_correlations(fit, state, problem, local, l1)
+    _full_step(fit, state, problem, local, fall)
     while True:
-        _rates(fit, state, i, local)
-        length, event, sign = _next_event(fit, state, i, local, fall, l1, 1.0 - t, resting)
-        _walk(state, i, local, length)
+        _rates(fit, state, problem, local)
+        length, event, sign = _next_event(fit, state, problem, local, fall, l1, 1.0 - t, resting)
+        _walk(state, problem, local, length)
         l1 -= length * fall
         t += length
         if event < 0:
             return DONE
-        state.knots[i] += 1
-        if state.knots[i] > most:
+        state.knots[problem] += 1
+        if state.knots[problem] > most:
             return TOO_LONG
         if local.slot[event] >= 0:
-            _drop(fit, state, i, local, event, l1)
+            _drop(fit, state, problem, local, event, l1)
             resting = event
-        elif state.sizes[i] == state.inverses.shape[1]:
+        elif state.sizes[problem] == state.inverses.shape[1]:
             return NO_ROOM
         else:
-            resting = _add(fit, state, i, local, event, sign, fall, l1)
+            resting = _add(fit, state, problem, local, event, sign, fall, l1)
 
 
 @njit(**PART)
-def _split_correlations(fit, state, i, local, l1):
-    active, size, sums = state.features[i], state.sizes[i], local.scratch.solved
-    column_dots(fit.columns, active, size, EVERY, state.residuals[i], sums)
+def _split_correlations(fit, state, problem, local, l1):
+    active, size, sums = state.features[problem], state.sizes[problem], local.scratch.solved
+    column_dots(fit.columns, active, size, EVERY, state.residuals[problem], sums)
     for a in range(local.features.shape[0]):
         f = fit.factors[local.features[a]]
         bound = l1 * f
         local.rho[a] = 0.0
         if local.slot[a] >= 0:
             k = local.slot[a]
-            local.corr[a] = sums[k] - fit.ridge * f * state.weights[i, k]
-            local.rho[a] = local.corr[a] - bound * state.signs[i, k]
+            local.corr[a] = sums[k] - fit.ridge * f * state.weights[problem, k]
+            local.rho[a] = local.corr[a] - bound * state.signs[problem, k]
         elif local.corr[a] > bound:
             local.rho[a] = local.corr[a] - bound
         elif local.corr[a] < -bound and not (fit.positive and f > 0.0):
@@ -153,22 +169,22 @@ def _split_correlations(fit, state, i, local, l1):
 
 
 @njit(**PART)
-def _full_step(fit, state, i, local, fall):
-    size = state.sizes[i]
+def _full_step(fit, state, problem, local, fall):
+    size = state.sizes[problem]
     push = local.scratch.solved
     for k in range(size):
-        push[k] = local.rho[local.at[k]] + fall * fit.factors[state.features[i, k]] * state.signs[i, k]
+        push[k] = local.rho[local.at[k]] + fall * fit.factors[state.features[problem, k]] * state.signs[problem, k]
     for k in range(size):
         total = 0.0
         for m in range(size):
-            total += state.inverses[i, k, m] * push[m]
+            total += state.inverses[problem, k, m] * push[m]
         local.step[k] = total
 
 
 @njit(**PART)
-def _rates(fit, state, i, local):
+def _rates(fit, state, problem, local):
     local.raw[:] = 0.0
-    add_columns(fit.columns, state.features[i], state.sizes[i], local.step, local.raw)
+    add_columns(fit.columns, state.features[problem], state.sizes[problem], local.step, local.raw)
     centre(local.raw, fit.train, fit.n_train, fit.fit_intercept, local.centred)
     column_dots(fit.columns, local.features, local.features.shape[0], local.slot, local.centred, local.rate)
     for a in range(local.features.shape[0]):
@@ -176,13 +192,13 @@ def _rates(fit, state, i, local):
 
 
 @njit(**PART)
-def _next_event(fit, state, i, local, fall, l1, length, resting):
+def _next_event(fit, state, problem, local, fall, l1, length, resting):
     """How far to go, which local feature then changes sides (-1 at the end), and with which sign it enters."""
     event, sign = -1, 0.0
     factors, features, slot, blocked = fit.factors, local.features, local.slot, local.blocked
     corr, rate, step, positive = local.corr, local.rate, local.step, fit.positive
-    weights, signs, active = state.weights[i], state.signs[i], state.features[i]
-    for k in range(state.sizes[i]):
+    weights, signs, active = state.weights[problem], state.signs[problem], state.features[problem]
+    for k in range(state.sizes[problem]):
         pace = -signs[k] * step[k]
         if pace * length > abs(weights[k]) and factors[active[k]] > 0.0:
             # A weight that has just entered is 0, and rounding may give it the other sign.
@@ -203,40 +219,40 @@ def _next_event(fit, state, i, local, fall, l1, length, resting):
 
 
 @njit(**PART)
-def _walk(state, i, local, length):
-    for k in range(state.sizes[i]):
-        state.weights[i, k] += length * local.step[k]
+def _walk(state, problem, local, length):
+    for k in range(state.sizes[problem]):
+        state.weights[problem, k] += length * local.step[k]
     for b in range(local.raw.shape[0]):
-        state.fitted[i, b] += length * local.raw[b]
-        state.residuals[i, b] -= length * local.centred[b]
+        state.fitted[problem, b] += length * local.raw[b]
+        state.residuals[problem, b] -= length * local.centred[b]
     for a in range(local.features.shape[0]):
         if local.slot[a] < 0:
             local.corr[a] += length * local.rate[a]
 
 
 @njit(**PART)
-def _drop(fit, state, i, local, event, l1):
+def _drop(fit, state, problem, local, event, l1):
     """Take a feature out of the active set, its correlation at the bound, and the step with it."""
-    gone, last = local.slot[event], state.sizes[i] - 1
-    local.corr[event] = l1 * fit.factors[local.features[event]] * state.signs[i, gone]
-    share = local.step[gone] / state.inverses[i, gone, gone]
-    for k in range(state.sizes[i]):
-        local.step[k] -= share * state.inverses[i, gone, k]
+    gone, last = local.slot[event], state.sizes[problem] - 1
+    local.corr[event] = l1 * fit.factors[local.features[event]] * state.signs[problem, gone]
+    share = local.step[gone] / state.inverses[problem, gone, gone]
+    for k in range(state.sizes[problem]):
+        local.step[k] -= share * state.inverses[problem, gone, k]
     local.step[gone] = local.step[last]
-    leave(state, i, gone)
+    leave(state, problem, gone)
     local.at[gone] = local.at[last]
     local.slot[local.at[gone]] = gone
     local.slot[event] = -1
 
 
 @njit(**INLINED)
-def _add(fit, state, i, local, event, sign, fall, l1):
+def _add(fit, state, problem, local, event, sign, fall, l1):
     """Put a feature into the active set; return the one that had to leave for it, or -1."""
-    size = state.sizes[i]
+    size = state.sizes[problem]
     scratch = local.scratch
-    pivot = enter(fit, state, i, local.features[event], sign, scratch)
+    pivot = enter(fit, state, problem, local.features[event], sign, scratch)
     if pivot == 0.0:
-        return _swap(fit, state, i, local, event, sign, fall, l1)
+        return _swap(fit, state, problem, local, event, sign, fall, l1)
     local.at[size] = event
     local.slot[event] = size
     gain = local.rho[event] + fall * fit.factors[local.features[event]] * sign
@@ -250,36 +266,36 @@ def _add(fit, state, i, local, event, sign, fall, l1):
 
 
 @njit(**INLINED)
-def _swap(fit, state, i, local, event, sign, fall, l1):
+def _swap(fit, state, problem, local, event, sign, fall, l1):
     """Let a feature in the span of the active ones take the place of one of them."""
-    gone = exchange(fit, state, i, sign, local.scratch.solved)
+    gone = exchange(fit, state, problem, sign, local.scratch.solved)
     if gone < 0:
         local.blocked[event] = True
         return -1
-    left, weight = local.at[gone], state.weights[i, gone]
+    left, weight = local.at[gone], state.weights[problem, gone]
     local.blocked[left] = True  # for this move, or copies could take turns for ever
-    _drop(fit, state, i, local, left, l1)
-    size = state.sizes[i]
-    if enter(fit, state, i, local.features[event], sign, local.scratch) == 0.0:
+    _drop(fit, state, problem, local, left, l1)
+    size = state.sizes[problem]
+    if enter(fit, state, problem, local.features[event], sign, local.scratch) == 0.0:
         local.blocked[event] = True
     else:
-        state.weights[i, size] = weight
+        state.weights[problem, size] = weight
         local.at[size] = event
         local.slot[event] = size
-    _refresh(fit, state, i, local)
-    _full_step(fit, state, i, local, fall)
+    _refresh(fit, state, problem, local)
+    _full_step(fit, state, problem, local, fall)
     return left
 
 
 @njit(**PART)
-def _refresh(fit, state, i, local):
+def _refresh(fit, state, problem, local):
     """Bring fitted values and residuals up to the weights.
 
     An exchange leaves the centred fit on training rows as it was, but not the intercept or the fit on held-out rows.
     """
-    raw, fitted, residual = local.raw, state.fitted[i], state.residuals[i]
+    raw, fitted, residual = local.raw, state.fitted[problem], state.residuals[problem]
     raw[:] = 0.0
-    add_columns(fit.columns, state.features[i], state.sizes[i], state.weights[i], raw)
+    add_columns(fit.columns, state.features[problem], state.sizes[problem], state.weights[problem], raw)
     for b in range(raw.shape[0]):
         raw[b] -= fitted[b]
         fitted[b] += raw[b]

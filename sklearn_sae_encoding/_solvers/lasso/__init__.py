@@ -1,0 +1,1 @@
+"""Lasso and elastic net for many targets, each along its own path."""

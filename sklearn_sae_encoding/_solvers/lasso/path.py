@@ -1,0 +1,113 @@
+"""Regularisation paths of a chunk of problems in lockstep: screen all features, check optimality, record, move.
+
+Problems of a chunk share each pass over the features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..columns import Columns
+from .active_sets import LARGEST, NO_ROOM, grown, new_active_sets
+from .homotopy import Workspace, new_workspace
+from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, new_progress
+from .recording import LONGEST
+from .screening import Eligible, Screened, largest, scan
+from .steps import advance, centre_targets, descend_chunk, fit_free, largest_listed
+
+# Grid points that the held-out error must have been rising for a path to be stopped early.
+PATIENCE = 4
+# Below this penalty the grid of a voxel that no feature explains starts (the constant scikit-learn uses).
+TINY = 1e-15
+
+
+def solve_paths(
+    columns: Columns, screened: Screened, problems: Problems, penalty: Penalty, stop_early: bool = False
+) -> Paths:
+    """Solve each problem at each alpha of its grid, from its own alpha_max down.
+
+    To `stop_early`, a voxel's paths end on all folds once its mean held-out error has clearly turned up.
+    """
+    given = Given(columns, problems, penalty)
+    state = _start(given)
+    progress = new_progress(_own_alpha_max(given, screened, state), problems.grid.shape[1])
+    progress.bounds[:] = progress.alphas * problems.n_train[problems.folds] * penalty.l1_ratio * (2 * LONGEST - 1)
+    alive, capacity = np.arange(len(problems.voxels)), 4 * state.residuals.shape[1] + 256
+    where = np.full(len(penalty.factors), -1, dtype=np.int64)
+    while alive.size:
+        candidates = _screen(given, screened, Changing(state, progress), alive, capacity)
+        capacity = max(capacity, candidates.lists.shape[1])
+        workspace = _workspace(where, state, candidates.lists.shape[1])
+        # Check where each problem is, record what is solved, move to the next penalty.
+        advance(given, candidates, Changing(state, progress), workspace)
+        if progress.descends.any():
+            descend_chunk(given, candidates, Changing(state, progress), workspace)
+        state = _with_room(state, progress, alive, len(penalty.factors) + 1)
+        if stop_early:
+            _stop_where_errors_turned_up(problems, progress)
+        alive = alive[progress.alive[alive]]
+    return Paths(state, progress.errors, progress.gaps, progress.intercepts)
+
+
+def alpha_max(columns: Columns, screened: Screened, problems: Problems, penalty: Penalty) -> np.ndarray:
+    """Return the smallest alpha at which every penalised weight of a problem is zero, (n_problems,)."""
+    given = Given(columns, problems, penalty)
+    return _own_alpha_max(given, screened, _start(given))
+
+
+def _start(given):
+    """All penalised weights zero, the others at least squares."""
+    problems, penalty = given.problems, given.penalty
+    n_samples, n_features = problems.targets.shape[1], len(penalty.factors)
+    residuals = np.empty((len(problems.voxels), n_samples))
+    room = min(n_samples, n_features, 256) + len(penalty.free) + 1
+    room = min(room, n_features + 1)
+    state = new_active_sets(residuals, room, len(penalty.free))
+    centre_targets(problems, penalty.fit_intercept, residuals)
+    if penalty.free.size:
+        where = np.full(n_features, -1, dtype=np.int64)
+        fit_free(given, state, new_workspace(where, n_samples, room, len(penalty.free)))
+    return state
+
+
+def _own_alpha_max(given, screened, state):
+    problems, penalty = given.problems, given.penalty
+    eligible = Eligible(problems.allowed, problems.voxels, penalty.positive)
+    nearly = largest(screened, state.residuals, eligible)
+    lists, lengths = scan(screened, state.residuals, nearly, eligible, 64)
+    top = np.zeros(len(nearly))
+    largest_listed(given, state, lists, lengths, top)
+    return np.maximum(top / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
+
+
+def _screen(given, screened, changing, alive, capacity) -> Candidates:
+    state, progress = changing
+    eligible = Eligible(given.problems.allowed, given.problems.voxels[alive], given.penalty.positive)
+    return Candidates(alive, *scan(screened, state.residuals[alive], progress.bounds[alive], eligible, capacity))
+
+
+def _workspace(where, state, longest) -> Workspace:
+    n_samples, room = state.residuals.shape[1], state.features.shape[1]
+    return new_workspace(where, n_samples, room, room + longest)
+
+
+def _with_room(state, progress, alive, most):
+    """Let the arrays grow where an active set had no room; what has outgrown the largest inverse goes on by descent."""
+    short = alive[progress.status[alive] == NO_ROOM]
+    if not short.size:
+        return state
+    progress.descends[short] |= state.inverses.shape[1] >= LARGEST
+    return grown(state, min(2 * state.features.shape[1], most))
+
+
+def _stop_where_errors_turned_up(problems, progress):
+    """End the paths whose last error, on all folds, is PATIENCE steps past the least and a standard error above it."""
+    for voxel in np.unique(problems.voxels[progress.alive]):
+        folds = np.flatnonzero(problems.voxels == voxel)
+        errors = progress.errors[folds, : progress.reached[folds].min()]
+        mean = errors.mean(axis=0)
+        if len(mean) <= PATIENCE or mean.argmin() >= len(mean) - PATIENCE:
+            continue
+        at_best = errors[:, mean.argmin()]
+        if mean[-1] > at_best.mean() + at_best.std() / np.sqrt(max(len(folds) - 1, 1)):
+            progress.alive[folds] = False

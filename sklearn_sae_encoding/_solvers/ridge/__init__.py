@@ -1,0 +1,1 @@
+"""Ridge on few features of each target."""

@@ -1,0 +1,1 @@
+"""The features of one target on another."""
