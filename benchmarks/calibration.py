@@ -137,7 +137,7 @@ def transfer(rng):
     """Features of 40 sources on 1,000 voxels that respond to something else."""
     X, Y = sparse_features(rng).toarray(), rng.normal(size=(200, N_VOXELS))
     coef = rng.normal(size=(40, X.shape[1])) * (rng.random((40, X.shape[1])) < 0.1)
-    options = {"cv": CV, "sources": np.full(40, -1), "scaled_features": [-1]}
+    options = {"cv": CV, "sources": np.full(40, -1), "scaled_features": [-1], "selection": "published"}
     scores = transfer_scores(X, Y, coef, alpha=1.0, **options).scores
     null = transfer_scores(X, shuffle_responses(Y, 0), coef, alpha=1.0, **options).scores
     pairs = zip(scores, null[:, None], strict=True)

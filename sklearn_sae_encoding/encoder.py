@@ -22,6 +22,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._encoder.marking import data_mark
 from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
 from ._solvers.lasso.cross_validation import as_problem
@@ -125,6 +126,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_iter_ : ndarray of shape (n_targets,)
         How often features entered or left on the way to the solutions on all samples (and the
         passes of coordinate descent, if any), plus one.
+    data_mark_ : ndarray of shape (n_targets,)
+        Covariances with a fixed mixture of the features, by which a report tells data that are not those of the fit.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -262,6 +265,7 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         for name, value in fitted_attributes(solution, task, targets, X.dtype).items():
             setattr(self, name, value)
+        self.data_mark_ = data_mark(X, Y)
         warn_of_gaps(solution, targets, self.tol, self.max_iter, self.early_stopping, stacklevel=3)
         return self
 

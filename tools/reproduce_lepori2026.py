@@ -203,14 +203,15 @@ def report_prevalence(report, study, names):
 def report_transfer(report, study, names, stimuli):
     keep = tables.best_half(study.results["Matryoshka"], study.voxels)
     scores = study.transfer(keep)
-    table, pairs = tables.transfer(scores, study.Y, study.voxels, keep)
+    fair = study.transfer(keep, selection="training")
+    table, pairs = tables.transfer(scores, fair, study.Y, study.voxels, keep)
     alone = tables.components(stimuli[populations.COMPONENTS], study.Y[:, keep], study.voxels[keep])
     note = (
         f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
         f"(published, {published.TRANSFER_PAIRS}: {published.SELF_TRANSFER}). Published direct correlation, "
         f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}. The published components of the "
         f"sentences correlate with the voxels by {', '.join(f'{r:.2f} ({name})' for name, r in alone.items())}, "
-        "magnitudes over the ceiling."
+        "magnitudes over the ceiling. transfer_fair: features and signs selected on each fold's training texts alone."
     )
     report.add("regions_transfer", "Transfer of features between language voxels, means over pairs", table, note)
     by_target, test = tables.same_against_other_region(pairs)

@@ -60,6 +60,11 @@ class Fitted(NamedTuple):
         return self.view.weights
 
     @property
+    def same_targets(self):
+        """Whether the linear model was fitted to the responses as they are, not to a function of them."""
+        return not any(hasattr(wrapper, "transformer_") for wrapper in self.view.wrappers)
+
+    @property
     def names(self):
         """Names of the features."""
         return self.view.features["feature"].to_numpy()

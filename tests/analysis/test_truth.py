@@ -120,7 +120,7 @@ def test_shared_features_are_everyones_and_private_ones_of_one_participant(brain
 def test_transfer_clusters_are_the_shared_population_and_each_participants_own(brains, fitted):
     _, X, Y, _, voxels = brains
     transfer = transfer_scores(
-        X, Y, fitted.coef_, alpha=fitted.refit_alpha_, cv=CV, scaled_features=[-1], noise_ceiling=np.full(40, CEILING)
+        X, Y, fitted, selection="published", cv=CV, scaled_features=[-1], noise_ceiling=np.full(40, CEILING)
     )
     # With 40% of surprisal in all voxels, features of any voxel predict any other with r = 0.63 of the ceiling.
     clusters = cluster_voxels(transfer.normalized_scores, cut=0.2)

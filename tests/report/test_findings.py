@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from report_cases import given, make_encoder, make_texts, text_of
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.report import encoder_report
@@ -42,14 +42,45 @@ def test_empty_models_are_counted_and_no_reason_to_extend_the_grid(case):
     assert "chose the largest penalty" not in page
 
 
-@pytest.mark.parametrize("make", [make_encoder, lambda: make_encoder(refit="ridge"), Ridge])
+OTHER = "Other data than those of the fit. In 12 voxels"
+MODELS = [make_encoder, lambda: make_encoder(refit="ridge"), Ridge, lambda: Lasso(0.01), LinearRegression]
+
+
+def page_of(model, Y, X):
+    return text_of(encoder_report(model, [f"text {i}" for i in range(len(Y))], Y, **given(X), n_features=1))
+
+
+@pytest.mark.parametrize("make", MODELS)
 def test_features_or_responses_that_are_not_those_of_the_fit_are_noticed(case, make):
-    X, Y, _, scores = case
-    model = make().fit(X, Y)
-    message = "In 12 voxels predictions and responses have different means"
-    assert message not in text_of(encoder_report(model, make_texts(), Y, scores=scores, **given(X), n_features=1))
-    assert message in text_of(encoder_report(model, make_texts(), Y, scores=scores, features=X + 1, n_features=1))
-    assert message in text_of(encoder_report(model, make_texts(), Y + 1, scores=scores, **given(X), n_features=1))
+    X, Y, *_ = case
+    model, order = make().fit(X, Y), np.random.default_rng(0).permutation(60)
+    assert "Other data" not in page_of(model, Y, X)
+    assert "Other data" not in page_of(model, Y[order], X.iloc[order])  # both in another order are the same data
+    assert "Other data" not in page_of(model, Y, X + 1e-7)  # what was computed again
+    assert OTHER in page_of(model, Y, X + 1)
+    assert OTHER in page_of(model, Y + 1, X)
+    assert OTHER in page_of(model, Y[order], X)  # the same means
+    assert OTHER in page_of(model, Y, X.iloc[order])
+
+
+def test_two_texts_that_changed_places_are_noticed_by_what_the_encoder_keeps(case):
+    X, Y, encoder, _ = case
+    swapped = np.r_[1, 0, np.arange(2, 60)]
+    assert OTHER in page_of(encoder, Y[swapped], X)
+    assert OTHER in page_of(encoder, Y, X.iloc[swapped])
+
+
+def test_texts_and_images_in_another_order_are_noticed(pipeline_case, image_case):
+    model, texts, Y = pipeline_case
+    order = np.random.default_rng(1).permutation(len(texts))
+    assert "Other data" not in text_of(encoder_report(model, texts, Y, n_features=1))
+    assert "Other data" in text_of(encoder_report(model, [texts[i] for i in order], Y, n_features=1))
+    X, images, masked, _ = image_case
+    order = np.random.default_rng(1).permutation(60)
+    moved = type(images)(images.get_fdata()[..., order].astype(np.float32), images.affine)
+    assert "Other data" not in text_of(encoder_report(masked, make_texts(), images, **given(X), n_features=1))
+    page = text_of(encoder_report(masked, make_texts(), moved, **given(X), n_features=1))
+    assert "Other data than those of the fit. In 119 voxels" in page
 
 
 def test_voxels_that_did_not_converge_are_counted(case):

@@ -44,7 +44,7 @@ class Study:
         chosen = slice(None, None, CHECKED)
         whole = self._score("whole-paths", restrict_encoder(), self.X, self.Y[:, chosen], self.ceiling[chosen])
         pairs = zip(whole.estimators, self.results["Matryoshka"].estimators, strict=True)
-        other = [abs(coef - stopped[chosen]).max(axis=1).toarray().ravel() > 1e-8 for coef, stopped in pairs]
+        other = [abs(a.coef_ - b.coef_[chosen]).max(axis=1).toarray().ravel() > 1e-8 for a, b in pairs]
         return int(np.sum(other)), int(np.size(other))
 
     def _score(self, name, model, X, Y, ceiling=None):
@@ -52,13 +52,19 @@ class Study:
         inputs = {"model": model, "X": X, "Y": Y, "cv": FOLDS, "noise_ceiling": ceiling}
         return self.store(f"{self.name}-{name}", lambda: score(**inputs), **inputs)
 
-    def transfer(self, keep, label="transfer"):
-        """Score the features of each kept voxel on every other one."""
+    def transfer(self, keep, label="transfer", selection="published"):
+        """Score the features of each kept voxel on every other one: those of all texts, or of each fold's training."""
+        fits, alpha = self.coef[keep], self.alpha[keep]
+        if selection == "training":
+            folds = self.results["Matryoshka"].estimators
+            fits, alpha = [fold.coef_[keep] for fold in folds], np.array([fold.refit_alpha_[keep] for fold in folds])
+            label = f"{label}-{selection}"
         inputs = {
             "X": self.X,
             "Y": self.Y[:, keep],
-            "fitted": self.coef[keep],
-            "alpha": self.alpha[keep],
+            "fits": fits,
+            "selection": selection,
+            "alpha": alpha,
             "cv": FOLDS,
             "scaled_features": [-1],  # surprisal, the last column
             "noise_ceiling": self.ceiling[keep],
@@ -67,11 +73,11 @@ class Study:
 
 
 def score(model, X, Y, cv, noise_ceiling):
-    """Cross-validate a model; of its fitted encoders, keep the weights."""
+    """Cross-validate a model; of its fits, keep the encoders."""
     result = cross_val_voxel_scores(
         model, X, Y, cv=cv, noise_ceiling=noise_ceiling, return_predictions=True, return_estimators=True
     )
-    return result._replace(estimators=[fitted["encoder"].coef_ for fitted in result.estimators])
+    return result._replace(estimators=[fitted["encoder"] for fitted in result.estimators])
 
 
 def fit_all(encoder, X, Y):

@@ -250,8 +250,10 @@ def prevalence(coef, names, voxels):
     return table[names["kind"].to_numpy()[table["index"]] == "sae"].reset_index(drop=True)
 
 
-def transfer(scores, Y, voxels, keep):
+def transfer(scores, fair, Y, voxels, keep):
     """Transfer between voxels of the same and of other participants and regions, with direct correlation beside it.
+
+    `fair` are the scores with features that were selected on training texts alone.
 
     Also returns the means over each combination of participants and regions.
     """
@@ -261,10 +263,11 @@ def transfer(scores, Y, voxels, keep):
         voxels["participant"].to_numpy(),
         voxels["region"].to_numpy(),
         transfer=scores.normalized_scores,
+        transfer_fair=fair.normalized_scores,
         correlation=direct,
     )
     means = within_and_across(pairs)
-    table = means.groupby(["same_participant", "same_region"])[["transfer", "correlation"]].mean()
+    table = means.groupby(["same_participant", "same_region"])[["transfer", "transfer_fair", "correlation"]].mean()
     paper = [
         published.TRANSFER.loc[f"{'same' if p else 'other'} participant", f"{'same' if r else 'other'} region"]
         for p, r in table.index
