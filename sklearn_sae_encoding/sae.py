@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._lm.tokens import TokenActivations
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.columns import check_reconstruction, names_of, side_by_side
+from sklearn_sae_encoding._sae.columns import check_reconstruction, is_transcoder, names_of, side_by_side
+from sklearn_sae_encoding._sae.conversion import find_pickle, read_pickle, read_settings, to_arrays
 from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features, token_features
 from sklearn_sae_encoding._sae.inputs import (
     check_belongs,
@@ -30,7 +31,7 @@ from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
 from sklearn_sae_encoding._sae.training import plan_for, train_matryoshka
 
-__all__ = ["SAEProjector"]
+__all__ = ["SAEProjector", "convert_sae"]
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 
@@ -295,6 +296,11 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         if X.shape[1] != len(names):
             raise ValueError(f"X has {X.shape[1]} columns, but the fitted SAEProjector gives {len(names)}.")
         encoder = self._encoder(self._load(X.dtype))
+        if is_transcoder(encoder.sae):
+            raise ValueError(
+                "A transcoder does not give back the activations that it reads, but those of another place in the "
+                "model: there is no inverse_transform."
+            )
         if normalises_tokens(encoder.sae):
             raise ValueError(
                 "This SAE rescales every token before it encodes it, so that features alone do not tell the "
@@ -360,7 +366,7 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         return clone_sharing(self, ("sae",))
 
     def __getstate__(self):
-        state = super().__getstate__()
+        state = dict(super().__getstate__())  # a copy: what comes may be the attributes of the living object
         if hasattr(self.sae, "state_dict"):  # sae-lens objects cannot be pickled
             state["sae"] = SAEArrays.of(self.sae)
         return state
@@ -369,6 +375,68 @@ class SAEProjector(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def convert_sae(path, out, *, architecture=None, k=None, apply_b_dec_to_input=None, model_name=None, hook_name=None):
+    """
+    Write a pickled SAE as a folder that SAEProjector takes, reading the pickle this once.
+
+    Pickles can run any code when they are opened, so that SAEProjector opens none. Here torch reads one with
+    ``weights_only=True``, which builds tensors and nothing else. Names and shapes of weights are those of sae-lens,
+    dictionary_learning, Goodfire or Qwen Scope; what dictionary_learning's ``config.json`` beside it says is taken
+    over.
+
+    Parameters
+    ----------
+    path : path-like
+        The pickle (``.pt``, ``.pth``, ``.bin``, ``.ckpt``), or the folder that holds it.
+    out : path-like
+        Folder to write, which must not exist or be empty.
+    architecture : {"standard", "jumprelu", "topk"}, default=None
+        What the SAE is. None takes what ``config.json`` says, else "jumprelu" for one with a threshold and "standard".
+    k : int, default=None
+        Features that a TopK SAE keeps of a token.
+    apply_b_dec_to_input : bool, default=None
+        Whether the decoder's bias is subtracted from the activations first. None takes what ``config.json`` says, else
+        True.
+    model_name, hook_name : str, default=None
+        The language model and the hook it was trained on, if the file does not say so: SAEProjector compares them.
+
+    Returns
+    -------
+    str
+        Path of the folder.
+
+    Raises
+    ------
+    ValueError
+        For a pickle that holds more than tensors, or no weights of an SAE under the names above.
+    FileNotFoundError
+        Where there is no such file, or several in the folder.
+    FileExistsError
+        Where `out` holds something.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.sae import SAEProjector, convert_sae
+    >>> folder = convert_sae("downloads/ae.pt", "my_sae", hook_name="blocks.3.hook_resid_post")  # doctest: +SKIP
+    >>> SAEProjector(folder)  # doctest: +SKIP
+    SAEProjector(sae='my_sae')
+    """
+    out = Path(out).expanduser()
+    if out.exists() and any(out.iterdir()):
+        raise FileExistsError(f"{out} holds something already. Remove it, or choose another folder.")
+    file = find_pickle(path)
+    given = {
+        "architecture": architecture,
+        "k": k,
+        "apply_b_dec_to_input": apply_b_dec_to_input,
+        "model_name": model_name,
+        "hook_name": hook_name,
+    }
+    settings = {**read_settings(file), **{name: value for name, value in given.items() if value is not None}}
+    to_arrays(read_pickle(file), settings).save(out)
+    return str(out)
 
 
 def _is_texts(X) -> bool:

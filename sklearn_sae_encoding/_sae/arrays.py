@@ -48,13 +48,15 @@ class SAEArrays:
             metadata = {**config["metadata"], "matryoshka_widths": list(sae.cfg.matryoshka_widths)}
             config = {**config, "metadata": metadata}
         weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in state.items()}
-        return cls({**copy.deepcopy(config), "dtype": "float32", "device": "cpu"}, weights)
+        dtype = str(sae.dtype).removeprefix("torch.")
+        return cls({**copy.deepcopy(config), "dtype": dtype, "device": "cpu"}, weights)
 
-    def build(self, device: str = "cpu", dtype: str = "float32") -> SAE:
-        """Make the sae-lens SAE. On the CPU in float32 it shares the arrays' memory."""
+    def build(self, device: str = "cpu", dtype: str | None = None) -> SAE:
+        """Make the sae-lens SAE, in the precision that it had. On the CPU in float32 it shares the arrays' memory."""
         import torch
         from sae_lens.registry import get_sae_class
 
+        dtype = dtype or self.config["dtype"]
         # A copy: sae-lens writes into the configuration it is given.
         config = copy.deepcopy({**self.config, "device": "meta", "dtype": dtype})
         sae_class, config_class = get_sae_class(config["architecture"])
@@ -75,7 +77,8 @@ class SAEArrays:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cfg.json").write_text(json.dumps(self.config, indent=1) + "\n", encoding="utf-8")
+        config = {**self.config, "dtype": "float32"}
+        (folder / "cfg.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         weights = {name: np.ascontiguousarray(array, dtype=dtype) for name, array in self.weights.items()}
         path = folder / "sae_weights.safetensors"
         save_file(weights, path)

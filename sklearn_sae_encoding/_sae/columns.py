@@ -19,8 +19,15 @@ def check_reconstruction(asked: Sequence[str], sae) -> None:
         raise ValueError(
             f"reconstruction= takes 'error' and 'explained_variance', got {sorted(map(str, unknown))} too."
         )
-    if asked and sae.W_dec.shape[-1] != sae.cfg.d_in:
+    if asked and is_transcoder(sae):
         raise ValueError("A transcoder does not reconstruct its input: reconstruction= must be empty.")
+
+
+def is_transcoder(sae) -> bool:
+    """Whether it was trained to give something else than what it reads, be it of the same width or not."""
+    read, given = (sae.cfg.metadata.get(name) for name in ("hook_name", "hook_name_out"))
+    elsewhere = given is not None and given != read
+    return "transcoder" in sae.cfg.architecture() or elsewhere or sae.W_dec.shape[-1] != sae.cfg.d_in
 
 
 def names_of(indices: np.ndarray, reconstruction: Sequence[str]) -> np.ndarray:

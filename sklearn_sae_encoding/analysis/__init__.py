@@ -35,6 +35,7 @@ from sklearn_sae_encoding.analysis.features import (
     voxels_of_feature,
 )
 from sklearn_sae_encoding.analysis.interpretation import InterpretationCheck, check_interpretation
+from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
@@ -64,6 +65,7 @@ __all__ = [
     "Category",
     "CategoryEncoding",
     "Convergence",
+    "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
     "InterpretationCheck",
@@ -81,6 +83,8 @@ __all__ = [
     "bin_occupancy",
     "category_topography",
     "check_interpretation",
+    "check_reading",
+    "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
     "compare_models",
@@ -94,6 +98,7 @@ __all__ = [
     "encode_by_category",
     "explain_features",
     "feature_contexts",
+    "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
     "krippendorff_alpha",

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Lasso
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from tiny_saes import ARCHITECTURES, activations, encoded, make_sae, pooled, save_sae
+from tiny_saes import ARCHITECTURES, activations, encoded, make_sae, make_training_sae, pooled, save_sae
 
 from sklearn_sae_encoding._sae import loading
 from sklearn_sae_encoding._sae.arrays import SAEArrays
@@ -135,7 +135,7 @@ def test_what_is_no_sae_is_a_clear_error(texts, tmp_path):
 
 
 def test_a_release_stored_as_a_pickle_is_refused_before_anything_is_fetched(texts):
-    with pytest.raises(ValueError, match=r"stores its weights as a pickle \(connor_rob_hook_z\)"):
+    with pytest.raises(ValueError, match=r"weights as a pickle, or .* \(connor_rob_hook_z\).*convert_sae"):
         SAEProjector("gpt2-small-hook-z-kk", "blocks.0.hook_z").fit(texts)
 
 
@@ -199,3 +199,99 @@ def test_importing_it_is_light():
         "print([m for m in ('torch', 'transformers', 'sae_lens', 'nilearn') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def count_in(sae, texts):
+    return SAEProjector(sae, pooling=None).fit_transform(texts)
+
+
+def test_a_scale_of_training_is_put_into_the_weights_or_the_sae_is_refused(texts, tmp_path):
+    plain = make_sae("standard", seed=4)
+    scaled = make_sae("standard", seed=4)
+    scaled.cfg.normalize_activations = "expected_average_only_in"
+    message = r"normalize_activations='expected_average_only_in'\).*of another size"
+    for sae in (scaled, save_sae(scaled, tmp_path / "sae"), SAEArrays.of(scaled)):
+        with pytest.raises(ValueError, match=message):
+            SAEProjector(sae).fit(texts)
+    factor = 0.02
+    (tmp_path / "sae" / "activation_scaler.json").write_text(f'{{"scaling_factor": {factor}, "has_whitening": false}}')
+    found = count_in(str(tmp_path / "sae"), texts)
+    plain.fold_activation_norm_scaling_factor(factor)
+    for one, text in zip(found, texts, strict=True):
+        np.testing.assert_allclose(one.toarray(), encoded(plain, text), rtol=1e-5, atol=1e-6)
+    (tmp_path / "sae" / "activation_scaler.json").write_text('{"scaling_factor": null}')
+    with pytest.raises(ValueError, match=message):
+        SAEProjector(str(tmp_path / "sae")).fit(texts)
+
+
+@pytest.mark.parametrize("architecture", ["batchtopk", "matryoshka_batchtopk"])
+def test_a_checkpoint_of_training_is_named_as_what_it_is(architecture, texts, tmp_path):
+    sae = make_training_sae(architecture)
+    with pytest.raises(ValueError, match=rf"a checkpoint of training a {architecture} SAE.*save_inference_model"):
+        SAEProjector(save_sae(sae, tmp_path / "checkpoint")).fit(texts)
+    sae.save_inference_model(tmp_path / "finished")
+    SAEProjector(str(tmp_path / "finished")).fit(texts)
+
+
+def test_a_folder_of_sparsify_is_read(texts, tmp_path):
+    from safetensors.torch import save_file
+
+    sae = make_sae("topk", seed=2)
+    weights = {"encoder.weight": sae.W_enc.T, "encoder.bias": sae.b_enc, "W_dec": sae.W_dec, "b_dec": sae.b_dec}
+    folder = tmp_path / "run" / "layers.3"
+    folder.mkdir(parents=True)
+    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, folder / "sae.safetensors")
+    (folder / "cfg.json").write_text('{"d_in": 8, "num_latents": 24, "k": 5, "normalize_decoder": false}')
+    for one, text in zip(count_in(str(folder), texts), texts, strict=True):
+        np.testing.assert_allclose(one.toarray(), encoded(sae, text), rtol=1e-5)
+
+
+def test_a_format_that_nobody_has_looked_at_is_refused(texts, monkeypatch):
+    from sae_lens.loading import pretrained_sae_loaders
+
+    monkeypatch.setattr(pretrained_sae_loaders, "get_conversion_loader_name", lambda release: "of_tomorrow")
+    with pytest.raises(ValueError, match=r"not known to be safe \(of_tomorrow\).*convert_sae"):
+        SAEProjector("a-release", "an_id").fit(texts)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_copies_and_pickles_of_an_sae_leave_it_as_it_was_and_give_its_bits(texts, dtype):
+    import copy
+
+    import torch
+
+    sae = make_sae().to(getattr(torch, dtype))
+    projector = SAEProjector(sae).fit(texts)
+    before, attributes = projector.transform(texts).toarray(), dict(vars(projector))
+    again = [pickle.loads(pickle.dumps(projector)), copy.copy(projector), clone(projector).fit(texts)]
+    joblib.hash(projector)
+    assert vars(projector) == attributes
+    assert projector.sae is sae
+    assert sae.dtype == getattr(torch, dtype)
+    for one in (projector, *again):
+        np.testing.assert_array_equal(one.transform(texts).toarray(), before)
+
+
+def test_heads_of_attention_stand_side_by_side_as_they_are_read(texts):
+    sae = make_sae("standard", hook_name="blocks.3.attn.hook_z")
+    expected = [encoded(sae, text) for text in texts]
+    sae.cfg.reshape_activations = "hook_z"
+    sae.turn_on_forward_pass_hook_z_reshaping()
+    for one, text in zip(count_in(sae, texts), expected, strict=True):
+        np.testing.assert_allclose(one.toarray(), text, rtol=1e-6)
+    assert sae.hook_z_reshaping_mode  # the user's own
+
+
+@pytest.mark.parametrize("architecture", ["transcoder", "skip_transcoder", "jumprelu_transcoder"])
+def test_a_transcoder_gives_features_and_reconstructs_nothing_whatever_its_widths(architecture, texts):
+    from sae_lens.registry import get_sae_class
+
+    sae_class, config_class = get_sae_class(architecture)
+    sae = sae_class(config_class(d_in=8, d_sae=24, d_out=8, apply_b_dec_to_input=False))
+    projector = SAEProjector(sae).fit(texts)
+    features = projector.transform(texts)
+    assert features.shape == (len(texts), 24)
+    with pytest.raises(ValueError, match="A transcoder does not reconstruct its input"):
+        SAEProjector(sae, reconstruction=["error"]).fit(texts)
+    with pytest.raises(ValueError, match=r"A transcoder does not give back .* no inverse_transform"):
+        projector.inverse_transform(features)

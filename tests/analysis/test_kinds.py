@@ -1,0 +1,150 @@
+"""What features follow."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
+
+from sklearn_sae_encoding.analysis import FeatureTaxonomy, classify_features, feature_enrichment
+from sklearn_sae_encoding.datasets import load_lancaster_norms, load_supersenses
+
+PEOPLE = [
+    "teacher",
+    "doctor",
+    "king",
+    "queen",
+    "sailor",
+    "farmer",
+    "nurse",
+    "baker",
+    "singer",
+    "pilot",
+    "child",
+    "lawyer",
+]
+FOOD = ["bread", "soup", "cheese", "butter", "cake", "rice", "bacon", "salad", "pizza", "honey", "sugar", "sausage"]
+VERBS = ["walk", "eat", "think", "speak", "carry", "throw", "sing", "write", "build", "swim", "jump", "climb"]
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """150 texts of 12 words, nouns and verbs in turn at random, and features that follow one thing each."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for text in range(150):
+        for position in range(12):
+            is_verb = rng.random() < 0.4
+            word = rng.choice(VERBS if is_verb else PEOPLE + FOOD)
+            rows.append((text, word, position, "verb" if is_verb else "noun"))
+    words = pd.DataFrame(rows, columns=["text", "word", "position", "pos"])
+    planted = np.column_stack(
+        [
+            words["word"].isin(["bread", "king", "swim"]),  # these forms, whatever they mean
+            words["position"] < 2,
+            words["pos"] == "verb",
+            words["word"].isin(PEOPLE),
+            rng.random(len(words)) < 0.2,
+            words.index < 3,
+        ]
+    ) * rng.uniform(0.8, 1.2, (len(words), 1))
+    return words, planted + 0.05 * rng.random(planted.shape) * (planted > 0)
+
+
+def test_planted_features_are_of_their_kind(corpus):
+    words, features = corpus
+    table = classify_features(sparse.csr_array(features), words)
+    assert table["category"].tolist() == ["lexical", "positional", "syntactic", "semantic", "other", ""]
+    taxonomy = FeatureTaxonomy(table[table["category"] != ""])
+    assert taxonomy.counts().sum() == 5
+
+
+def test_without_parts_of_speech_they_are_not_tested(corpus):
+    words, features = corpus
+    table = classify_features(features[:, :4], words.drop(columns="pos"))
+    assert table["syntactic"].isna().all()
+    assert table["category"].tolist()[:2] == ["lexical", "positional"]
+
+
+def test_held_out_deviance_is_that_of_scikit_learns_ridge(corpus):
+    words, features = corpus
+    table = classify_features(features[:, :1], words.drop(columns="pos"), cv=3)
+    bins = np.digitize(words["position"], (0, 1, 2, 3, 5, 8, 15, 30, 60))
+    senses = load_supersenses().sort_values("count", ascending=False).drop_duplicates("word").set_index("word")
+    X = np.hstack(
+        [
+            pd.get_dummies(words["word"]),
+            pd.get_dummies(senses["supersense"][words["word"]]),
+            pd.get_dummies(bins),
+            (words["position"] == 11).to_numpy()[:, None],
+        ]
+    )
+    y, errors, totals = stats.zscore(features[:, 0]), 0.0, 0.0
+    for train, test in GroupKFold(3).split(X, groups=words["text"]):
+        mean = y[train].mean()
+        model = Ridge(1.0, fit_intercept=False).fit(X[train].astype(float), y[train] - mean)
+        errors += np.sum((y[test] - mean - model.predict(X[test].astype(float))) ** 2)
+        totals += np.sum((y[test] - mean) ** 2)
+    assert table.loc[0, "r2"] == pytest.approx(1 - errors / totals)
+
+
+def test_enrichment_finds_the_planted_supersense_by_scipys_rank_sum_test(corpus):
+    words, features = corpus
+    found = feature_enrichment(features[:, [2, 3, 4]], words)
+    best = found.table.drop_duplicates("index").set_index("index")
+    assert best.loc[1, "property"] == "noun.person"
+    assert best.loc[1, "q_value"] < 0.001
+    assert 2 not in set(found.table.loc[found.table["q_value"] < 0.05, "index"])  # noise
+    means = pd.Series(features[:, 3]).groupby(words["word"]).mean()
+    senses = load_supersenses().sort_values("count", ascending=False).drop_duplicates(["word", "pos"])
+    pos = words.drop_duplicates("word").set_index("word")["pos"]
+    kind = {(w, p): s for w, p, s in senses[["word", "pos", "supersense"]].itertuples(index=False)}
+    is_person = np.array([kind[word, pos[word]] == "noun.person" for word in means.index])
+    witness = stats.mannwhitneyu(means[is_person], means[~is_person], alternative="greater", method="asymptotic")
+    assert best.loc[1, "p_value"] == pytest.approx(witness.pvalue)
+    assert best.loc[1, "effect"] == pytest.approx(witness.statistic / (is_person.sum() * (~is_person).sum()))
+
+
+def test_ratings_are_compared_by_scipys_spearman():
+    norms = load_lancaster_norms().iloc[::400].reset_index(drop=True)
+    rng = np.random.default_rng(1)
+    features = np.maximum(norms[["gustatory"]].to_numpy() + rng.normal(size=(len(norms), 1)), 0)
+    found = feature_enrichment(features, norms[["word"]], properties="lancaster").table.set_index("property")
+    witness = stats.spearmanr(features[:, 0], norms["gustatory"])
+    assert found.loc["gustatory", "effect"] == pytest.approx(witness.statistic)
+    assert found.loc["gustatory", "p_value"] == pytest.approx(witness.pvalue)
+    assert found.index[0] == "gustatory"
+
+
+def test_rates_of_false_discovery_hold_where_features_follow_nothing():
+    rng = np.random.default_rng(2)
+    words = pd.DataFrame({"word": rng.choice(PEOPLE + FOOD + VERBS, 3000)})
+    features = sparse.random_array((3000, 300), density=0.05, rng=rng)
+    found = feature_enrichment(features, words)
+    assert found.n_testable == 300
+    assert (found.table["p_value"] < 0.05).mean() < 0.07
+    assert found.n_enriched <= 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: classify_features(np.ones((2, 1)), pd.DataFrame({"word": ["a", "b"]})), "text, position is missing"),
+        (lambda: feature_enrichment(np.ones((2, 1)), pd.DataFrame({"word": ["a"]})), "a row of words for each row"),
+        (lambda: feature_enrichment(np.ones((1, 1)), pd.DataFrame({"word": ["dog"]})), "No feature is active on 5"),
+        (
+            lambda: classify_features(
+                np.ones((2, 1)), pd.DataFrame({"text": [0, 1], "word": ["a", "b"], "position": [0, 0]})
+            ),
+            "5 folds need as many texts",
+        ),
+        (
+            lambda: feature_enrichment(np.ones((1, 1)), pd.DataFrame({"word": ["a"]}), properties="x"),
+            "must be 'supersenses'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
