@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from _calibration_intervals import equivalence, intervals, left_out, shared_noise
 from _calibration_maps import spins
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
@@ -54,6 +55,10 @@ def main(names):
         "bins": bins,
         "partition": partition,
         "spins": lambda rng: spins(rng, print_rates),
+        "intervals": intervals,
+        "equivalence": lambda rng: equivalence(rng, print_rates),
+        "left_out": left_out,
+        "shared_noise": shared_noise,
     }
     if unknown := set(names) - set(tests):
         sys.exit(f"There is no test {sorted(unknown)}; there are {list(tests)}.")

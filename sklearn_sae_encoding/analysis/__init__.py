@@ -34,6 +34,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.holdout import LeftOut, leave_one_participant_out
 from sklearn_sae_encoding.analysis.interpretation import InterpretationCheck, check_interpretation
 from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
@@ -69,6 +70,7 @@ __all__ = [
     "ExplanationScores",
     "FeatureTaxonomy",
     "InterpretationCheck",
+    "LeftOut",
     "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
@@ -83,7 +85,6 @@ __all__ = [
     "bin_occupancy",
     "category_topography",
     "check_interpretation",
-    "check_reading",
     "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
@@ -103,6 +104,7 @@ __all__ = [
     "find_unexplained_voxels",
     "krippendorff_alpha",
     "label_features",
+    "leave_one_participant_out",
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",

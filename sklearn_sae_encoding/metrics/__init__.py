@@ -8,6 +8,7 @@ from sklearn_sae_encoding.metrics._ceilings import (
 )
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import VoxelScores, cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._intervals import MeanInterval, ScoreIntervals, mean_interval, voxel_score_intervals
 from sklearn_sae_encoding.metrics._leaks import group_repeats
 from sklearn_sae_encoding.metrics._listeners import (
     bootstrap_interval,
@@ -34,6 +35,8 @@ from sklearn_sae_encoding.metrics._scores import (
 from sklearn_sae_encoding.metrics._table import voxel_score_table
 
 __all__ = [
+    "MeanInterval",
+    "ScoreIntervals",
     "SupportRecovery",
     "VoxelPermutationTest",
     "VoxelScorer",
@@ -48,6 +51,7 @@ __all__ = [
     "intersubject_correlation",
     "listener_noise_ceilings",
     "make_voxel_scorer",
+    "mean_interval",
     "ncsnr_from_repeats",
     "noise_ceiling",
     "noise_ceiling_from_repeats",
@@ -58,6 +62,7 @@ __all__ = [
     "split_half_noise_ceiling",
     "split_half_reliability",
     "support_recovery",
+    "voxel_score_intervals",
     "voxel_score_table",
     "voxelwise_pearson",
     "voxelwise_r2",
