@@ -63,7 +63,7 @@ def equivalence(rng, print_rates):
 
 
 def left_out(rng):
-    """The best of 50 features that mean nothing in eight participants, chosen on all and on seven; then one that does."""
+    """The best of 50 features in eight participants, chosen on all or on seven: none means anything, or one does."""
     for name, effect in (("nothing planted", 0.0), ("one feature of 1 sd planted", 1.0)):
         circular, fair, above = [], [], []
         for _ in range(1000):

@@ -4,7 +4,7 @@
 
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
-bins, partition, spins; all of them by default, a few minutes.
+bins, partition, spins, stories; all of them by default, a few minutes.
 """
 
 import sys
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from _calibration_intervals import equivalence, intervals, left_out, shared_noise
 from _calibration_maps import spins
+from _calibration_stories import stories
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
@@ -59,6 +60,7 @@ def main(names):
         "equivalence": lambda rng: equivalence(rng, print_rates),
         "left_out": left_out,
         "shared_noise": shared_noise,
+        "stories": lambda rng: stories(rng, print_rates),
     }
     if unknown := set(names) - set(tests):
         sys.exit(f"There is no test {sorted(unknown)}; there are {list(tests)}.")

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral, Real
 from types import SimpleNamespace
-from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._encoder.marking import data_mark
-from ._encoder.results import fitted_attributes, warn_of_gaps, warn_of_unfitted
+from ._encoder.results import fitted_attributes, warn_of_edges, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
 from ._solvers.lasso.cross_validation import as_problem
 from ._solvers.lasso.devices import check_device
 from ._solvers.running import solve_blocks
 from ._solvers.targets import make_targets
-from .metrics import voxelwise_pearson, voxelwise_r2
+from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
+from ._voxelwise import VoxelwiseRegressorMixin
 
 __all__ = ["SparseVoxelEncoder"]
 
 
-class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     r"""Lasso or elastic net from shared features to very many voxels, each with its own cross-validated penalty.
 
     For each voxel, with targets :math:`y` and ``n`` samples, it minimises
@@ -60,14 +51,16 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     l1_ratio : float in (0, 1], default=1.0
         1 is the lasso; lower values share weight among correlated features.
     cv : int, splitter or iterable of (train, test) rows, default=5
-        How to split the samples to choose each voxel's penalty. An integer is that many contiguous folds.
+        How to split the samples to choose each voxel's penalty. An integer is that many contiguous folds. Rows may be
+        indices or boolean masks. The errors of all folds count alike in the mean, however many samples each has
+        (glmnet weights them by size).
     selection : {"min", "1se"}, default="min"
         Take the penalty of least mean held-out error, or the largest one within a standard error of it.
     penalty_factor : array-like of shape (n_features,), default=None
         Relative penalty of each feature (glmnet's term); 0 leaves a feature unpenalised, so that it is always in the
         model.
-    forced_features : array-like of int or str, default=None
-        Features that every voxel's model contains, as indices (negative ones count from the end) or names. With
+    forced_features : array-like of int, str or bool, default=None
+        Features that every voxel's model contains, as indices (negative ones count from the end), names or a mask. With
         ``refit="ridge"`` they join the selected features in the refit and are penalised in the lasso like any other;
         without a refit they are not penalised.
     screening : int, default=None
@@ -84,7 +77,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Subtract each voxel's mean and divide by its population standard deviation over the training rows. Predictions
         come back in the original units.
     fit_intercept : bool, default=True
-        Fit an unpenalised intercept. Without it, targets are not centred either.
+        Fit an unpenalised intercept. Without it, targets are not centred either, and a constant one is fitted like any
+        other, in its own units.
     early_stopping : bool, default=False
         End a voxel's cross-validated path four penalties past the least mean held-out error, if the error is by then
         more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
@@ -111,7 +105,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     coef_ : scipy.sparse.csr_array of shape (n_targets, n_features)
-        Weights, in original units of the targets.
+        Weights, in original units of the targets. Of the dtype of `X`, but double precision where a feature lies so
+        far from zero, such as a year or a time stamp, that single precision can't hold its products.
     intercept_ : ndarray of shape (n_targets,)
     alpha_ : ndarray of shape (n_targets,)
         Chosen penalties; NaN for voxels that were not fitted.
@@ -135,7 +130,8 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     -----
     A voxel that is NaN in every sample (outside a mask) gets zero weights and NaN predictions; a constant voxel gets
     zero weights and its constant as prediction; both are counted in one warning. A voxel that is NaN in some samples
-    is a data error and raises.
+    is a data error and raises. Voxels whose best penalty is an end of the grid, beyond which a better one may lie, are
+    counted in another warning.
 
     References
     ----------
@@ -153,30 +149,6 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     array([[3., 0.],
            [0., 3.]])
     """
-
-    _parameter_constraints: ClassVar = {
-        "alphas": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, None, closed="neither"), "array-like"],
-        "eps": [Interval(Real, 0, 1, closed="neither")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="right")],
-        "cv": ["cv_object"],
-        "selection": [StrOptions({"min", "1se"})],
-        "penalty_factor": ["array-like", None],
-        "forced_features": ["array-like", None],
-        "screening": [Interval(Integral, 1, None, closed="left"), None],
-        "positive": ["boolean"],
-        "refit": [StrOptions({"ridge"}), None],
-        "refit_alphas": ["array-like"],
-        "standardize_targets": ["boolean"],
-        "fit_intercept": ["boolean"],
-        "early_stopping": ["boolean"],
-        "tol": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "device": "no_validation",
-        "block_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "n_jobs": [Integral, None],
-        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
-        "verbose": ["verbose"],
-    }
 
     def __init__(
         self,
@@ -225,7 +197,6 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.memory = memory
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, **params):
         """Choose each voxel's penalty by cross-validation and solve it on all samples.
 
@@ -246,8 +217,10 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ------
         ValueError
             If a voxel is NaN in some samples but not in all, or all voxels are; if a feature that is named does not
-            exist; if `alphas` is the integer 1; if torch cannot compute on `device`.
+            exist; if `alphas` is the integer 1; if `cv` gives no folds, as an iterator does that was used before; if
+            torch cannot compute on `device`.
         """
+        check_parameters(self, _ALLOWED)
         X, Y = self._validate(X, y)
         split_params = self._split_params(params)
         targets = make_targets(Y, self.standardize_targets, self.fit_intercept)
@@ -263,10 +236,11 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             memory=self.memory,
             verbose=self.verbose,
         )
-        for name, value in fitted_attributes(solution, task, targets, X.dtype).items():
-            setattr(self, name, value)
-        self.data_mark_ = data_mark(X, Y)
-        warn_of_gaps(solution, targets, self.tol, self.max_iter, self.early_stopping, stacklevel=3)
+        for name in _LEFT_BY_FIT:  # nothing of an earlier fit stays that this one doesn't make
+            vars(self).pop(name, None)
+        vars(self).update(fitted_attributes(solution, task, targets, X.dtype), data_mark_=data_mark(X, Y))
+        warn_of_edges(solution, task, stacklevel=3)
+        warn_of_gaps(solution, targets, task, self.max_iter, self.early_stopping, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -289,71 +263,14 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Y = product.T + self.intercept_
         return Y[:, 0] if self._one_target else Y
 
-    def score(self, X, y, sample_weight=None):
-        """Return the coefficient of determination, averaged over the voxels for which it is defined.
-
-        Parameters
-        ----------
-        X : {array-like, sparse array} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples, n_targets) or (n_samples,)
-        sample_weight : None
-            Only for compatibility; weights are not supported.
-
-        Returns
-        -------
-        score : float
-            NaN if it is defined for no voxel.
-        """
-        if sample_weight is not None:
-            raise ValueError("SparseVoxelEncoder.score does not support sample_weight; pass None.")
-        r2 = self.voxel_scores(X, y, metric="r2")
-        return float(np.mean(r2[~np.isnan(r2)])) if np.any(~np.isnan(r2)) else float("nan")
-
-    def voxel_scores(self, X, Y, metric="pearson"):
-        """Score each voxel.
-
-        Parameters
-        ----------
-        X : {array-like, sparse array} of shape (n_samples, n_features)
-        Y : array-like of shape (n_samples, n_targets) or (n_samples,)
-        metric : {"pearson", "r2"} or callable, default="pearson"
-            A callable takes the true and the predicted responses and returns an array.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_targets,)
-            NaN where the score is not defined; see :mod:`sklearn_sae_encoding.metrics`.
-        """
-        metrics = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
-        if not callable(metric) and metric not in metrics:
-            raise ValueError(f"metric must be a callable or one of {sorted(metrics)}, got {metric!r}.")
-        metric = metrics.get(metric, metric) if isinstance(metric, str) else metric
-        return metric(np.asarray(Y), self.predict(X))
-
-    def get_metadata_routing(self):
-        """Return how metadata such as ``groups`` are routed to the splitter.
-
-        Returns
-        -------
-        routing : sklearn.utils.metadata_routing.MetadataRouter
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(splitter=check_cv(self.cv), method_mapping=MethodMapping().add(caller="fit", callee="split"))
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.target_tags.multi_output = True
-        return tags
-
     def _validate(self, X, y):
         if y is None:
             raise ValueError("This SparseVoxelEncoder estimator requires y to be passed, but the target y is None.")
         check_device(self.device)
         X = validate_data(self, X, accept_sparse="csc", dtype=(np.float64, np.float32), ensure_min_samples=2)
+        if sparse.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
         Y = check_array(
             y,
             ensure_2d=False,
@@ -369,12 +286,40 @@ class SparseVoxelEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._one_target = Y.ndim == 1
         return X, Y.reshape(len(Y), -1)
 
-    def _split_params(self, params):
-        if _routing_enabled():
-            _raise_for_params(params, self, "fit")
-            return process_routing(self, "fit", **params).splitter.split
-        _raise_for_params({name: value for name, value in params.items() if name != "groups"}, self, "fit")
-        return params
-
     def _splits(self, X, Y, split_params):
         return list(check_cv(self.cv).split(X, Y[:, 0] if self._one_target else Y, **split_params))
+
+
+_ALLOWED = {
+    "alphas": (integer(1), real(0, closed="neither"), array_like),
+    "eps": (real(0, 1, closed="neither"),),
+    "l1_ratio": (real(0, 1, closed="right"),),
+    "cv": (splitter,),
+    "selection": (one_of("min", "1se"),),
+    "penalty_factor": (array_like, None),
+    "forced_features": (array_like, None),
+    "screening": (integer(1), None),
+    "positive": (boolean,),
+    "refit": (one_of("ridge"), None),
+    "refit_alphas": (array_like,),
+    "standardize_targets": (boolean,),
+    "fit_intercept": (boolean,),
+    "early_stopping": (boolean,),
+    "tol": (real(0, closed="neither"),),
+    "max_iter": (integer(1),),
+    "block_size": (integer(1), one_of("auto")),
+    "n_jobs": (integer(), None),
+    "memory": (str, os.PathLike, having("cache"), None),
+    "verbose": (verbosity,),
+}
+_LEFT_BY_FIT = (
+    "coef_",
+    "data_mark_",
+    "intercept_",
+    "alpha_",
+    "alphas_",
+    "refit_alpha_",
+    "cv_mse_path_",
+    "dual_gap_",
+    "n_iter_",
+)

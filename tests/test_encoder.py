@@ -182,7 +182,7 @@ def test_groups_that_the_splitter_needs_are_missed_as_in_lasso_cv():
 @pytest.mark.parametrize("alphas", [30, 0.1], ids=["grid", "one penalty"])
 def test_other_metadata_are_refused(alphas):
     X, Y = problem()
-    with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
+    with pytest.raises(ValueError, match="fit takes groups= for its splitter"):
         SparseVoxelEncoder(alphas).fit(X, Y, sample_weight=np.ones(len(X)))
 
 
@@ -413,11 +413,12 @@ def test_a_path_that_was_cut_off_warns_and_counts():
 def test_a_path_given_up_on_one_fold_warns_even_if_its_gap_is_small(early_stopping):
     errors = np.ones((2, 3, 5))
     errors[1, 2, 4] = np.nan
-    solution = SimpleNamespace(worst_gaps=np.array([0.0, 1e-9]), errors=errors)
+    solution = SimpleNamespace(worst_gaps=np.array([0.0, 1e-9]), errors=errors, alphas=np.ones((2, 3)))
     targets = SimpleNamespace(values=np.ones((2, 4)), voxels=np.arange(2))
+    task = SimpleNamespace(alphas=np.ones(3), penalty=SimpleNamespace(tol=1e-4))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_gaps(solution, targets, 1e-4, 10, early_stopping, stacklevel=1)
+        warn_of_gaps(solution, targets, task, 10, early_stopping, stacklevel=1)
     messages = [str(one.message) for one in caught]
     if early_stopping:  # which leaves out errors by itself
         assert messages == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 
 from .._solvers.columns import as_columns
 from .._solvers.lasso.cross_validation import Task, make_folds
-from .._solvers.lasso.ftest import Screen, column_norms
+from .._solvers.lasso.ftest import Screen, centred_where_far, column_norms
 from .._solvers.lasso.problems import make_penalty
 from .._solvers.lasso.screening import make_screened
 from .._solvers.ridge.refit import Refit
@@ -31,8 +31,10 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
     factors = _factors(given.penalty_factor, X.shape[1])
     if given.refit is None:
         factors[forced] = 0.0
-    columns = as_columns(X)
+    columns, shifts = as_columns(X), None
     norms = column_norms(columns, given.fit_intercept)
+    if given.fit_intercept:
+        columns, norms, shifts = centred_where_far(columns, norms)
     screen = None
     if given.screening is not None:
         screen = Screen(norms.centred, given.screening, np.flatnonzero(factors == 0), given.fit_intercept)
@@ -53,8 +55,9 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
     prune = given.l1_ratio == 1.0 and given.screening is None
     return Task(
         columns=columns,
+        shifts=shifts,
         screened=make_screened(columns, penalty.inverse_factors, norms, prune),
-        folds=make_folds([] if one_alpha else splits(), X.shape[0]),
+        folds=make_folds(None if one_alpha else splits(), X.shape[0]),
         penalty=penalty,
         alphas=alphas,
         eps=given.eps,
@@ -80,6 +83,15 @@ def _alphas(alphas):
 def _feature_indices(features, names, n_features):
     if features is None:
         return np.zeros(0, dtype=np.int64)
+    features = list(features)
+    masks = [isinstance(feature, bool | np.bool_) for feature in features]
+    if any(masks):
+        if not all(masks) or len(features) != n_features:
+            raise ValueError(
+                f"forced_features holds {sum(masks)} bools in {len(features)} values; a mask has a bool for each of "
+                f"the {n_features} features and nothing else."
+            )
+        return np.flatnonzero(features)
     return np.unique([_feature_index(feature, names, n_features) for feature in features]).astype(np.int64)
 
 
@@ -96,10 +108,17 @@ def _factors(penalty_factor, n_features):
 
 
 def _penalties(values, name):
+    kinds = {type(value).__name__ for value in np.asarray(values, dtype=object).ravel() if not _is_number(value)}
+    if kinds:
+        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r} with {', '.join(kinds)}.")
     values = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
     if values.ndim != 1 or values.min() <= 0:
         raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r}.")
     return values
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def _feature_index(feature, names, n_features):

@@ -13,7 +13,7 @@ class Targets(NamedTuple):
     centres: np.ndarray  # (n_voxels,), the constant of a constant voxel, NaN for an absent one
     scales: np.ndarray  # (n_voxels,)
     absent: np.ndarray  # (n_voxels,) bool, NaN in every sample
-    constant: np.ndarray  # (n_voxels,) bool
+    constant: np.ndarray  # (n_voxels,) bool, what needs no weights
 
 
 def make_targets(Y: np.ndarray, standardize: bool, centre: bool) -> Targets:
@@ -22,14 +22,13 @@ def make_targets(Y: np.ndarray, standardize: bool, centre: bool) -> Targets:
     torn = np.isnan(Y) != absent
     if torn.any() or absent.all():
         raise ValueError(_nan_message(Y))
-    constant = np.ptp(Y, axis=0) == 0
+    level = np.ptp(Y, axis=0) == 0
+    constant = level if centre else level & (Y[0] == 0)  # other constants need weights where there is no intercept
     voxels = np.flatnonzero(~absent & ~constant)
     values = np.ascontiguousarray(Y[:, voxels].T, dtype=np.float64)
     centres, scales = np.where(constant, Y[0], np.nan).astype(np.float64), np.full(len(absent), np.nan)
     centres[voxels] = values.mean(axis=1) if standardize and centre else 0.0
-    scales[voxels] = values.std(axis=1) if standardize else 1.0
-    if not centre:
-        centres[constant] = 0.0
+    scales[voxels] = np.where(level[voxels], 1.0, values.std(axis=1)) if standardize else 1.0
     values -= centres[voxels, None]
     values /= scales[voxels, None]
     return Targets(values, voxels, centres, scales, absent, constant)

@@ -34,6 +34,7 @@ from sklearn_sae_encoding.analysis.features import (
     typical_effects,
     voxels_of_feature,
 )
+from sklearn_sae_encoding.analysis.group_maps import GroupMap, functional_regions, group_map
 from sklearn_sae_encoding.analysis.holdout import LeftOut, leave_one_participant_out
 from sklearn_sae_encoding.analysis.interpretation import InterpretationCheck, check_interpretation
 from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
@@ -69,6 +70,7 @@ __all__ = [
     "Enrichment",
     "ExplanationScores",
     "FeatureTaxonomy",
+    "GroupMap",
     "InterpretationCheck",
     "LeftOut",
     "MatchedDraws",
@@ -102,6 +104,8 @@ __all__ = [
     "feature_enrichment",
     "feature_use_by_group",
     "find_unexplained_voxels",
+    "functional_regions",
+    "group_map",
     "krippendorff_alpha",
     "label_features",
     "leave_one_participant_out",

@@ -9,6 +9,7 @@ from sklearn_sae_encoding.datasets._norms import load_lancaster_norms, load_supe
 from sklearn_sae_encoding.datasets._provo import load_provo
 from sklearn_sae_encoding.datasets._sentences import load_sentences
 from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
+from sklearn_sae_encoding.datasets._simulated_stories import make_story_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "load_sentences",
     "load_smollm2",
     "load_supersenses",
+    "make_story_responses",
     "make_voxel_responses",
 ]

@@ -17,6 +17,7 @@ from sklearn_sae_encoding.metrics._listeners import (
     listener_noise_ceilings,
     split_half_reliability,
 )
+from sklearn_sae_encoding.metrics._nulls import surrogate_responses
 from sklearn_sae_encoding.metrics._permutation import (
     VoxelPermutationTest,
     adjust_p_values,
@@ -62,6 +63,7 @@ __all__ = [
     "split_half_noise_ceiling",
     "split_half_reliability",
     "support_recovery",
+    "surrogate_responses",
     "voxel_score_intervals",
     "voxel_score_table",
     "voxelwise_pearson",

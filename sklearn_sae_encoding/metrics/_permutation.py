@@ -8,6 +8,8 @@ from sklearn.utils import check_random_state
 
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import cross_val_voxel_scores, masked
+from sklearn_sae_encoding.metrics._nulls import surrogate_responses
+from sklearn_sae_encoding.metrics._runs import is_runs
 
 
 class VoxelPermutationTest(NamedTuple):
@@ -29,6 +31,7 @@ def permutation_test_voxel_scores(
     groups=None,
     metric="pearson",
     pool=None,
+    surrogate=None,
     shuffle_within=None,
     voxel_groups=None,
     adjust="bh",
@@ -40,9 +43,10 @@ def permutation_test_voxel_scores(
     """Test for every voxel whether the cross-validated score is better than chance.
 
     The null hypothesis is that the voxel's responses have nothing to do with ``X``. Each permutation shuffles the
-    responses (:func:`shuffle_responses`), fits the model again in every fold and scores it. Refitting is needed: the
-    folds' training sets share samples, so that scores of different folds go up and down together, and permuting the
-    held-out responses against predictions that stay the same calls 12% of unrelated voxels significant at 0.05.
+    responses (:func:`shuffle_responses`; of runs :func:`surrogate_responses`), fits the model again in every fold and
+    scores it. Refitting is needed: the folds' training sets share samples, so that scores of different folds go up and
+    down together, and permuting the held-out responses against predictions that stay the same calls 12% of unrelated
+    voxels significant at 0.05.
 
     Parameters
     ----------
@@ -52,7 +56,7 @@ def permutation_test_voxel_scores(
     X : list of str, array-like, sparse matrix, DataFrame or TokenActivations, of length n_samples
         Whatever the estimator takes.
 
-    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), or images
+    Y : array-like of shape (n_samples, n_voxels) or (n_samples,), list of arrays, or images
         Responses, as for :func:`cross_val_voxel_scores`.
 
     n_permutations : int, default=100
@@ -67,6 +71,10 @@ def permutation_test_voxel_scores(
         voxels with the same label. Pooling gives small p-values from few permutations (20 permutations of 1,000
         voxels are 20,000 null scores), and assumes that chance scores are distributed alike in the pooled voxels.
         That is so for r where the responses have similar distributions.
+
+    surrogate : {"phase", "shift", "block", "scan"}, default=None
+        For lists of runs: how responses are made that have nothing to do with the story, see
+        :func:`surrogate_responses`. None is ``"phase"``.
 
     shuffle_within : array-like of shape (n_samples,), default=None
         Labels of samples that may change places with each other, such as runs. None shuffles all of them.
@@ -101,12 +109,20 @@ def permutation_test_voxel_scores(
     if n_permutations < 1:
         raise ValueError(f"n_permutations must be at least 1, got {n_permutations}.")
     Y, _ = masked(Y, {"": estimator})
+    by_run = is_runs(X, Y)
+    if surrogate is not None and not by_run:
+        raise ValueError("surrogate= is for lists of runs; other responses are shuffled sample by sample.")
+    if by_run and (shuffle_within is not None or voxel_groups is not None):
+        raise ValueError("shuffle_within and voxel_groups are for samples in an array, not for lists of runs.")
     rng = check_random_state(random_state)
     common = {"groups": groups, "metric": metric, "n_jobs": n_jobs, "params": params}
     measured = cross_val_voxel_scores(estimator, X, Y, cv=cv, verbose=verbose, **common)
     null_scores = np.empty((n_permutations, len(measured.scores)))
     for i in range(n_permutations):
-        shuffled = shuffle_responses(Y, rng, groups=shuffle_within, voxel_groups=voxel_groups)
+        if by_run:
+            shuffled = surrogate_responses(Y, surrogate or "phase", random_state=rng)
+        else:
+            shuffled = shuffle_responses(Y, rng, groups=shuffle_within, voxel_groups=voxel_groups)
         null_scores[i] = cross_val_voxel_scores(estimator, X, shuffled, cv=measured.splits, **common).scores
         if verbose:
             print(f"Permutation {i + 1} of {n_permutations}", flush=True)

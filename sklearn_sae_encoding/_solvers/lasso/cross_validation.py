@@ -33,6 +33,7 @@ class Task(NamedTuple):
     """What is the same for all voxels of a fit."""
 
     columns: Columns
+    shifts: np.ndarray | None  # (n_features,), what was taken off each of the columns; None is nothing
     screened: Screened  # the features that can enter a path
     folds: Folds  # none, if there is but one alpha
     penalty: Penalty
@@ -52,20 +53,37 @@ class BlockSolution(NamedTuple):
     chosen: np.ndarray  # (n_voxels,), place in the grid
     errors: np.ndarray  # (n_voxels, n_alphas, n_folds), mean squared held-out errors
     gaps: np.ndarray  # (n_voxels,), duality gap on all rows, in units of the objective
-    worst_gaps: np.ndarray  # (n_voxels,), largest gap over folds and alphas
+    worst_gaps: np.ndarray  # (n_voxels,), largest absolute gap over folds and alphas
     knots: np.ndarray  # (n_voxels,), features that entered or left on all rows
     refit_alphas: np.ndarray  # (n_voxels,), NaN without a refit
+    n_selected: np.ndarray  # (n_voxels,), penalised features with a weight in the lasso
 
 
-def make_folds(splits: list[tuple[np.ndarray, np.ndarray]], n_samples: int) -> Folds:
-    """Turn pairs of training and held-out rows into masks."""
+def make_folds(splits: list[tuple[np.ndarray, np.ndarray]] | None, n_samples: int) -> Folds:
+    """Turn pairs of training and held-out rows, or masks of them, into masks; None is no fold."""
+    if splits is not None and not len(splits):
+        raise ValueError(
+            "cv gave no folds, but there are penalties to choose from. An iterator of splits serves one fit only: give "
+            "a list of them, or a splitter."
+        )
+    splits = splits or []
     train, test = np.zeros((2, len(splits), n_samples))
     for fold, (train_rows, test_rows) in enumerate(splits):
         for name, mask, rows in (("training", train, train_rows), ("held-out", test, test_rows)):
+            rows = _row_numbers(rows, f"{name} rows of fold {fold} of cv", n_samples)
             mask[fold, rows] = 1.0
-            if len(rows) == 0 or mask[fold].sum() != np.asarray(rows).shape[0]:
+            if len(rows) == 0 or mask[fold].sum() != len(rows):
                 raise ValueError(f"Fold {fold} of cv has {len(rows)} {name} rows; expected some, each row once.")
     return Folds(train, train.sum(axis=1), test)
+
+
+def _row_numbers(rows, what, n_samples):
+    rows = np.asarray(rows)
+    if rows.dtype != bool:
+        return rows.astype(np.intp)
+    if rows.shape != (n_samples,):
+        raise ValueError(f"The {what} are a mask of shape {rows.shape}; expected one bool a sample, ({n_samples},).")
+    return np.flatnonzero(rows)
 
 
 def all_rows(n_samples: int) -> Folds:
@@ -107,22 +125,29 @@ def _solve_chunk(task: Task, targets: np.ndarray) -> BlockSolution:
             task.columns, task.screened, _problems(targets, task.folds, grid, allowed), task.penalty, task.stop_early
         )
         errors[:] = paths.errors.reshape(n_voxels, n_folds, n_alphas).transpose(0, 2, 1)
-        worst = np.nanmax(paths.gaps.reshape(n_voxels, -1), axis=1)
+        worst = np.nanmax(np.abs(paths.gaps).reshape(n_voxels, -1), axis=1)
         chosen = choose(errors, task.selection)
     final = solve_paths(task.columns, task.screened, whole._replace(grid=grid, n_alphas=chosen + 1), task.penalty)
     gaps = np.take_along_axis(final.gaps, chosen[:, None], axis=1)[:, 0]
+    weights = _weights(final, len(task.penalty.factors))
+    penalised = sparse.csr_array(weights != 0) @ (task.penalty.factors > 0).astype(np.int64)
     solution = BlockSolution(
-        weights=_weights(final, len(task.penalty.factors)),
+        weights=weights,
         intercepts=final.intercepts,
         alphas=grid,
         chosen=chosen,
         errors=errors,
         gaps=gaps,
-        worst_gaps=np.fmax(worst, np.nanmax(final.gaps, axis=1)),
+        worst_gaps=np.fmax(worst, np.nanmax(np.abs(final.gaps), axis=1)),
         knots=final.state.knots,
         refit_alphas=np.full(n_voxels, np.nan),
+        n_selected=penalised,
     )
-    return solution if task.refit is None else _refitted(task, targets, solution)
+    if task.refit is not None:
+        solution = _refitted(task, targets, solution)
+    if task.shifts is None:
+        return solution
+    return solution._replace(intercepts=solution.intercepts - solution.weights @ task.shifts)
 
 
 def _problems(targets, folds, grid, allowed) -> Problems:
@@ -195,4 +220,5 @@ def no_solution(task: Task) -> BlockSolution:
         worst_gaps=none,
         knots=np.zeros(0, dtype=np.int64),
         refit_alphas=none,
+        n_selected=np.zeros(0, dtype=np.int64),
     )

@@ -73,6 +73,9 @@ def _gather(columns, support, n_samples):
         return columns.dense[support].T.astype(np.float64)
     X = np.zeros((n_samples, len(support)))
     for place, j in enumerate(support):
+        if columns.row_of[j] >= 0:
+            X[:, place] = columns.dense[columns.row_of[j]]
+            continue
         part = slice(columns.indptr[j], columns.indptr[j + 1])
         X[columns.indices[part], place] = columns.data[part]
     return X

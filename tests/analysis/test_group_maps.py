@@ -1,0 +1,125 @@
+"""Maps over participants, and functional regions."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from sklearn_sae_encoding.analysis import functional_regions, group_map
+
+
+def test_t_is_scipys_and_exact_p_values_are_its_sign_flips():
+    values = np.random.default_rng(0).normal(size=(7, 20)) + 0.4
+    result = group_map(values)
+    assert result.exact
+    assert result.n_flips == 128
+    np.testing.assert_allclose(result.t, stats.ttest_1samp(values, 0).statistic)
+    witness = stats.permutation_test(
+        (values[:, 0],), lambda x, axis: stats.ttest_1samp(x, 0, axis=axis).statistic, permutation_type="samples",
+        n_resamples=np.inf, vectorized=True,
+    )  # fmt: skip
+    assert result.p_values[0] == pytest.approx(witness.pvalue)
+
+
+def test_family_wise_p_values_are_nilearns():
+    mass_univariate = pytest.importorskip("nilearn.mass_univariate")
+    values = np.random.default_rng(1).normal(size=(14, 30))
+    values[:, :3] += 1.0
+    result = group_map(values, n_flips=3000, random_state=0)
+    witness = mass_univariate.permuted_ols(
+        np.ones((14, 1)), values, model_intercept=False, n_perm=3000, two_sided_test=True, random_state=1,
+        output_type="dict", verbose=0,
+    )  # fmt: skip
+    np.testing.assert_allclose(np.abs(result.t), np.abs(witness["t"][0]), rtol=1e-6)
+    np.testing.assert_allclose(result.fwe_p_values, 10 ** -witness["logp_max_t"][0], atol=0.03)
+
+
+def test_family_wise_error_and_discovery_rate_hold_where_there_is_nothing():
+    rng = np.random.default_rng(2)
+    results = [group_map(rng.standard_t(4, size=(8, 60))) for _ in range(150)]
+    assert np.mean([(one.fwe_p_values <= 0.05).any() for one in results]) < 0.1
+    assert np.mean([(one.fdr_q_values <= 0.05).any() for one in results]) < 0.1
+    assert np.mean([one.p_values <= 0.05 for one in results]) == pytest.approx(0.05, abs=0.015)
+
+
+def test_voxels_that_some_participants_miss_are_tested_on_the_others():
+    values = np.random.default_rng(3).normal(size=(9, 4)) + 1
+    values[:2, 1], values[:8, 2], values[:, 3] = np.nan, np.nan, np.nan
+    result = group_map(dict(enumerate(values)))
+    assert result.n_participants.tolist() == [9, 7, 1, 0]
+    assert result.t[1] == pytest.approx(stats.ttest_1samp(values[2:, 1], 0).statistic)
+    assert np.isnan(result.t[2:]).all()
+    assert np.isnan(result.p_values[2:]).all()
+    assert result.mean[2] == pytest.approx(values[8, 2])
+    assert np.isnan(result.mean[3])
+
+
+def test_five_participants_get_counts_and_a_warning_and_six_get_none():
+    values = np.full((5, 3), 1.0) + np.random.default_rng(4).normal(scale=0.1, size=(5, 3))
+    own = np.array([[0.01, 0.2, np.nan]] * 5)
+    with pytest.warns(UserWarning, match="With 5 participants no two-sided sign flip can reach .05"):
+        result = group_map(values, own_p_values=own)
+    assert result.n_passing.tolist() == [5, 0, 0]
+    assert result.p_values.min() > 0.05
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert group_map(np.vstack([values, values[:1]])).p_values.min() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: group_map([[1.0, 2.0], [1.0]]), "must be in a common space"),
+        (lambda: group_map([[1.0, 2.0]]), "two participants or more"),
+        (lambda: group_map([[1.0, np.nan], [np.nan, 1.0]]), "at most 1 share a voxel"),
+        (lambda: group_map(np.ones((6, 2)), own_p_values=np.ones((5, 2))), r"shape of maps, \(6, 2\)"),
+        (lambda: functional_regions([1.0], ["a", "b"]), "of the same voxels"),
+        (lambda: functional_regions([1.0], ["a"], top=0), "top must be a share"),
+        (lambda: functional_regions([1.0], [""]), "of voxels in parcels; got 0.1, 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_regions_are_the_top_of_each_parcel_above_the_floor_identical_voxels_once():
+    rng = np.random.default_rng(5)
+    t, parcels = rng.normal(size=60), np.repeat(["a", "b", ""], 20)
+    reliability, responses = rng.random(60), rng.normal(size=(10, 60))
+    best = [np.flatnonzero(parcels == name)[np.argsort(-t[parcels == name])[:5]] for name in ("a", "b")]
+    responses[:, best[0][3]] = responses[:, best[0][1]]
+    labels, sizes = functional_regions(
+        t, parcels, top=0.25, reliability=reliability, min_reliability=0.2, responses=responses
+    )
+    kept = [one[reliability[one] >= 0.2] for one in best]
+    twin = {best[0][3], best[0][1]} <= set(kept[0])
+    assert sizes["n_top"].tolist() == [5, 5]
+    assert sizes["n_reliable"].tolist() == [len(one) for one in kept]
+    assert sizes["n_chosen"].tolist() == [len(kept[0]) - twin, len(kept[1])]
+    assert set(np.flatnonzero(labels == "b")) == set(kept[1])
+    assert (labels[parcels == ""] == "").all()
+
+
+def test_a_region_without_a_reliable_voxel_is_empty_and_named():
+    labels, sizes = functional_regions([1.0, 2.0], ["a", "b"], reliability=[0.9, 0.1])
+    assert labels.tolist() == ["a", ""]
+    assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"a": 1, "b": 0}
+
+
+@pytest.mark.published_data
+def test_identical_vertices_of_published_regions_are_counted_once():
+    folder = Path(os.environ.get("SKLEARN_SAE_ENCODING_DATA", "")) / "lepori2026/data/processed_csvs_anon/p1"
+    if not folder.is_dir():
+        pytest.skip("SKLEARN_SAE_ENCODING_DATA names no folder with the published betas")
+    meta = pd.read_csv(folder / "langfroi12345_meta.csv")
+    betas = pd.read_csv(folder / "langfroi12345_betas.csv", index_col=0)
+    _, sizes = functional_regions(
+        meta["tstat_langloc_SN"], meta["parc_lang"], top=1.0, reliability=meta["ncsnr"], responses=betas.to_numpy()
+    )
+    # Language regions IFGorb, IFG, MFG, AntTemp and PostTemp of participant p1, as the authors' tables have them.
+    assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"1": 104, "2": 108, "3": 129, "4": 68, "5": 430}
