@@ -82,7 +82,7 @@ def ours(folder, n_voxels, n_stimuli, n_alphas):
     model.fit(X, folder / "betas.nii")
     report(f"fit on the file ({n_alphas} penalties)", start)
     start = time.perf_counter()
-    for img in (model.coef_img(0), model.alpha_img(), model.support_size_img(), model.content_img(X)):
+    for img in (model.coef_img(0), model.alpha_img(), model.support_size_img(), model.content_img(X, -1)):
         assert img.shape == GRID
     report("four maps", start)
     start = time.perf_counter()

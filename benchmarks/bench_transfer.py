@@ -26,11 +26,13 @@ ALPHAS = np.logspace(-2, 5, 8)
 
 def main(n_voxels=2300, n_jobs=1):
     X, Y, coef, alpha = simulate(n_voxels)
-    transfer_scores(X[:, :50], Y[:, :2], coef[:2, :50], alpha[:2])  # compiles
+    transfer_scores(X[:, :50], Y[:, :2], coef[:2, :50], alpha=alpha[:2], selection="published")  # compiles
     pairs = n_voxels**2
-    ours, batched = timed(transfer_scores, X, Y, coef, alpha, cv=CV, scaled_features=[-1], n_jobs=n_jobs)
+    ours, batched = timed(
+        transfer_scores, X, Y, coef, selection="published", alpha=alpha, cv=CV, scaled_features=[-1], n_jobs=n_jobs
+    )
     few = max(n_voxels // 20, 2)
-    tuning = {"tuning_alphas": ALPHAS, "sources": np.arange(few)}
+    tuning = {"selection": "published", "tuning_alphas": ALPHAS, "sources": np.arange(few)}
     _, tuned = timed(transfer_scores, X, Y, coef[:few], cv=CV, scaled_features=[-1], n_jobs=n_jobs, **tuning)
     (n_done, difference), loop = timed(run_loop, X, Y, coef, alpha, ours.scores)
 

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from _calibration_intervals import equivalence, intervals, left_out, shared_noise
 from _calibration_maps import spins
 from _calibration_stories import stories
 from scipy import sparse, stats
@@ -20,7 +21,7 @@ from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.analysis import (
     bin_occupancy,
-    check_reading,
+    check_interpretation,
     paired_tests,
     partition_surprisal,
     restrict_encoder,
@@ -29,6 +30,7 @@ from sklearn_sae_encoding.analysis import (
 )
 from sklearn_sae_encoding.datasets import load_sentences, load_smollm2, make_voxel_responses
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import (
     cross_val_voxel_scores,
@@ -54,6 +56,10 @@ def main(names):
         "bins": bins,
         "partition": partition,
         "spins": lambda rng: spins(rng, print_rates),
+        "intervals": intervals,
+        "equivalence": lambda rng: equivalence(rng, print_rates),
+        "left_out": left_out,
+        "shared_noise": shared_noise,
         "stories": lambda rng: stories(rng, print_rates),
     }
     if unknown := set(names) - set(tests):
@@ -138,9 +144,9 @@ def transfer(rng):
     """Features of 40 sources on 1,000 voxels that respond to something else."""
     X, Y = sparse_features(rng).toarray(), rng.normal(size=(200, N_VOXELS))
     coef = rng.normal(size=(40, X.shape[1])) * (rng.random((40, X.shape[1])) < 0.1)
-    options = {"cv": CV, "sources": np.full(40, -1), "scaled_features": [-1]}
-    scores = transfer_scores(X, Y, coef, 1.0, **options).scores
-    null = transfer_scores(X, shuffle_responses(Y, 0), coef, 1.0, **options).scores
+    options = {"cv": CV, "sources": np.full(40, -1), "scaled_features": [-1], "selection": "published"}
+    scores = transfer_scores(X, Y, coef, alpha=1.0, **options).scores
+    null = transfer_scores(X, shuffle_responses(Y, 0), coef, alpha=1.0, **options).scores
     pairs = zip(scores, null[:, None], strict=True)
     print_rates("transfer against shuffled targets", [permutation_p_values(*pair, pool=True) for pair in pairs])
     z = np.arctanh(scores) * np.sqrt(5 * (40 - 3))
@@ -157,8 +163,8 @@ def reading(rng):
     p = []
     for i in range(N_VOXELS // 2):
         own = slice(3 * i, 3 * i + 3)
-        check = check_reading(
-            X, Y[:, own], [coef[own] for coef in coefs], splits, exclude=[-1], n_draws=400, random_state=i
+        check = check_interpretation(
+            X, Y[:, own], [coef[own] for coef in coefs], splits=splits, exclude=-1, n_draws=400, random_state=i
         )
         averaged = np.mean(check.matched_rho.mean(axis=0) >= check.rho)
         p.append((check.p_value, check.p_matched, averaged))
@@ -172,14 +178,14 @@ def reading(rng):
 
 def bins(rng):
     """Features that voxels prefer by their firing rate, whatever their Matryoshka bin."""
-    widths, p = (16, 64, 256), []
+    features, p = feature_table(257, kinds=["sae"] * 256 + ["surprisal"], widths=(16, 64, 256)), []
     rates = np.geomspace(0.6, 0.02, 256)
     X = np.hstack([rng.random((200, 256)) < rates, np.ones((200, 1), dtype=bool)]).astype(float)
     for seed in range(1000):
         liked = rates**2 * rng.exponential(size=256)  # voxels share preferences
         selected = rng.random((30, 256)) < np.minimum(0.3 * liked, 1)
         coef = np.hstack([selected, np.ones((30, 1))]).astype(float)
-        p.append(bin_occupancy(coef, widths, X=X, n_permutations=999, random_state=seed)["p_value"])
+        p.append(bin_occupancy(coef, features, X=X, n_permutations=999, random_state=seed)["p_value"])
     for j, values in enumerate(np.transpose(p)):
         print_rates(f"bins: share of bin {j + 1} of 3", values)
 

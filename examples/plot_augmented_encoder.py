@@ -25,6 +25,7 @@ from sklearn_sae_encoding.datasets import (
     make_voxel_responses,
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses, support_recovery
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
@@ -125,9 +126,9 @@ print(f"\nFigure: {OUTPUT / 'augmented_encoder.png'}")
 
 augmented.fit(texts, Y)
 features = augmented["features"].transform(texts)
-names = augmented["features"].get_feature_names_out()
-use = count_feature_use(augmented["encoder"].coef_, names)
-surprisal = use["feature"] == "surprisal_mean"
+view = fitted_view(augmented)
+use = count_feature_use(view)
+surprisal = use["index"].isin(view.of_kind("surprisal"))
 n_positive = use.loc[surprisal & (use["sign"] > 0), "n_voxels"].sum()
 print(f"\nResponses grow with surprisal in {n_positive} of {Y.shape[1]} voxels.")
 print("The features that most voxels use, with the sentences that drive them most:")

@@ -69,6 +69,6 @@ print("It promotes", promoted_tokens(load_smollm2(), load_demo_sae(), [feature],
 # The tokens that turn a feature on and those that its decoder promotes (the logit lens, last line above) answer two
 # questions and need not agree; halfway through a small model the second answer is mostly noise. A feature that fires on
 # the first token of many sentences may say "start of text" and nothing else. And names are guesses: check them on texts
-# that were not used to find them (:func:`~sklearn_sae_encoding.analysis.check_reading`).
+# that were not used to find them (:func:`~sklearn_sae_encoding.analysis.check_interpretation`).
 
 plt.show()

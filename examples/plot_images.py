@@ -84,7 +84,8 @@ model = MaskedTargetRegressor(encoder, masker)
 scores = cross_val_voxel_scores(model, X, responses.betas, cv=3)
 model.fit(X, responses.betas)
 
-score_img, surprisal_img = model.to_img(scores.scores), model.surprisal_img(X)
+score_img, surprisal_img = model.to_img(scores.scores), model.surprisal_img(X, "surprisal_mean")
+content_img = model.content_img(X, "surprisal_mean")
 weight_imgs = {feature: model.coef_img(f"sae_{feature:05d}") for feature in (3, 8)}
 
 figure, axes = plt.subplots(4, 1, figsize=(7, 8), gridspec_kw={"hspace": 0.35, "top": 0.95, "bottom": 0.03})
@@ -92,7 +93,7 @@ slices = {"display_mode": "z", "cut_coords": [-4, 4, 12]}
 plot_score_map(score_img, threshold=0.4, label="cross-validated r", ax=axes[0], **slices)
 for feature, ax in zip(weight_imgs, axes[1:3], strict=True):
     plot_score_map(weight_imgs[feature], threshold=1, label=f"weight of feature {feature}", ax=ax, **slices)
-plot_surprisal_content_map(surprisal_img, model.content_img(X), threshold=1.2, vmax=2, ax=axes[3], **slices)
+plot_surprisal_content_map(surprisal_img, content_img, threshold=1.2, vmax=2, ax=axes[3], **slices)
 plt.show()
 
 # %%

@@ -56,8 +56,8 @@ model.fit(X, imgs)
 
 maps = {
     "cross-validated r": model.to_img(scores),
-    "surprisal's part (sd)": model.surprisal_img(X),
-    "content's part (sd)": model.content_img(X),
+    "surprisal's part (sd)": model.surprisal_img(X, -1),
+    "content's part (sd)": model.content_img(X, -1),
 }
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.6))
 figure.subplots_adjust(left=0, right=1, bottom=0.02, top=0.95, wspace=0.05)

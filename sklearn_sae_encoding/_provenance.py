@@ -12,6 +12,7 @@ from sklearn_sae_encoding._lm.fingerprint import TOKENIZER_FILES
 from sklearn_sae_encoding._lm.source import ModelSource, resolve_folder, where_tokenizer
 from sklearn_sae_encoding._sae.loading import files_of, load_sae
 from sklearn_sae_encoding._text_transformer import TextTransformer
+from sklearn_sae_encoding.fitted import parts_of
 from sklearn_sae_encoding.language_model import as_language_model, bos_token_of, source_of
 from sklearn_sae_encoding.sae import SAEProjector
 
@@ -24,7 +25,7 @@ def describe_models(estimator) -> list[dict]:
     `files` maps names of files to their SHA-256; None if nothing is found.
     """
     described = []
-    for part in _parts(estimator):
+    for part in parts_of(estimator):
         if isinstance(part, TextTransformer):
             model = _language_model(as_language_model(part.model))
         elif isinstance(part, SAEProjector) and isinstance(part.sae, (str, os.PathLike)):
@@ -95,20 +96,6 @@ def _bos_of(model: dict) -> str | None:
     except (OSError, ValueError, ImportError):
         return None
     return "" if bos is None else bos.token
-
-
-def _parts(estimator):
-    """Walk through an estimator and those it is made of: fitted ones, or else parameters."""
-    yield estimator
-    for name in ("regressor_", "best_estimator_", "estimator_"):
-        if hasattr(estimator, name):
-            yield from _parts(getattr(estimator, name))
-            return
-    pairs = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None)
-    pairs = pairs or getattr(estimator, "transformers_", None) or ()
-    for _, part, *_ in pairs:
-        if hasattr(part, "get_params"):
-            yield from _parts(part)
 
 
 def _language_model(model) -> dict:

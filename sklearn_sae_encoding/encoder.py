@@ -12,6 +12,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._encoder.marking import data_mark
 from ._encoder.results import fitted_attributes, warn_of_edges, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
 from ._solvers.lasso.cross_validation import as_problem
@@ -120,6 +121,8 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     n_iter_ : ndarray of shape (n_targets,)
         How often features entered or left on the way to the solutions on all samples (and the
         passes of coordinate descent, if any), plus one.
+    data_mark_ : ndarray of shape (n_targets,)
+        Covariances with a fixed mixture of the features, by which a report tells data that are not those of the fit.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -235,7 +238,7 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         )
         for name in _LEFT_BY_FIT:  # nothing of an earlier fit stays that this one doesn't make
             vars(self).pop(name, None)
-        vars(self).update(fitted_attributes(solution, task, targets, X.dtype))
+        vars(self).update(fitted_attributes(solution, task, targets, X.dtype), data_mark_=data_mark(X, Y))
         warn_of_edges(solution, task, stacklevel=3)
         warn_of_gaps(solution, targets, task, self.max_iter, self.early_stopping, stacklevel=3)
         return self
@@ -311,6 +314,7 @@ _ALLOWED = {
 }
 _LEFT_BY_FIT = (
     "coef_",
+    "data_mark_",
     "intercept_",
     "alpha_",
     "alphas_",

@@ -15,7 +15,7 @@ from sklearn_sae_encoding._images.checks import check_arguments, check_counts, c
 from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows, unmask
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._voxelwise import counts_constant
-from sklearn_sae_encoding._weights import coefficients, column_of, contributions, dense, split_pipeline
+from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
 
 __all__ = ["ImageRows", "MaskedTargetRegressor"]
@@ -193,9 +193,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y : images, ImageRows or array-like
             Measured responses, as in ``fit``.
 
-        metric : {"pearson", "r2"}, default="pearson"
-            :func:`~sklearn_sae_encoding.metrics.voxelwise_pearson` or
-            :func:`~sklearn_sae_encoding.metrics.voxelwise_r2`.
+        metric : {"pearson", "r2"} or callable, default="pearson"
+            A callable takes the true and the predicted responses and returns an array.
 
         Returns
         -------
@@ -203,10 +202,10 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             NaN in voxels that are missing or constant.
         """
         check_is_fitted(self)
-        if metric not in _METRICS:
-            raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
+        if not callable(metric) and metric not in _METRICS:
+            raise ValueError(f"metric must be a callable or one of {sorted(_METRICS)}, got {metric!r}.")
         _, Y = self._mask(y, self.masker_, X)
-        return _METRICS[metric](Y, self.predict(X))
+        return (metric if callable(metric) else _METRICS[metric])(Y, self.predict(X))
 
     def voxel_scores_img(self, X, y, metric="pearson"):
         """Give the score of each voxel as an image; see :meth:`voxel_scores`."""
@@ -226,12 +225,13 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             In units of the response over units of the feature; 0 in a sparse model that doesn't use the feature.
         """
         check_is_fitted(self)
-        return self._map(dense(coefficients(self.regressor_)[:, [column_of(self.regressor_, feature)]]).ravel())
+        view = fitted_view(self.regressor_)
+        return self._map(view.weights[:, [view.column(feature)]].toarray().ravel())
 
     def alpha_img(self):
         """Give the penalty that was chosen for each voxel as an image."""
         check_is_fitted(self)
-        _, linear = split_pipeline(self.regressor_)
+        linear = fitted_view(self.regressor_).linear
         if not hasattr(linear, "alpha_"):
             raise AttributeError(f"The {type(linear).__name__} chose no penalties: it has no alpha_.")
         return self._map(np.broadcast_to(linear.alpha_, np.sum(~self.missing_)))
@@ -239,9 +239,9 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def support_size_img(self):
         """Give the number of features that each voxel uses as an image."""
         check_is_fitted(self)
-        return self._map(np.asarray((coefficients(self.regressor_) != 0).sum(axis=1)).ravel())
+        return self._map(np.asarray((fitted_view(self.regressor_).weights != 0).sum(axis=1)).ravel())
 
-    def contributions(self, X, surprisal=-1):
+    def contributions(self, X, surprisal=None):
         """Split predictions into what surprisal and what all other features (content) contribute.
 
         Parameters
@@ -249,8 +249,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         X : sequence of length n_samples
             What the regressor takes.
 
-        surprisal : int or str, default=-1
-            Column or name of surprisal among the features; by default the last.
+        surprisal : int, str or sequence of these, default=None
+            Columns or names of surprisal among the features. None asks what made them.
 
         Returns
         -------
@@ -261,14 +261,15 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             The same of the other features' part.
         """
         check_is_fitted(self)
-        alone, content = contributions(self.regressor_, X, surprisal)
+        view = fitted_view(self.regressor_)
+        alone, content = view.contributions(X, view.columns(surprisal))
         return self._expanded(alone), self._expanded(content)
 
-    def surprisal_img(self, X, surprisal=-1):
+    def surprisal_img(self, X, surprisal=None):
         """Give how far surprisal moves the prediction of each voxel as an image; see :meth:`contributions`."""
         return self.to_img(self.contributions(X, surprisal)[0])
 
-    def content_img(self, X, surprisal=-1):
+    def content_img(self, X, surprisal=None):
         """Give how far all features but surprisal move each voxel's prediction; see :meth:`contributions`."""
         return self.to_img(self.contributions(X, surprisal)[1])
 

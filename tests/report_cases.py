@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 
 HOSTILE = [
@@ -25,6 +26,7 @@ HOSTILE = [
 
 
 NAMES = [f"sae_{i:05d}" for i in range(30)] + ["surprisal_mean"]
+FEATURES = feature_table(NAMES, kinds=["sae"] * 30 + ["surprisal"])
 
 
 def make_features(n_texts=60, seed=0):
@@ -41,6 +43,11 @@ def make_responses(X, n_voxels=12, seed=0):
         weights[rng.choice(30, 3, replace=False), voxel] = rng.choice([-1.0, 1.0], 3)
         weights[-1, voxel] = 0.5 if voxel % 3 else -0.5
     return X.to_numpy() @ weights + 0.3 * rng.standard_normal((len(X), n_voxels)) + 5.0
+
+
+def given(X):
+    """Features that were made before, and what they are."""
+    return {"features": X, "feature_table": FEATURES}
 
 
 def make_texts(n_texts=60):

@@ -1,6 +1,7 @@
 """Figures show what the numbers say, and their letters can be read."""
 
 import itertools
+import sys
 
 import matplotlib as mpl
 import numpy as np
@@ -10,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.cluster.hierarchy import dendrogram, linkage
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
 
 from sklearn_sae_encoding import plotting
-from sklearn_sae_encoding.plotting import _maps
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, voxel_score_table
+from sklearn_sae_encoding.plotting import _images, _maps
 from sklearn_sae_encoding.plotting._style import COLORS, on_color, spread
 from sklearn_sae_encoding.tokens import TokenTable
 
@@ -38,6 +42,12 @@ def _voxels(n_participants=8, seed=0):
     for i, model in enumerate(MODELS):
         table[model] = 0.6 - 0.2 * i + 0.1 * rng.standard_normal(len(table))
     return table
+
+
+def _scores(**options):
+    """The same, a row a voxel and model."""
+    table = _voxels(**options)
+    return table.melt(["participant", "set"], var_name="model", value_name="normalized_score")
 
 
 def _volume(seed=0, shape=(8, 9, 7), center=0.3):
@@ -69,7 +79,7 @@ def _transfer(n=60, seed=0):
 
 
 def _region_figure(ax=None):
-    return plotting.plot_region_scores(_voxels(), MODELS, region="set", ax=ax)
+    return plotting.plot_region_scores(_scores(), MODELS, region="set", ax=ax)
 
 
 def _histogram_figure(ax=None):
@@ -222,39 +232,53 @@ def test_axes_that_are_given_are_drawn_into_and_returned(draw):
 
 
 def test_bars_are_means_of_participant_means_and_lines_their_standard_errors():
-    table = _voxels()
+    table = _scores()
     table = pd.concat([table, table[table["participant"] == "p0"]])  # more voxels must not count for more
-    ax = plotting.plot_region_scores(table, MODELS, region="set")
-    means = table.groupby(["set", "participant"], sort=False)[MODELS].mean()
+    ax = plotting.plot_region_scores(table, region="set")
+    means = table.groupby(["set", "participant", "model"], sort=False)["normalized_score"].mean().unstack(sort=False)
     heights = [bar.get_height() for container in ax.containers for bar in getattr(container, "patches", [])]
     np.testing.assert_allclose(heights, means.groupby("set", sort=False).mean().to_numpy().T.ravel())
     lines = [c.get_segments()[0] for c in ax.collections if isinstance(c, mpl.collections.LineCollection)]
     lengths = [(segment[1, 1] - segment[0, 1]) / 2 for segment in lines]
     sems = means.groupby("set", sort=False).agg(stats.sem).to_numpy().T.ravel()
     np.testing.assert_allclose(lengths, sems)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == MODELS
+
+
+def test_the_table_of_scores_is_drawn_as_it_comes_and_said_to_be_what_it_is():
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    results = cross_val_voxel_scores({"ridge": Ridge(), "mean": DummyRegressor()}, X, X, noise_ceiling=0.8)
+    voxels = pd.DataFrame({"participant": ["p1", "p2"], "region": "IFG"})
+    table = voxel_score_table(results, voxels)
+    for value, label in (("normalized_score", "score / noise ceiling"), ("score", "score")):
+        ax = plotting.plot_region_scores(table, value=value)
+        assert ax.get_ylabel() == label
+        assert ax.patches[0].get_height() == pytest.approx(table.loc[table["model"] == "ridge", value].mean())
 
 
 def test_each_participant_is_a_point_and_missing_ones_are_none():
-    table = _voxels()
-    table.loc[(table["participant"] == "p3") & (table["set"] == "ghost"), MODELS] = np.nan
+    table = _scores()
+    table.loc[(table["participant"] == "p3") & (table["set"] == "ghost"), "normalized_score"] = np.nan
     ax = plotting.plot_region_scores(table, "shuffled", region="set")
     points = [c.get_offsets() for c in ax.collections if isinstance(c, mpl.collections.PathCollection)]
     assert [len(p) for p in points] == [8, 8, 8, 8, 7]
-    expected = table.groupby(["set", "participant"], sort=False)["shuffled"].mean()["abstract"]
+    shuffled = table[table["model"] == "shuffled"]
+    expected = shuffled.groupby(["set", "participant"], sort=False)["normalized_score"].mean()["abstract"]
     np.testing.assert_allclose(points[2][:, 1], expected)
 
 
-def test_a_column_that_is_not_in_the_table_is_named():
-    with pytest.raises(ValueError, match=r"no column \['ridge'\]"):
-        plotting.plot_region_scores(_voxels(), ["ridge"], region="set")
+def test_a_column_or_model_that_is_not_in_the_table_is_named():
+    with pytest.raises(ValueError, match=r"no model \['ridge'\]; it has \['surprisal'"):
+        plotting.plot_region_scores(_scores(), ["ridge"], region="set")
+    with pytest.raises(ValueError, match=r"no column \['model', 'normalized_score'\]"):
+        plotting.plot_region_scores(_voxels(), region="set")
 
 
 def test_more_models_than_colours_are_refused_unless_colours_come_with_them():
-    table = _voxels().assign(**{f"m{i}": 0.1 for i in range(9)})
-    names = [f"m{i}" for i in range(9)]
+    table = pd.concat(_scores().query("model == 'shuffled'").assign(model=f"m{i}") for i in range(9))
     with pytest.raises(ValueError, match="at most 8 models apart"):
-        plotting.plot_region_scores(table, names, region="set")
-    plotting.plot_region_scores(table, names, region="set", colors=["red"] * 9)
+        plotting.plot_region_scores(table, region="set")
+    plotting.plot_region_scores(table, region="set", colors=["red"] * 9)
 
 
 def test_a_histogram_counts_every_finite_voxel():
@@ -478,16 +502,81 @@ def test_a_score_map_hides_nan_and_what_is_not_above_the_threshold(monkeypatch):
     monkeypatch.setattr("nilearn.plotting.plot_stat_map", lambda image, **options: drawn.update(options, image=image))
     image = _volume()
     image.get_fdata()[0] = np.nan
-    plotting.plot_score_map(image, threshold=0.3, annotate=False)
+    plotting.plot_score_map(image, threshold=0.3, signed=False, annotate=False)
     shown = drawn["image"].get_fdata()
     np.testing.assert_array_equal(shown > 0, image.get_fdata() > 0.3)
+    np.testing.assert_array_equal(shown < 0, False)
     assert not np.isnan(shown).any()
+    assert drawn["vmin"] == 0
+
+
+@pytest.mark.parametrize("make", [_volume, _surface])
+def test_a_map_of_signed_weights_shows_both_signs_in_colours_around_zero(make, monkeypatch):
+    drawn = {}
+    for name in ("plot_stat_map", "plot_surf_stat_map"):
+        monkeypatch.setattr(
+            f"nilearn.plotting.{name}",
+            lambda image=None, stat_map=None, **options: drawn.update(
+                options, image=stat_map if image is None else image
+            ),
+        )
+    weights = _images.map_values(lambda values: values - 0.3, make())
+    options = {"annotate": False} if make is _volume else {}
+    ax = plotting.plot_score_map(weights, threshold=0.1, label="weight", **options)
+    np.testing.assert_allclose(_images.values_of(drawn["image"]), _images.values_of(weights), atol=1e-6)
+    assert drawn["threshold"] == 0.1  # of nilearn: what lies within ±threshold is hidden
+    assert drawn["vmin"] == -drawn["vmax"] < 0
+    assert "weight" in [label.get_text() for child in ax.child_axes for label in [child.yaxis.label]]
+
+
+def test_a_map_of_negative_values_alone_is_drawn():
+    plotting.plot_score_map(_volume(center=-5.0))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plotting.plot_score_map(_volume()),
+        lambda: plotting.plot_score_map(_volume(), signed=False),
+        lambda: plotting.plot_region_scores(
+            _scores().rename(columns={"normalized_score": "r"}), value="r", region="set"
+        ),
+        lambda: plotting.plot_transfer_matrix(_transfer()[0]),
+        lambda: plotting.plot_score_histogram([0.1, 0.2]),
+        lambda: plotting.plot_score_scatter([0.1, 0.2], [0.3, 0.4]),
+    ],
+)
+def test_no_figure_says_by_default_that_what_it_shows_is_divided_by_the_noise_ceiling(draw):
+    texts = draw().figure.findobj(mpl.text.Text)
+    assert not any("noise ceiling" in text.get_text() for text in texts)
+
+
+def test_without_matplotlib_figures_name_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.delattr(mpl, "pyplot")
+    for draw in (
+        lambda: plotting.plot_score_histogram([0.1, 0.2]),
+        lambda: plotting.plot_score_scatter([0.1, 0.2], [0.1, 0.3]),
+        lambda: plotting.plot_region_scores(_scores(), region="set"),
+        lambda: plotting.plot_feature_heatmap(pd.DataFrame({"a": [1.0]})),
+        lambda: plotting.plot_prevalence_entropy([1, 2], [0.0, 1.0]),
+        lambda: plotting.plot_transfer_matrix(_transfer()[0]),
+        lambda: plotting.plot_regularization_path([1.0, 0.5], [0.2, 0.1]),
+        lambda: plotting.plot_token_heatmap(["a"], [1.0]),
+        lambda: plotting.plot_score_map(_volume()),
+        lambda: plotting.plot_difference_map(_volume(), _volume(1), threshold=0.1),
+        lambda: plotting.plot_surprisal_content_map(_volume(), _volume(1)),
+    ):
+        with pytest.raises(ImportError, match=r"matplotlib: pip install 'sklearn-sae-encoding\[plot\]'"):
+            draw()
 
 
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: plotting.plot_score_map(_volume(center=-5.0)), "No score lies above the threshold of 0"),
+        (lambda: plotting.plot_score_map(_volume(center=-5.0), signed=False), "No score lies above the threshold of 0"),
+        (lambda: plotting.plot_score_map(_volume(), threshold=9.0), "No score lies above the threshold of 9"),
+        (lambda: plotting.plot_score_map(_volume(), threshold=-0.1), "threshold must be at least 0, got -0.1"),
         (lambda: plotting.plot_difference_map(_volume(), _volume(), threshold=0.1), "No difference reaches"),
         (lambda: plotting.plot_surprisal_content_map(_volume(), _volume(), threshold=9.0), "No voxel lies above"),
         (lambda: plotting.plot_difference_map(_volume(), _volume(shape=(3, 3, 3)), threshold=0.1), "shapes are"),

@@ -78,7 +78,7 @@ def report_sets(report, study, names, texts, tokens, widths):
     report.add("sets_supports", "Features selected in the folds (Matryoshka)", supports, note, digits=2)
     bins = tables.bin_scores(results, voxels, widths, published.SET_BINS)
     report.add("sets_bins", "Matryoshka bins, all five sets; the paper's bin in the same place", bins)
-    firing = bin_firing(study.X, widths).set_index("bin")
+    firing = bin_firing(study.X, names).set_index("bin")
     note = f"Published: {published.FIRING} of the others."
     report.add("bin_firing", "Features that fire on at least so many sentences", firing, note)
     signed = tables.signed_features(study, names, voxels["set"], texts, tokens)
@@ -169,19 +169,19 @@ def report_language(report, study, names, data, tokens, widths):
     report.add("regions_ratio_test", "Is the ratio larger in frontal than in temporal regions?", test, note)
     figures.region_bars(report.folder, "regions", results, voxels, models, published.REGIONS.index)
     figures.surprisal_and_content(report.folder, "regions_surprisal", parts, voxels, published.REGIONS.index)
-    report_bins(report, study, widths)
+    report_bins(report, study, names, widths)
     report_prevalence(report, study, names)
     report_transfer(report, study, names, data.stimuli)
 
 
-def report_bins(report, study, widths):
+def report_bins(report, study, names, widths):
     results, voxels = study.results, study.voxels
     bins = tables.bin_scores(results, voxels, widths, published.LANGUAGE_BINS)
     report.add("regions_bins", "Matryoshka bins, language voxels; the paper's bin in the same place", bins)
     paper = published.FIRST_AGAINST_REST
     note = f"Published, first bin against the rest: t(7) = {paper['t']}, p = {paper['p_value']}; against all: p = .76."
     report.add("regions_bin_tests", "First bin against the rest", tables.bin_tests(results, voxels, widths), note)
-    occupancy = tables.occupancy(study.coef, widths, study.X)
+    occupancy = tables.occupancy(study.coef, names, study.X)
     report.add("regions_occupancy", "Where the selected features lie, against chance given firing rates", occupancy)
     figures.bin_bars(report.folder, "regions_bins", results, voxels, [n for n in bins.index if n != "Matryoshka"])
     figures.occupancy_bars(report.folder, "regions_occupancy", occupancy)
@@ -203,14 +203,15 @@ def report_prevalence(report, study, names):
 def report_transfer(report, study, names, stimuli):
     keep = tables.best_half(study.results["Matryoshka"], study.voxels)
     scores = study.transfer(keep)
-    table, pairs = tables.transfer(scores, study.Y, study.voxels, keep)
+    fair = study.transfer(keep, selection="training")
+    table, pairs = tables.transfer(scores, fair, study.Y, study.voxels, keep)
     alone = tables.components(stimuli[populations.COMPONENTS], study.Y[:, keep], study.voxels[keep])
     note = (
         f"{keep.sum()} voxels. A voxel on itself, which is circular: {np.nanmean(scores.normalized_self_scores):.2f} "
         f"(published, {published.TRANSFER_PAIRS}: {published.SELF_TRANSFER}). Published direct correlation, "
         f"{published.TRANSFER_PAIRS}: {published.TRANSFER_DIRECT_CORRELATION}. The published components of the "
         f"sentences correlate with the voxels by {', '.join(f'{r:.2f} ({name})' for name, r in alone.items())}, "
-        "magnitudes over the ceiling."
+        "magnitudes over the ceiling. transfer_fair: features and signs selected on each fold's training texts alone."
     )
     report.add("regions_transfer", "Transfer of features between language voxels, means over pairs", table, note)
     by_target, test = tables.same_against_other_region(pairs)

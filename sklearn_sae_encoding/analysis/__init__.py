@@ -18,7 +18,6 @@ from sklearn_sae_encoding.analysis.by_category import CategoryEncoding, encode_b
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
-    adjust_family,
     average_participants,
     compare_models,
     mean_gain,
@@ -36,6 +35,8 @@ from sklearn_sae_encoding.analysis.features import (
     voxels_of_feature,
 )
 from sklearn_sae_encoding.analysis.group_maps import GroupMap, functional_regions, group_map
+from sklearn_sae_encoding.analysis.holdout import LeftOut, leave_one_participant_out
+from sklearn_sae_encoding.analysis.interpretation import InterpretationCheck, check_interpretation
 from sklearn_sae_encoding.analysis.kinds import Enrichment, classify_features, feature_enrichment
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
 from sklearn_sae_encoding.analysis.languages import (
@@ -54,7 +55,6 @@ from sklearn_sae_encoding.analysis.pairs import (
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
-from sklearn_sae_encoding.analysis.reading import ReadingCheck, check_reading
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
@@ -82,18 +82,18 @@ __all__ = [
     "FeatureStability",
     "FeatureTaxonomy",
     "GroupMap",
+    "InterpretationCheck",
     "LanguageTransfer",
+    "LeftOut",
     "MapComparison",
     "MatchedDraws",
     "PrevalenceReferences",
     "RaterAgreement",
-    "ReadingCheck",
     "SpinTest",
     "Topography",
     "TransferScores",
     "VoxelClusters",
     "across_languages",
-    "adjust_family",
     "average_pairs",
     "average_participants",
     "band_models",
@@ -102,7 +102,7 @@ __all__ = [
     "category_agreement",
     "category_selectivity",
     "category_topography",
-    "check_reading",
+    "check_interpretation",
     "classify_features",
     "cluster_voxels",
     "compare_feature_maps",
@@ -127,6 +127,7 @@ __all__ = [
     "krippendorff_alpha",
     "label_features",
     "language_shares",
+    "leave_one_participant_out",
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",

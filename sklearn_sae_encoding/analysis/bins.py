@@ -4,17 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding._fitted.tables import edges_of
+from sklearn_sae_encoding.analysis.features import as_columns
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
+from sklearn_sae_encoding.fitted import features_of, weights_and_features
 
 
-def matryoshka_models(widths, *, surprisal=True, encoder=None):
+def matryoshka_models(widths, *, surprisal=True, features=None, encoder=None):
     """Build encoders restricted to the bins and prefixes of a Matryoshka SAE.
 
     Score them on identical folds with :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores`, on the features of
-    all texts with surprisal last; then compare a bin with the rest by
+    all texts; then compare a bin with the rest by
     :func:`~sklearn_sae_encoding.analysis.compare_models`, for example ``models=["0-128"], reference="128+"``.
 
     Parameters
@@ -25,7 +27,7 @@ def matryoshka_models(widths, *, surprisal=True, encoder=None):
     surprisal : bool, default=True
         Whether each model also has surprisal, as published.
 
-    encoder : estimator, default=None
+    features, encoder
         As for :func:`restrict_encoder`.
 
     Returns
@@ -49,16 +51,17 @@ def matryoshka_models(widths, *, surprisal=True, encoder=None):
     >>> list(matryoshka_models([128, 512, 2048, 8192]))
     ['0-128', '128-512', '512-2048', '2048-8192', '0-512', '0-2048', '128+', '512+', 'all']
     """
-    edges = _edges(widths)
+    edges = edges_of(widths)
     bins = list(pairwise(edges))
     ranges = {f"{lo}-{hi}": (lo, hi) for lo, hi in bins}
     ranges |= {f"0-{hi}": (0, hi) for hi in edges[2:-1]}
     ranges |= {f"{lo}+": (lo, edges[-1]) for lo in edges[1:-2]}
     ranges["all"] = (0, edges[-1])
-    return {name: restrict_encoder(columns, surprisal=surprisal, encoder=encoder) for name, columns in ranges.items()}
+    options = {"surprisal": surprisal, "features": features, "encoder": encoder}
+    return {name: restrict_encoder(columns, **options) for name, columns in ranges.items()}
 
 
-def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=None):
+def bin_occupancy(fitted, features=None, *, X=None, n_permutations=1000, random_state=None):
     """Count the selected features in each Matryoshka bin, against chance given how often features fire.
 
     Coarse features fire on more texts, and a feature that hardly ever fires can't be selected. Chance therefore
@@ -68,11 +71,13 @@ def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=Non
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights; columns beyond the last width (surprisal) are not counted.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
-    widths : sequence of int
-        The SAE's prefix widths.
+    features : transformer, FittedView or DataFrame, default=None
+        For weights, or a model that was fitted to features: the fitted transformer that made them, or a table with
+        their bins, such as :func:`~sklearn_sae_encoding.fitted.feature_table` makes of an SAE's widths. What lies in no
+        bin (surprisal) is not counted.
 
     X : {ndarray, sparse array} of shape (n_texts, n_features), default=None
         Features of the texts. None leaves out the columns about chance.
@@ -86,7 +91,7 @@ def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=Non
     Returns
     -------
     table : pandas.DataFrame
-        A row a bin: `bin`, `lo`, `hi`, `n_features` (its width), `n_used` (features that a voxel selects),
+        A row a bin: `bin`, `lo`, `hi`, `n_features` (that were offered), `n_used` (features that a voxel selects),
         `mean_count` (a voxel), `share` (of all selections). With `X`: `n_firing` (features that fire at all),
         `expected_share`, `ratio` (of the two) and `p_value` (two-sided).
 
@@ -102,34 +107,30 @@ def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=Non
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import bin_occupancy
-    >>> bin_occupancy([[1.0, 0.0, -2.0, 0.5], [1.0, 0.0, 0.0, 0.5]], [1, 3])[["bin", "mean_count", "share"]]
+    >>> from sklearn_sae_encoding.fitted import feature_table
+    >>> table = feature_table(4, kinds=["sae", "sae", "sae", "surprisal"], widths=[1, 3])
+    >>> bin_occupancy([[1.0, 0.0, -2.0, 0.5], [1.0, 0.0, 0.0, 0.5]], table)[["bin", "mean_count", "share"]]
        bin  mean_count     share
     0  0-1         1.0  0.666667
     1  1-3         0.5  0.333333
     """
-    edges = _edges(widths)
-    coef = sparse.csr_array(coef)
-    if coef.shape[1] < edges[-1]:
-        raise ValueError(f"coef has {coef.shape[1]} columns, but the widths ask for {edges[-1]} features.")
-    counts = np.asarray((coef[:, : edges[-1]] != 0).sum(axis=0)).ravel()
+    coef, known = weights_and_features(fitted, features)
+    bins, columns, bin_of = _binned(known)
+    counts = np.asarray((coef[:, columns] != 0).sum(axis=0)).ravel()
     if counts.sum() == 0:
         raise ValueError("No voxel selects any of the features.")
-    bin_of = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    per_bin = np.bincount(bin_of, counts)
-    table = pd.DataFrame(
-        {
-            "bin": [f"{lo}-{hi}" for lo, hi in pairwise(edges)],
-            "lo": edges[:-1],
-            "hi": edges[1:],
-            "n_features": np.diff(edges),
-            "n_used": np.bincount(bin_of, counts > 0).astype(int),
-            "mean_count": per_bin / coef.shape[0],
-            "share": per_bin / counts.sum(),
-        }
+    per_bin = np.bincount(bin_of, counts, minlength=len(bins))
+    table = bins.assign(
+        n_used=np.bincount(bin_of, counts > 0, minlength=len(bins)).astype(int),
+        mean_count=per_bin / coef.shape[0],
+        share=per_bin / counts.sum(),
     )
     if X is None:
         return table
-    n_active = _n_active(X, coef.shape[1], edges[-1])
+    X = as_columns(X)
+    if X.shape[1] != coef.shape[1]:
+        raise ValueError(f"X must have the columns of the weights, {coef.shape[1]}, but has {X.shape[1]}.")
+    n_active = _n_active(X, columns)
     fires = n_active > 0
     strata = np.floor(2 * np.log2(n_active[fires])).astype(int)
     expected, p_values = _chance(counts[fires], bin_of[fires], strata, len(table), n_permutations, random_state)
@@ -141,16 +142,16 @@ def bin_occupancy(coef, widths, *, X=None, n_permutations=1000, random_state=Non
     )
 
 
-def bin_firing(X, widths, at_least=(1, 50, 100)):
+def bin_firing(X, features, *, at_least=(1, 50, 100)):
     """Count the features of each Matryoshka bin that fire on many texts.
 
     Parameters
     ----------
     X : {ndarray, sparse array} of shape (n_texts, n_features)
-        Features of the texts; columns beyond the last width (surprisal) are not counted.
+        Features of the texts.
 
-    widths : sequence of int
-        The SAE's prefix widths.
+    features : transformer, FittedView or DataFrame
+        What they are, as for :func:`bin_occupancy`. What lies in no bin (surprisal) is not counted.
 
     at_least : int or sequence of int, default=(1, 50, 100)
         Numbers of texts.
@@ -158,13 +159,13 @@ def bin_firing(X, widths, at_least=(1, 50, 100)):
     Returns
     -------
     table : pandas.DataFrame
-        A row a bin: `bin`, `n_features` (its width), and for each number of texts the features that are active in at
-        least so many, a column such as `50+`.
+        A row a bin: `bin`, `lo`, `hi`, `n_features` (in it), and for each number of texts the features that are active
+        in at least so many, a column such as `50+`.
 
     Raises
     ------
     ValueError
-        If the features are fewer than the widths ask for, the widths don't increase, or `at_least` isn't whole numbers.
+        If no feature has a bin, their numbers differ, or `at_least` isn't whole numbers.
 
     References
     ----------
@@ -173,36 +174,43 @@ def bin_firing(X, widths, at_least=(1, 50, 100)):
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import bin_firing
-    >>> bin_firing([[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]], [1, 3], at_least=(1, 2))
-       bin  n_features  1+  2+
-    0  0-1           1   1   1
-    1  1-3           2   1   0
+    >>> from sklearn_sae_encoding.fitted import feature_table
+    >>> table = feature_table(3, kinds="sae", widths=[1, 3])
+    >>> bin_firing([[1.0, 0.0, 2.0], [1.0, 0.0, 0.0]], table, at_least=(1, 2))
+       bin  lo  hi  n_features  1+  2+
+    0  0-1   0   1           1   1   1
+    1  1-3   1   3           2   1   0
     """
-    edges = _edges(widths)
     thresholds = np.atleast_1d(at_least)
     if thresholds.ndim > 1 or thresholds.dtype.kind not in "iu":
         raise ValueError(f"at_least must be a number of texts, such as 50, or a list of these, got {at_least!r}.")
-    X = sparse.csc_array(X)
-    if X.shape[1] < edges[-1]:
-        raise ValueError(f"X has {X.shape[1]} columns, but the widths ask for {edges[-1]} features.")
-    n_active = _n_active(X, X.shape[1], edges[-1])
-    table = pd.DataFrame({"bin": [f"{lo}-{hi}" for lo, hi in pairwise(edges)], "n_features": np.diff(edges)})
+    X = as_columns(X)
+    table, columns, bin_of = _binned(features_of(features, X.shape[1]))
+    n_active = _n_active(X, columns)
     for n_texts in thresholds:
-        table[f"{n_texts}+"] = [int(np.sum(n_active[lo:hi] >= n_texts)) for lo, hi in pairwise(edges)]
+        table[f"{n_texts}+"] = np.bincount(bin_of, n_active >= n_texts, minlength=len(table)).astype(int)
     return table
 
 
-def _edges(widths):
-    edges = [0, *(int(width) for width in widths)]
-    if len(edges) < 2 or np.any(np.diff(edges) <= 0):
-        raise ValueError(f"widths must increase from at least 1, got {list(widths)}.")
-    return edges
+def _binned(known):
+    """Give a table of the bins in their order, the columns that lie in one, and which."""
+    columns = np.flatnonzero(known["bin"] != "")
+    if len(columns) == 0:
+        raise ValueError(
+            "None of the features has a Matryoshka bin. Pass features=: the SAEProjector that made them, or "
+            "feature_table(..., kinds='sae', widths=widths)."
+        )
+    names = known["bin"].to_numpy()[columns]
+    limits = sorted({tuple(int(limit) for limit in name.split("-")) for name in names})
+    ordered = [f"{lo}-{hi}" for lo, hi in limits]
+    bin_of = pd.Index(ordered).get_indexer(names)
+    lo, hi = zip(*limits, strict=True)
+    n_features = np.bincount(bin_of, minlength=len(ordered))
+    return pd.DataFrame({"bin": ordered, "lo": lo, "hi": hi, "n_features": n_features}), columns, bin_of
 
 
-def _n_active(X, n_columns, n_features):
-    if X.shape[1] != n_columns:
-        raise ValueError(f"X must have the columns of coef, {n_columns}, but has {X.shape[1]}.")
-    return np.asarray((sparse.csc_array(X)[:, :n_features] != 0).sum(axis=0)).ravel()
+def _n_active(X, columns):
+    return np.asarray((X[:, columns] != 0).sum(axis=0)).ravel()
 
 
 def _chance(counts, bin_of, strata, n_bins, n_permutations, random_state):

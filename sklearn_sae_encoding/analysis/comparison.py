@@ -5,6 +5,8 @@ import pandas as pd
 from scipy import stats
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding.metrics import adjust_p_values, mean_interval
+
 _STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 
 
@@ -72,7 +74,17 @@ def _check_same_voxels(table, value, participant):
         )
 
 
-def compare_models(table, reference, *, models=None, region="region", value="normalized_score", **options):
+def compare_models(
+    table,
+    reference,
+    *,
+    models=None,
+    region="region",
+    value="normalized_score",
+    model="model",
+    participant="participant",
+    **options,
+):
     """Compare models with a reference, region by region, with participants as the units.
 
     Parameters
@@ -92,8 +104,11 @@ def compare_models(table, reference, *, models=None, region="region", value="nor
     value : str, default="normalized_score"
         Column to compare.
 
+    model, participant : str, default="model" and "participant"
+        Their columns.
+
     **options
-        Passed to :func:`paired_tests`: ``adjust``, ``confidence``, ``n_bootstraps``, ``random_state``.
+        Passed to :func:`paired_tests`: ``adjust``, ``margin``, ``confidence``, ``n_bootstraps``, ``random_state``.
 
     Returns
     -------
@@ -123,7 +138,7 @@ def compare_models(table, reference, *, models=None, region="region", value="nor
       region model  mean  difference  p_value
     0    IFG   SAE  0.55        0.35    0.012
     """
-    means = average_participants(table, value=value, region=region)
+    means = average_participants(table, value=value, region=region, model=model, participant=participant)
     models = [name for name in means.columns if name != reference] if models is None else list(models)
     if unknown := [name for name in (reference, *models) if name not in means.columns]:
         raise ValueError(f"The table has no model {unknown}; it has {list(means.columns)}.")
@@ -160,7 +175,16 @@ def mean_gain(comparison):
     return (groups["mean"].mean() - groups["reference_mean"].first()).rename("gain")
 
 
-def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_bootstraps=10_000, random_state=None):
+def paired_tests(
+    values,
+    reference,
+    *,
+    adjust="bonferroni",
+    margin=None,
+    confidence=0.95,
+    n_bootstraps=10_000,
+    random_state=None,
+):
     """Test conditions against a reference, paired by participant.
 
     Parameters
@@ -172,17 +196,23 @@ def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_b
     reference : hashable
         Column that the others are compared with.
 
-    adjust : {"bonferroni", "holm"} or None, default="bonferroni"
-        How p-values are adjusted over the conditions. Both keep the chance of any false positive at the level; Holm's
-        is never less powerful, Bonferroni's is the published one.
+    adjust : {"bonferroni", "holm", "bh", "by"} or None, default="bonferroni"
+        How p-values are adjusted over the conditions, see :func:`~sklearn_sae_encoding.metrics.adjust_p_values`. The
+        first two keep the chance of any false positive at the level; Holm's is never less powerful, Bonferroni's is the
+        published one.
+
+    margin : float, default=None
+        The largest difference that does not matter, such as 0.02 in units of the noise ceiling. It adds tests of the
+        opposite claims, since "not significant" is no evidence of "equal": that the difference lies within the margin
+        on both sides (equivalence, by two one-sided tests), and that the condition is not worse than the reference by
+        more than the margin. State it before looking.
 
     confidence : float, default=0.95
-        Of the bootstrap intervals.
+        Of the intervals.
 
     n_bootstraps : int, default=10_000
-        Resamples of the participants. The interval is the percentile interval, expanded for few participants
-        (Hesterberg 2015). With fewer than six it cannot reach its level (it ends at the smallest and the largest
-        difference).
+        Resamples of the participants, see :func:`~sklearn_sae_encoding.metrics.mean_interval`. With fewer than six the
+        bootstrap cannot reach its level.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the resamples.
@@ -191,19 +221,22 @@ def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_b
     -------
     tests : pandas.DataFrame
         A row a condition, in order: `condition`, `n_pairs`, `difference` (mean of condition minus reference), `low`
-        and `high` (its bootstrap interval), `t`, `p_value` (two-sided paired t-test), `adjusted_p_value`, `cohen_d`
-        (mean over standard deviation of the differences), `hedges_g` (the same, corrected for the bias of few
-        participants) and `stars` (of the adjusted p-value: ``.`` < .1, ``*`` < .05, ``**`` < .01, ``***`` < .001). NaN
-        where there are fewer than two pairs.
+        and `high` (its bootstrap interval), `t_low` and `t_high` (that of Student's t), `t`, `p_value` (two-sided
+        paired t-test), `adjusted_p_value`, `cohen_d` (mean over standard deviation of the differences), `hedges_g` (the
+        same, corrected for the bias of few participants) and `stars` (of the adjusted p-value: ``.`` < .1, ``*`` < .05,
+        ``**`` < .01, ``***`` < .001). NaN where there are fewer than two pairs. With a
+        `margin`, `p_equivalent` and `p_not_worse`, and both adjusted: small ones are evidence *for* equality within the
+        margin, and for being as good.
 
     Raises
     ------
     ValueError
-        If the reference is no column, or an option is unknown.
+        If the reference is no column, the margin is not positive, or an option is unknown.
 
     References
     ----------
-    Hesterberg (2015), "What teachers should know about the bootstrap", The American Statistician 69, 371-386.
+    Schuirmann (1987), "A comparison of the two one-sided tests procedure and the power approach for assessing the
+    equivalence of average bioavailability", J Pharmacokinet Biopharm 15, 657-680.
 
     Examples
     --------
@@ -218,83 +251,43 @@ def paired_tests(values, reference, *, adjust="bonferroni", confidence=0.95, n_b
     """
     if reference not in values:
         raise ValueError(f"The reference {reference!r} is not among the conditions {list(values.columns)}.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
+    if margin is not None and not margin > 0:
+        raise ValueError(f"margin must be a positive difference, got {margin}.")
     rng = check_random_state(random_state)
     conditions = [name for name in values.columns if name != reference]
     rows = [
-        {"condition": name} | _paired_test(values[name] - values[reference], confidence, n_bootstraps, rng)
+        {"condition": name} | _paired_test(values[name] - values[reference], margin, confidence, n_bootstraps, rng)
         for name in conditions
     ]
     tests = pd.DataFrame(rows)
-    adjusted = adjust_family(tests["p_value"], adjust)
-    tests.insert(tests.columns.get_loc("p_value") + 1, "adjusted_p_value", adjusted)
-    return tests.assign(stars=[next((star for level, star in _STARS if p < level), "") for p in adjusted])
+    for name in [column for column in tests if column.startswith("p_")][::-1]:
+        adjusted = adjust_p_values(tests[name], adjust)
+        tests.insert(tests.columns.get_loc(name) + 1, f"adjusted_{name}", adjusted)
+    stars = [next((star for level, star in _STARS if p < level), "") for p in tests["adjusted_p_value"]]
+    return tests.assign(stars=stars)
 
 
-def _paired_test(differences, confidence, n_bootstraps, rng):
-    d = differences.dropna().to_numpy(dtype=np.float64)
-    n = len(d)
-    mean, sd = (d.mean() if n else np.nan), (d.std(ddof=1) if n > 1 else np.nan)
+def _paired_test(differences, margin, confidence, n_bootstraps, rng):
+    interval = mean_interval(differences, confidence=confidence, n_bootstraps=n_bootstraps, random_state=rng)
+    n, mean = interval.n, interval.mean
     with np.errstate(divide="ignore", invalid="ignore"):  # equal differences: t is infinite, or NaN for 0/0
-        cohen_d = np.float64(mean) / sd
-    t = cohen_d * np.sqrt(n)
-    low, high = _bootstrap_interval(d, confidence, n_bootstraps, rng)
-    return {
+        cohen_d = np.float64(mean) / (interval.sem * np.sqrt(n))
+        t = cohen_d * np.sqrt(n)
+    test = {
         "n_pairs": n,
         "difference": mean,
-        "low": low,
-        "high": high,
+        "low": interval.low,
+        "high": interval.high,
+        "t_low": interval.t_low,
+        "t_high": interval.t_high,
         "t": t,
         "p_value": 2 * stats.t.sf(abs(t), n - 1) if n > 1 else np.nan,
         "cohen_d": cohen_d,
         "hedges_g": cohen_d * (1 - 3 / (4 * (n - 1) - 1)) if n > 1 else np.nan,
     }
-
-
-def _bootstrap_interval(d, confidence, n_bootstraps, rng):
-    """Percentile interval of the mean, expanded: plain percentiles are too narrow by sqrt((n - 1) / n) and t / z."""
-    n = len(d)
-    if n < 2:
-        return np.nan, np.nan
-    tail = stats.norm.cdf(np.sqrt(n / (n - 1)) * stats.t.ppf((1 - confidence) / 2, n - 1))
-    means = d[rng.randint(n, size=(n_bootstraps, n))].mean(axis=1)
-    return tuple(np.quantile(means, [tail, 1 - tail]))
-
-
-def adjust_family(p_values, method="bonferroni"):
-    """Adjust p-values of a few planned tests for the chance of any false positive.
-
-    Parameters
-    ----------
-    p_values : array-like of shape (n_tests,)
-        NaN stands for no test: it stays NaN and does not count.
-
-    method : {"bonferroni", "holm"} or None, default="bonferroni"
-        None leaves them as they are.
-
-    Returns
-    -------
-    adjusted : ndarray of shape (n_tests,)
-
-    See Also
-    --------
-    sklearn_sae_encoding.metrics.adjust_p_values : False discovery rate, for the many tests of a map.
-
-    Examples
-    --------
-    >>> from sklearn_sae_encoding.analysis import adjust_family
-    >>> adjust_family([0.01, 0.04, 0.03], "holm")
-    array([0.03, 0.06, 0.06])
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if method not in ("bonferroni", "holm", None):
-        raise ValueError(f"adjust must be 'bonferroni', 'holm' or None, got {method!r}.")
-    adjusted, tested = p.copy(), np.flatnonzero(~np.isnan(p))
-    if method == "bonferroni":
-        adjusted[tested] = np.minimum(p[tested] * len(tested), 1.0)
-    elif method == "holm":
-        order = tested[np.argsort(p[tested], kind="stable")]
-        stepped = p[order] * np.arange(len(order), 0, -1)
-        adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted
+    if margin is None:
+        return test
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above = stats.t.sf((mean + margin) / interval.sem, n - 1) if n > 1 else np.nan  # of "worse by the margin"
+        below = stats.t.cdf((mean - margin) / interval.sem, n - 1) if n > 1 else np.nan
+    return test | {"p_equivalent": np.maximum(above, below), "p_not_worse": above}

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding._fitted.tables import find_feature
+from sklearn_sae_encoding.fitted import features_of, weights_and_features
 
-def count_feature_use(coef, feature_names, *, as_published=False):
+
+def count_feature_use(fitted, features=None):
     """Count the voxels that use each feature, by the sign of its weight.
 
     A feature whose weight is positive in some voxels and negative in others gets a row for each sign, as in the
@@ -13,21 +16,18 @@ def count_feature_use(coef, feature_names, *, as_published=False):
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights, such as ``SparseVoxelEncoder.coef_``. A weight of zero is a feature not used.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
+        A weight of zero is a feature not used.
 
-    feature_names : array-like of str of shape (n_features,)
-        Names, such as ``pipeline["features"].get_feature_names_out()``.
-
-    as_published : bool, default=False
-        Count as the published analysis does, which writes a signed feature as the product of sign and index: both signs
-        of feature 0 become one row (its sign +1), and weights of exactly zero that are stored in a sparse `coef` (a
-        selected feature to which the refit gave nothing) count as positive.
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names, for weights or a model that was fitted to features; see
+        :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     Returns
     -------
     table : pandas.DataFrame
-        Columns `feature` (str), `index` (int, column of `coef`), `sign` (+1 or -1), `n_voxels` (int) and `share`
+        Columns `feature` (str), `index` (int, column of the weights), `sign` (+1 or -1), `n_voxels` (int) and `share`
         (of all voxels); the most used first, unused features left out.
 
     Raises
@@ -42,26 +42,18 @@ def count_feature_use(coef, feature_names, *, as_published=False):
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import count_feature_use
-    >>> count_feature_use([[0.5, 0.0], [0.1, 0.0], [-2.0, 1.0]], ["sae_00079", "surprisal_mean"])
-              feature  index  sign  n_voxels     share
-    0       sae_00079      0     1         2  0.666667
-    1       sae_00079      0    -1         1  0.333333
-    2  surprisal_mean      1     1         1  0.333333
+    >>> count_feature_use([[0.5, 0.0], [0.1, 0.0], [-2.0, 1.0]], ["people", "surprisal"])
+         feature  index  sign  n_voxels     share
+    0     people      0     1         2  0.666667
+    1     people      0    -1         1  0.333333
+    2  surprisal      1     1         1  0.333333
     """
-    coef = sparse.csr_array(coef)
-    names = np.asarray(feature_names, dtype=object)
-    n_voxels, n_features = coef.shape
-    if len(names) != n_features:
-        raise ValueError(f"Expected one name a column of coef: {n_features} columns, but {len(names)} names.")
+    coef, known = weights_and_features(fitted, features)
     table = pd.concat([_count_sign(coef, sign) for sign in (1, -1)])
-    if as_published:
-        table = pd.concat([table, _count_stored_zeros(coef)])
-        table.loc[table["index"] == 0, "sign"] = 1
-        table = table.groupby(["index", "sign"], as_index=False, sort=False)["n_voxels"].sum()
     table = table.sort_values(["n_voxels", "index"], ascending=[False, True], kind="stable")
     table = table[table["n_voxels"] > 0].reset_index(drop=True)
-    table.insert(0, "feature", names[table["index"]])
-    table["share"] = table["n_voxels"] / n_voxels
+    table.insert(0, "feature", known["feature"].to_numpy()[table["index"]])
+    table["share"] = table["n_voxels"] / coef.shape[0]
     return table
 
 
@@ -70,24 +62,20 @@ def _count_sign(coef, sign):
     return pd.DataFrame({"index": np.arange(coef.shape[1]), "sign": sign, "n_voxels": np.asarray(counts).ravel()})
 
 
-def _count_stored_zeros(coef):
-    zeros = np.bincount(coef.indices[coef.data == 0], minlength=coef.shape[1])
-    return pd.DataFrame({"index": np.arange(coef.shape[1]), "sign": 1, "n_voxels": zeros})
-
-
-def feature_use_by_group(coef, feature_names, groups):
+def feature_use_by_group(fitted, groups, features=None):
     """Compute the share of each group's voxels that use each signed feature: the heat map of features and regions.
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights, such as ``SparseVoxelEncoder.coef_``.
-
-    feature_names : array-like of str of shape (n_features,)
-        Names of the columns.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
     groups : array-like of shape (n_voxels,)
         A label a voxel: its region, set or participant.
+
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names, for weights or a model that was fitted to features; see
+        :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     Returns
     -------
@@ -104,69 +92,74 @@ def feature_use_by_group(coef, feature_names, groups):
     --------
     >>> from sklearn_sae_encoding.analysis import feature_use_by_group
     >>> coef = [[0.5, 0.0], [0.1, 0.0], [-2.0, 1.0]]
-    >>> feature_use_by_group(coef, ["people", "surprisal"], ["IFG", "IFG", "MFG"])
+    >>> feature_use_by_group(coef, ["IFG", "IFG", "MFG"], ["people", "surprisal"])
                 IFG  MFG
     +people     1.0  0.0
     -people     0.0  1.0
     +surprisal  0.0  1.0
     """
-    coef = sparse.csr_array(coef)
+    coef, known = weights_and_features(fitted, features)
     groups = check_groups(groups, coef.shape[0])
-    order = count_feature_use(coef, feature_names)
+    order = count_feature_use(coef, known)
     names = [f"{'+' if row.sign > 0 else '-'}{row.feature}" for row in order.itertuples()]
     signed = pd.MultiIndex.from_frame(order[["index", "sign"]])
     columns = {}
     for group in dict.fromkeys(groups.tolist()):
-        use = count_feature_use(coef[groups == group], feature_names).set_index(["index", "sign"])["share"]
+        use = count_feature_use(coef[groups == group], known).set_index(["index", "sign"])["share"]
         columns[group] = use.reindex(signed, fill_value=0.0).to_numpy()
     return pd.DataFrame(columns, index=names)
 
 
-def voxels_of_feature(coef, feature, voxels=None):
+def voxels_of_feature(fitted, feature, voxels=None, *, features=None):
     """Look up the voxels that use a feature.
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights, such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
-    feature : int
-        Column of `coef`.
+    feature : int or str
+        Its column (negative ones count from the end), or its name.
 
     voxels : pandas.DataFrame of n_voxels rows, default=None
         What is known of each voxel; its columns are taken over.
 
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names, for weights or a model that was fitted to features; see
+        :func:`~sklearn_sae_encoding.fitted.fitted_view`.
+
     Returns
     -------
     table : pandas.DataFrame
-        A row a voxel that uses it, `voxel` (its number) and `weight`, the largest magnitude first; then the columns of
-        `voxels`.
+        A row a voxel that uses it, `feature` and `index` (its name and column), `voxel` (its number) and `weight`, the
+        largest magnitude first; then the columns of `voxels`.
 
     Raises
     ------
     ValueError
-        If the column doesn't exist, or the table has another number of voxels.
+        If there is no such feature, or the table has another number of voxels.
 
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import voxels_of_feature
-    >>> voxels_of_feature([[0.5, 0.0], [0.0, 1.0], [-2.0, 1.0]], feature=0)
-       voxel  weight
-    0      2    -2.0
-    1      0     0.5
+    >>> voxels_of_feature([[0.5, 0.0], [0.0, 1.0], [-2.0, 1.0]], "people", features=["people", "surprisal"])
+      feature  index  voxel  weight
+    0  people      0      2    -2.0
+    1  people      0      0     0.5
     """
-    coef = sparse.csc_array(coef)
-    _check_feature(feature, coef.shape[1], "coef")
+    coef, known = weights_and_features(fitted, features)
+    column = find_feature(known, feature)
     if voxels is not None and len(voxels) != coef.shape[0]:
-        raise ValueError(f"Expected one row a voxel: coef has {coef.shape[0]}, but the table {len(voxels)}.")
-    weights = coef[:, [feature]].toarray().ravel()
+        raise ValueError(f"Expected one row a voxel: the weights have {coef.shape[0]}, but the table {len(voxels)}.")
+    weights = coef[:, [column]].toarray().ravel()
     order = np.argsort(-np.abs(weights), kind="stable")
     order = order[weights[order] != 0]
-    table = pd.DataFrame({"voxel": order, "weight": weights[order]})
+    name = known["feature"].iloc[column]
+    table = pd.DataFrame({"feature": name, "index": column, "voxel": order, "weight": weights[order]})
     return table if voxels is None else pd.concat([table, voxels.iloc[order].reset_index(drop=True)], axis=1)
 
 
-def typical_effects(coef, X, *, typical="active", target_scale=None):
+def typical_effects(fitted, X, *, typical="active", target_scale=None):
     """Turn weights into predictions: the change of the response for a typical activation of each feature.
 
     A weight is per unit of activation, and features have very different units. Its product with the feature's typical
@@ -174,11 +167,11 @@ def typical_effects(coef, X, *, typical="active", target_scale=None):
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights, such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
-    X : {ndarray, sparse array} of shape (n_texts, n_features)
-        Features of the texts.
+    X : {ndarray, sparse array, DataFrame} of shape (n_texts, n_features)
+        Features of the texts, as the weights belong to them.
 
     typical : {"active", "sd"}, default="active"
         ``"active"`` is the mean magnitude over the texts in which the feature is not zero: what a text gains that has
@@ -204,15 +197,15 @@ def typical_effects(coef, X, *, typical="active", target_scale=None):
     >>> typical_effects([[2.0, -1.0]], [[0.0, 3.0], [0.5, 5.0]]).toarray()
     array([[ 1., -4.]])
     """
-    coef, X = sparse.csr_array(coef), sparse.csc_array(X)
+    coef, _ = weights_and_features(fitted)
+    X = as_columns(X)
     if coef.shape[1] != X.shape[1]:
-        raise ValueError(f"coef and X must have the same columns, but have {coef.shape[1]} and {X.shape[1]}.")
+        raise ValueError(f"The weights and X must have the same columns, but have {coef.shape[1]} and {X.shape[1]}.")
     if typical == "active":
         n_active = np.asarray((X != 0).sum(axis=0)).ravel()
         scale = np.asarray(abs(X).sum(axis=0)).ravel() / np.maximum(n_active, 1)
     elif typical == "sd":
-        mean, square = (np.asarray(values.mean(axis=0)).ravel() for values in (X, X.multiply(X)))
-        scale = np.sqrt(np.maximum(square - mean**2, 0.0))
+        scale = _standard_deviations(X)
     else:
         raise ValueError(f"typical must be 'active' or 'sd', got {typical!r}.")
     effects = sparse.csr_array(coef.multiply(scale[None, :]))
@@ -221,49 +214,75 @@ def typical_effects(coef, X, *, typical="active", target_scale=None):
     return sparse.csr_array(effects.multiply(1.0 / np.asarray(target_scale, dtype=np.float64)[:, None]))
 
 
-def top_texts(X, texts, feature, n_texts=5):
+def _standard_deviations(X):
+    """Of each column: squares of what is centred, since the square of a large mean swallows a small variance."""
+    mean = np.asarray(X.mean(axis=0)).ravel()
+    centred = X.copy()
+    centred.data -= np.repeat(mean, np.diff(X.indptr))
+    n_stored = np.diff(X.indptr)
+    squares = np.asarray(centred.multiply(centred).sum(axis=0)).ravel() + (X.shape[0] - n_stored) * mean**2
+    return np.sqrt(squares / X.shape[0])
+
+
+def top_texts(X, texts, feature, *, n_texts=5, features=None):
     """Find the texts in which a feature is most active.
 
     Parameters
     ----------
-    X : {ndarray, sparse array} of shape (n_texts, n_features)
+    X : {ndarray, sparse array, DataFrame} of shape (n_texts, n_features)
         Features of the texts, pooled to one row a text.
 
     texts : sequence of str
         The texts, in the order of the rows of `X`.
 
-    feature : int
-        Column of `X`.
+    feature : int or str
+        Its column (negative ones count from the end), or its name.
 
     n_texts : int, default=5
         How many texts to give at most. Texts in which the feature is zero are never given.
 
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names; see :func:`~sklearn_sae_encoding.fitted.fitted_view`. None takes those of a DataFrame.
+
     Returns
     -------
     table : pandas.DataFrame
-        Columns `text` and `activation`, the most active text first; ties in the order of the texts.
+        Columns `feature` and `index` (its name and column), `text` and `activation`, the most active text first; ties
+        in the order of the texts.
 
     Raises
     ------
     ValueError
-        If the number of texts differs from the number of rows, or the column doesn't exist.
+        If the number of texts differs from the number of rows, or there is no such feature.
 
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import top_texts
-    >>> top_texts([[0.0], [2.0], [1.0]], ["A rose.", "A dog barks.", "A dog."], feature=0)
-               text  activation
-    0  A dog barks.         2.0
-    1        A dog.         1.0
+    >>> top_texts([[0.0], [2.0], [1.0]], ["A rose.", "A dog barks.", "A dog."], "animals", features=["animals"])
+       feature  index          text  activation
+    0  animals      0  A dog barks.         2.0
+    1  animals      0        A dog.         1.0
     """
-    X = sparse.csc_array(X)
+    if features is None and hasattr(X, "columns"):
+        features = list(X.columns)
+    X = as_columns(X)
     if len(texts) != X.shape[0]:
         raise ValueError(f"Expected one text a row of X: {X.shape[0]} rows, but {len(texts)} texts.")
-    _check_feature(feature, X.shape[1], "X")
-    activation = X[:, [feature]].toarray().ravel()
+    known = features_of(features, X.shape[1])
+    column = find_feature(known, feature)
+    activation = X[:, [column]].toarray().ravel()
     order = np.argsort(-activation, kind="stable")[:n_texts]
     order = order[activation[order] != 0]
-    return pd.DataFrame({"text": [texts[i] for i in order], "activation": activation[order]})
+    found = {"text": [texts[i] for i in order], "activation": activation[order]}
+    return pd.DataFrame({"feature": known["feature"].iloc[column], "index": column, **found})
+
+
+def as_columns(X):
+    """Give features as a CSC array of float64: products and signs of small or unsigned integers would overflow."""
+    X = X.to_numpy() if hasattr(X, "to_numpy") else X
+    X = sparse.csc_array(X, dtype=np.float64, copy=sparse.issparse(X))
+    X.sum_duplicates()
+    return X
 
 
 def check_groups(groups, n_voxels):
@@ -272,8 +291,3 @@ def check_groups(groups, n_voxels):
     if groups.shape != (n_voxels,):
         raise ValueError(f"Expected one label a voxel, ({n_voxels},), got labels of shape {groups.shape}.")
     return groups
-
-
-def _check_feature(feature, n_features, name):
-    if not 0 <= feature < n_features:
-        raise ValueError(f"feature must be a column of {name}, 0 to {n_features - 1}, got {feature}.")

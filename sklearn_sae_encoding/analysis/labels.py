@@ -5,22 +5,23 @@ import io
 import json
 import re
 import zlib
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from sklearn_sae_encoding._files import decode_text
+from sklearn_sae_encoding._fitted.tables import feature_table, find_features, with_labels
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
+from sklearn_sae_encoding._sae.columns import names_of
 from sklearn_sae_encoding._sae.loading import load_sae
+from sklearn_sae_encoding.fitted import features_of
 
 _INDEX_FIELDS = ("index", "feature", "feature_index", "latent")
 _LABEL_FIELDS = ("description", "label", "explanation", "text")
 _WHOLE = re.compile(r"\s*([0-9]{1,18})(?:\.0)?\s*")
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-_NAME = re.compile(r"sae_(\d+)$")
 
 
 def read_feature_labels(path):
@@ -111,13 +112,15 @@ def _pair(record, path):
     return int(whole[1]), (label or "").strip()
 
 
-def label_features(feature_names, labels):
-    """Put labels beside the names of columns, joined by name or by the SAE's own index.
+def label_features(features, labels):
+    """Put labels beside the names of features, joined by name or by the SAE's own index.
 
     Parameters
     ----------
-    feature_names : sequence of str
-        Names such as ``sae_00079``, alone or after a prefix (``content__sae_00079``), and others.
+    features : transformer, FittedView, DataFrame or sequence of str
+        A fitted transformer such as ``SAEProjector``, the view of a fitted model, a table of features, or names alone,
+        which join by name only.
+
     labels : Series or dict of int or str to str
         Labels by the SAE's own index, as :func:`read_feature_labels` gives them, or by name.
 
@@ -128,32 +131,16 @@ def label_features(feature_names, labels):
 
     Examples
     --------
-    >>> label_features(["content__sae_00079", "sae_00080", "surprisal"], {79: "scenery"})
-    ['content__sae_00079: scenery', 'sae_00080', 'surprisal']
+    >>> from sklearn_sae_encoding.fitted import feature_table
+    >>> table = feature_table(["sae_00079", "surprisal"], kinds=["sae", "surprisal"], sae_index=[79])
+    >>> label_features(table, {79: "scenery"})
+    ['sae_00079: scenery', 'surprisal']
     """
-    found = find_labels(feature_names, labels)
-    return [f"{name}: {label}" if label else name for name, label in zip(feature_names, found, strict=True)]
+    table = with_labels(features_of(features), labels)
+    return [f"{name}: {label}" if label else name for name, label in zip(table["feature"], table["label"], strict=True)]
 
 
-def find_labels(feature_names, labels):
-    """Give the label of each column: by name, with or without a prefix, or by the SAE's own index; "" without one."""
-    known = {_label_key(key): str(label) for key, label in labels.items() if not pd.isna(label)}
-    return [next((known[key] for key in _names_of(str(name)) if key in known), "") for name in feature_names]
-
-
-def _label_key(key):
-    if isinstance(key, (str, Integral)):
-        return key if isinstance(key, str) else int(key)
-    raise ValueError(f"Labels must be given by the SAE's own index (int) or by name (str), got {key!r}.")
-
-
-def _names_of(name):
-    """What a column may be called in a table of labels."""
-    index = _NAME.search(name)
-    return [name, name.rsplit("__", 1)[-1], *([int(index[1])] if index else [])]
-
-
-def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=None, tokenizer=None):
+def promoted_tokens(model, sae, features, *, n_tokens=10, sae_id=None, revision=None, tokenizer=None):
     """Find the tokens whose prediction each feature promotes most (logit lens).
 
     The decoder row `d` of a feature goes through the model's final norm and unembedding as if it were the residual
@@ -167,15 +154,16 @@ def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=
         The language model, as in :class:`~sklearn_sae_encoding.activations.LMActivationTransformer`.
     sae, sae_id, revision
         The SAE of that model, as in :class:`~sklearn_sae_encoding.sae.SAEProjector`.
-    features : sequence of int
-        The SAE's own indices.
+    features : int, str or sequence of these
+        The SAE's own indices, or names such as ``sae_00079``.
     n_tokens : int, default=10
         Tokens a feature.
 
     Returns
     -------
     table : pandas.DataFrame
-        Columns `feature`, `token` (as it reads in a text) and `logit`, the most promoted token of each feature first.
+        Columns `feature` and `index` (its name, and its index in the SAE), `token` (as it reads in a text) and `logit`,
+        the most promoted token of each feature first.
 
     Raises
     ------
@@ -186,9 +174,8 @@ def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=
 
     loaded = load_model(ModelSource(model, tokenizer=tokenizer))
     encoder = load_sae(sae, sae_id, revision=revision)
-    features = np.atleast_1d(features)
-    if features.min() < 0 or features.max() >= encoder.cfg.d_sae:
-        raise ValueError(f"features holds {features.tolist()}, but the SAE has features 0 to {encoder.cfg.d_sae - 1}.")
+    known = feature_table(names_of(np.arange(encoder.cfg.d_sae), ()))
+    features = find_features(known, features)
     unembedding = loaded.model.get_output_embeddings().weight
     if encoder.W_dec.shape[1] != unembedding.shape[1]:
         raise ValueError(
@@ -202,7 +189,9 @@ def promoted_tokens(model, sae, features, n_tokens=10, *, sae_id=None, revision=
         best = (logits - logits.mean(dim=1, keepdim=True)).float().topk(n_tokens, dim=1)
     tokens = [loaded.tokenizer.decode([token]) for token in best.indices.flatten().tolist()]
     repeated = np.repeat(features, n_tokens)
-    return pd.DataFrame({"feature": repeated, "token": tokens, "logit": best.values.flatten().cpu().numpy()})
+    names = known["feature"].to_numpy()[repeated]
+    logits = best.values.flatten().cpu().numpy()
+    return pd.DataFrame({"feature": names, "index": repeated, "token": tokens, "logit": logits})
 
 
 def _final_norm(loaded):

@@ -9,18 +9,18 @@ from sklearn_sae_encoding.analysis.variance import label_voxels, partition_by_re
 PARTS = {"surprisal": ["surprisal"], "content": ["content"], "both": ["surprisal", "content"]}
 
 
-def surprisal_content_models(encoder=None):
+def surprisal_content_models(encoder=None, *, features=None):
     """Build the three models that tell surprisal from content: either alone, and both.
 
     Parameters
     ----------
-    encoder : estimator, default=None
+    encoder, features
         As for :func:`restrict_encoder`.
 
     Returns
     -------
     models : dict of str to Pipeline
-        ``"surprisal"``, ``"content"`` and ``"both"``, for features with surprisal in the last column.
+        ``"surprisal"``, ``"content"`` and ``"both"``.
 
     See Also
     --------
@@ -33,9 +33,9 @@ def surprisal_content_models(encoder=None):
     ['surprisal', 'content', 'both']
     """
     return {
-        "surprisal": restrict_encoder([], encoder=encoder),
-        "content": restrict_encoder(surprisal=False, encoder=encoder),
-        "both": restrict_encoder(encoder=encoder),
+        "surprisal": restrict_encoder([], features=features, encoder=encoder),
+        "content": restrict_encoder(surprisal=False, features=features, encoder=encoder),
+        "both": restrict_encoder(features=features, encoder=encoder),
     }
 
 
@@ -111,7 +111,8 @@ def surprisal_by_region(partition, participants, regions, *, weights=None):
         Labels of the voxels.
 
     weights : array-like or sparse of shape (n_voxels,) or (n_voxels, 1), default=None
-        Weights of surprisal, such as ``encoder.coef_[:, [-1]]``. Positive: the voxel responds more to surprising texts.
+        Weights of surprisal, such as ``view.weights[:, view.columns(kind="surprisal")]``. Positive: the voxel responds
+        more to surprising texts.
 
     Returns
     -------

@@ -4,25 +4,27 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding._fitted.tables import with_labels
 from sklearn_sae_encoding._tokens.arrays import column_of, values_of
 from sklearn_sae_encoding.analysis.features import count_feature_use, top_texts
-from sklearn_sae_encoding.analysis.labels import find_labels
+from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.tokens import TokenTable
 
 
-def describe_population(coef, mask, feature_names, *, X=None, texts=None, participants=None, labels=None, n_texts=3):
+def describe_population(fitted, mask, features=None, *, X=None, texts=None, participants=None, labels=None, n_texts=3):
     """List the features that a population of voxels uses, against the other voxels.
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights of all voxels, such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
     mask : array-like of bool of shape (n_voxels,)
         The population.
 
-    feature_names : array-like of str of shape (n_features,)
-        Names, such as ``pipeline["features"].get_feature_names_out()``.
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names, for weights or a model that was fitted to features; see
+        :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     X : {ndarray, sparse array} of shape (n_texts, n_features), default=None
         Features of the texts; with `texts`, adds the column `top_texts`.
@@ -62,10 +64,10 @@ def describe_population(coef, mask, feature_names, *, X=None, texts=None, partic
     0  people      0     1         2    1.0              0.0         1.0
     1  places      1    -1         1    0.5              1.0        -0.5
     """
-    coef = sparse.csr_array(coef)
+    coef, known = weights_and_features(fitted, features)
     mask = _check_mask(mask, coef.shape[0])
-    table = count_feature_use(coef[mask], feature_names)
-    others = count_feature_use(coef[~mask], feature_names).set_index(["index", "sign"])["share"]
+    table = count_feature_use(coef[mask], known)
+    others = count_feature_use(coef[~mask], known).set_index(["index", "sign"])["share"]
     signed = pd.MultiIndex.from_frame(table[["index", "sign"]])
     table["share_elsewhere"] = others.reindex(signed, fill_value=0.0).to_numpy() if not mask.all() else np.nan
     table["difference"] = table["share"] - table["share_elsewhere"]
@@ -76,9 +78,9 @@ def describe_population(coef, mask, feature_names, *, X=None, texts=None, partic
             for row in table.rename(columns={"index": "index_"}).itertuples()
         ]
     if labels is not None:
-        table["label"] = find_labels(table["feature"], labels)
+        table["label"] = with_labels(known, labels)["label"].to_numpy()[table["index"]]
     if texts is not None:
-        table["top_texts"] = [top_texts(X, texts, index, n_texts)["text"].tolist() for index in table["index"]]
+        table["top_texts"] = [top_texts(X, texts, index, n_texts=n_texts)["text"].tolist() for index in table["index"]]
     return table
 
 

@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from sklearn_sae_encoding.analysis.features import check_groups
+from sklearn_sae_encoding.fitted import weights_and_features
 
 
 class PrevalenceReferences(NamedTuple):
@@ -19,7 +20,7 @@ class PrevalenceReferences(NamedTuple):
     curves: dict  # name to (prevalence, entropy): "voxels at random" and "most specific"
 
 
-def prevalence_entropy(coef, feature_names, groups):
+def prevalence_entropy(fitted, groups, features=None):
     """Compute for each feature how many voxels use it, and how evenly over participants (or regions).
 
     With :math:`c_g` of the :math:`N_g` voxels of group `g` using the feature, whatever the sign, the entropy is that of
@@ -27,14 +28,15 @@ def prevalence_entropy(coef, feature_names, groups):
 
     Parameters
     ----------
-    coef : {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights, such as ``SparseVoxelEncoder.coef_``.
-
-    feature_names : array-like of str of shape (n_features,)
-        Names of the columns.
+    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
 
     groups : array-like of shape (n_voxels,)
         Participant or region of each voxel.
+
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Their names, for weights or a model that was fitted to features; see
+        :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     Returns
     -------
@@ -54,21 +56,18 @@ def prevalence_entropy(coef, feature_names, groups):
     Examples
     --------
     >>> from sklearn_sae_encoding.analysis import prevalence_entropy
-    >>> prevalence_entropy([[1.0, 0.0], [-1.0, 2.0]], ["people", "places"], ["p1", "p2"])
+    >>> prevalence_entropy([[1.0, 0.0], [-1.0, 2.0]], ["p1", "p2"], ["people", "places"])
       feature  index  prevalence  entropy  n_groups
     0  people      0           2      1.0         2
     1  places      1           1      0.0         1
     """
-    coef = sparse.csr_array(coef)
-    names = np.asarray(feature_names, dtype=object)
-    if len(names) != coef.shape[1]:
-        raise ValueError(f"Expected one name a column of coef: {coef.shape[1]} columns, but {len(names)} names.")
+    coef, known = weights_and_features(fitted, features)
     codes, sizes = _group_sizes(check_groups(groups, coef.shape[0]))
     member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
     counts = (member @ (coef != 0).astype(np.float64)).toarray()  # (n_groups, n_features)
     table = pd.DataFrame(
         {
-            "feature": names,
+            "feature": known["feature"],
             "index": np.arange(coef.shape[1]),
             "prevalence": counts.sum(axis=0).astype(int),
             "entropy": _entropy(counts / sizes[:, None]),

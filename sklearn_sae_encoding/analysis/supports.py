@@ -6,23 +6,29 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding._fitted.tables import find_features
+from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics._recovery import row_sums, support_of
 
 
-def support_stability(coefs, *, full_coef=None, exclude=None):
+def support_stability(fits, *, full=None, exclude=None, features=None):
     """Compare the features that each voxel selects in the folds, and on all texts.
 
     Parameters
     ----------
-    coefs : sequence of {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights of each fold: ``[e.coef_ for e in cross_val_voxel_scores(..., return_estimators=True).estimators]``.
+    fits : sequence of estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        The model that was fitted in each fold, or its weights: ``cross_val_voxel_scores(...,
+        return_estimators=True).estimators``.
 
-    full_coef : {ndarray, sparse array} of shape (n_voxels, n_features), default=None
-        Weights fitted to all texts, which the interpretation reads.
+    full : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features), default=None
+        The model fitted to all texts, which the interpretation reads.
 
-    exclude : array-like of int, default=None
-        Columns that every support must contain and that say nothing, such as ``[-1]`` for surprisal. The published
-        sizes count it.
+    exclude : int, str or sequence of these, default=None
+        Features (columns or names) that every support must contain and that say nothing, such as surprisal:
+        ``view.of_kind("surprisal")``. The published sizes count it.
+
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Names of the features, for weights; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     Returns
     -------
@@ -34,7 +40,7 @@ def support_stability(coefs, *, full_coef=None, exclude=None):
         - `jaccard`, the mean over pairs of folds of shared over joint features (1 where both are empty);
         - `stability` of Nogueira, Sechidis and Brown (2018), 1 if all folds agree and 0 as by chance, whatever the
           sizes; NaN where no fold or every fold selects everything there is;
-        - with `full_coef`: `full_size`, and `full_in_folds`, the share of its features that a fold selects, on average
+        - with `full`: `full_size`, and `full_in_folds`, the share of its features that a fold selects, on average
           (NaN if it is empty).
 
     Raises
@@ -54,13 +60,17 @@ def support_stability(coefs, *, full_coef=None, exclude=None):
        n_intersection  n_union  mean_size  jaccard
     0               1        2        1.5      0.5
     """
-    supports = [support_of(coef, exclude=exclude) for coef in coefs]
-    if len(supports) < 2:
-        raise ValueError(f"Stability needs the weights of at least two folds, got {len(supports)}.")
+    fits = list(fits)
+    if len(fits) < 2:
+        raise ValueError(f"Stability needs the weights of at least two folds, got {len(fits)}.")
+    weights = [weights_and_features(fit, features) for fit in fits]
+    exclude = None if exclude is None else find_features(weights[0][1], exclude)
+    supports = [support_of(coef, exclude=exclude) for coef, _ in weights]
     if len({support.shape for support in supports}) > 1:
         raise ValueError(f"All folds must have the same shape, got {[support.shape for support in supports]}.")
     selected = sparse.csr_array(sum(supports[1:], supports[0]))  # number of folds that select a feature
     sizes = np.array([row_sums(support) for support in supports])
+    n_offered = selected.shape[1] - (0 if exclude is None else len(np.unique(exclude)))
     table = pd.DataFrame(
         {
             "n_intersection": row_sums(selected == len(supports)),
@@ -68,22 +78,17 @@ def support_stability(coefs, *, full_coef=None, exclude=None):
             "mean_size": sizes.mean(axis=0),
             "sd_size": sizes.std(axis=0),
             "jaccard": np.mean([_jaccard(a, b) for a, b in combinations(supports, 2)], axis=0),
-            "stability": _nogueira(selected, len(supports), _n_offered(coefs[0], exclude)),
+            "stability": _nogueira(selected, len(supports), n_offered),
         }
     )
-    if full_coef is None:
+    if full is None:
         return table
-    full = support_of(full_coef, exclude=exclude)
+    full = support_of(weights_and_features(full)[0], exclude=exclude)
     if full.shape != selected.shape:
-        raise ValueError(f"full_coef must have the shape of the folds' weights, {selected.shape}, got {full.shape}.")
+        raise ValueError(f"full must have the shape of the folds' weights, {selected.shape}, got {full.shape}.")
     size = row_sums(full)
     found = row_sums(full.multiply(selected)) / len(supports)
     return table.assign(full_size=size, full_in_folds=found / np.where(size > 0, size, np.nan))
-
-
-def _n_offered(coef, exclude):
-    n_features = sparse.csr_array(coef).shape[1]
-    return n_features - (0 if exclude is None else len(np.unique(np.asarray(exclude) % n_features)))
 
 
 def _jaccard(a, b):

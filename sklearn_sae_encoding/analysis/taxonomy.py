@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding._sae.columns import names_of
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, UNLABELLED, Category
-from sklearn_sae_encoding.analysis.labels import find_labels
 
 _COLUMNS = ("index", "feature", "category", "subcategory", "label", "source", "confidence")
 _RULES = ("first", "confident", "majority")
@@ -81,7 +81,7 @@ class FeatureTaxonomy:
 
         Parameters
         ----------
-        features : array-like of int or str of shape (n_features,), or DataFrame with a column `index` or `feature`
+        features : array-like of int or str of shape (n_features,), or DataFrame with `sae_index` or `feature`
             The SAE's own indices, names such as ``sae_00079``, or the table of a fitted model's features.
 
         level : {"category", "subcategory"}, default="category"
@@ -112,8 +112,8 @@ class FeatureTaxonomy:
 
         Parameters
         ----------
-        features : array-like of int or str of shape (n_features,), or DataFrame with a column `index` or `feature`
-            The features of the columns, as in :meth:`categories_of`. Columns with a negative or missing index, such
+        features : array-like of int or str of shape (n_features,), or DataFrame with `sae_index` or `feature`
+            The features of the columns, as in :meth:`categories_of`. Columns without an index of the SAE, such
             as that of surprisal, are no features of the SAE and in no group.
 
         level : {"category", "subcategory"}, default="category"
@@ -288,8 +288,10 @@ class FeatureTaxonomy:
         if keys.dtype.kind == "i":
             found = [rows.get(int(key), []) for key in keys]
         else:
-            known = {str(key): own for key, own in rows.items()}
-            found = [known.get(key, []) for key in find_labels(keys, {key: key for key in rows})]
+            named = names_of([key for key in rows if isinstance(key, int)], ())  # as the SAEProjector names them
+            known = rows | dict(zip(named, (own for key, own in rows.items() if isinstance(key, int)), strict=True))
+            # A name may have the prefix of a FeatureUnion.
+            found = [known.get(key, known.get(str(key).rsplit("__", 1)[-1], [])) for key in keys]
         if len(found) and not any(found):
             raise ValueError(
                 f"The taxonomy has no label for any of the {len(found)} features, such as {keys[0]!r}. Are the labels "
@@ -329,18 +331,23 @@ def _index(row, value, feature):
 def _keys(features):
     """SAE indices as integers (-1 without one), or names as objects."""
     if isinstance(features, pd.DataFrame):
-        if not {"index", "feature"} & set(features):
-            raise ValueError(f"A table of features needs a column 'index' or 'feature', got {list(features)}.")
-        features = features["feature"] if "feature" in features else features["index"].fillna(-1).astype(int)
+        if not {"sae_index", "feature"} & set(features):
+            raise ValueError(f"A table of features needs a column 'sae_index' or 'feature', got {list(features)}.")
+        if "sae_index" in features:
+            names = features["feature"] if "feature" in features else [-1] * len(features)
+            own = zip(features["sae_index"], names, strict=True)
+            features = [name if pd.isna(index) else int(index) for index, name in own]
+        else:
+            features = features["feature"]
     features = list(features)
     if all(isinstance(one, Integral) for one in features):
         return np.array(features, dtype=np.int64)
-    return np.array([str(one) for one in features], dtype=object)
+    return np.array([one if isinstance(one, int) else str(one) for one in features], dtype=object)
 
 
 def _are_features(features):
-    if isinstance(features, pd.DataFrame) and "index" in features:
-        return (features["index"].fillna(-1) >= 0).to_numpy()
+    if isinstance(features, pd.DataFrame) and "sae_index" in features:
+        return features["sae_index"].notna().to_numpy()
     keys = _keys(features)
     return keys >= 0 if keys.dtype.kind == "i" else np.ones(len(keys), dtype=bool)
 

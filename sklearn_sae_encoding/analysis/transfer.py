@@ -4,13 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit, check_cv
 from sklearn.utils import check_array, gen_batches
 
+from sklearn_sae_encoding._fitted.tables import find_features
 from sklearn_sae_encoding._solvers.running import solve_blocks
 from sklearn_sae_encoding._solvers.transfer.scores import Source, as_problem, prepare_fold
-from sklearn_sae_encoding.analysis._columns import column_mask
+from sklearn_sae_encoding.fitted import FittedView, fitted_view, weights_and_features
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
+from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
 
 # The products of features and targets of all folds are held for as many targets as fit in here.
 _BYTES = 2**28
@@ -19,17 +22,12 @@ _SOURCES_AT_ONCE = 32
 _OPTIMAL = 1e-7
 
 
-class _Penalty(NamedTuple):
-    alpha: np.ndarray  # (n_sources,), used without a grid
-    grid: np.ndarray | None  # (n_alphas,)
-
-
 class TransferScores(NamedTuple):
     """How well the features of each source voxel predict each target voxel."""
 
     scores: np.ndarray  # (n_sources, n_targets), Fisher mean of r over folds; NaN where the target is the source itself
     normalized_scores: np.ndarray | None  # the same over the targets' noise ceilings; None without ceilings
-    self_scores: np.ndarray  # (n_sources,), each source on itself: circular; NaN if it is not a target
+    self_scores: np.ndarray  # (n_sources,), each source on itself; NaN if it is not a target
     normalized_self_scores: np.ndarray | None  # (n_sources,)
     violation: float  # largest violation of the optimality conditions among all fits, relative
 
@@ -37,9 +35,11 @@ class TransferScores(NamedTuple):
 def transfer_scores(
     X,
     Y,
-    coef,
-    alpha=None,
+    fits,
     *,
+    selection="training",
+    alpha=None,
+    features=None,
     sources=None,
     cv=5,
     groups=None,
@@ -59,37 +59,40 @@ def transfer_scores(
 
     on its training texts: features and the direction of their effects are the source's, the size of the effects is the
     target's own. The solution is that of ``Ridge(alpha, positive=True)`` run to convergence; all targets of a source
-    are solved at once. The :ref:`user guide <transfer>` tells how to read the scores.
+    are solved at once. Features and signs come from fits to the same training texts, so that no test text has a say in
+    them; the published analysis takes them from one fit to all texts instead. The :ref:`user guide <transfer>` tells
+    what each answers, and how to read the scores.
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {array-like, sparse matrix} of shape (n_samples, n_features), or what the fits take
         Features of the texts, the same for all voxels.
 
     Y : array-like of shape (n_samples, n_targets)
         Responses of the targets, of any number of participants side by side. Standardised in each fold.
 
-    coef : {array-like, sparse matrix} of shape (n_sources, n_features)
-        Weights of the sources, such as ``SparseVoxelEncoder.coef_``, of which the signs are used. A weight of zero is a
-        feature not used.
+    fits : estimator, sequence of estimator, FittedView or weights, or one of these
+        With ``selection="training"``, an estimator that is cloned and fitted to the training texts of each fold and the
+        responses of the sources; or what was fitted so, one a fold of `cv`, such as
+        ``cross_val_voxel_scores(..., return_estimators=True).estimators`` with ``cv=result.splits``. With
+        ``selection="published"``, one fit to all texts. Weights are of shape (n_sources, n_features); of them the signs
+        are used, and a weight of zero is a feature not used.
 
-    alpha : float or array-like of shape (n_sources,), default=None
-        Ridge penalty of each source, such as ``refit_alpha_``, in units of standardised responses. Sources without
-        features may have NaN. Not needed with `tuning_alphas`.
+    selection : {"training", "published"}, default="training"
+        Which texts selected features and signs: those of training, in each fold anew; or all, the test texts among
+        them, which lifts scores between voxels of one participant, who share the noise of every text, and lifts them
+        less between participants, who heard the same texts.
 
-    sources : array-like of int of shape (n_sources,), default=None
-        Which target each source is, -1 for none of them. None means that sources and targets are the same voxels in the
-        same order.
+    alpha : float or array-like of shape (n_sources,) or (n_folds, n_sources), default=None
+        Ridge penalty of each source, in units of standardised responses. Sources without features may have NaN. None
+        takes the ``refit_alpha_`` of the fits. Not used with `tuning_alphas`.
 
-    cv : int, splitter or iterable of (train, test), default=5
-        Folds over the texts. An int is that many contiguous ones.
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        Names of the features, for weights; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
-    groups : array-like of shape (n_samples,), default=None
-        Labels for a group splitter.
-
-    scaled_features : array-like of int, default=None
-        Columns that are divided by their standard deviation over each fold's training texts, such as ``[-1]`` for
-        surprisal, as in the published analysis. None scales nothing.
+    scaled_features : int, str or sequence of these, default=None
+        Columns or names of what is divided by its standard deviation over each fold's training texts, such as
+        surprisal in the published analysis. None scales nothing.
 
     noise_ceiling : array-like of shape (n_targets,), default=None
         Ceilings of the targets in units of r. None leaves the normalised scores at None.
@@ -99,7 +102,7 @@ def transfer_scores(
         training texts that `tuning_cv` makes. None takes the source's penalty.
 
     tuning_cv : splitter, default=None
-        None is one split of 80 to 20, ``ShuffleSplit(1, test_size=0.2, random_state=19)``.
+        None is one split of 80 to 20, ``ShuffleSplit(1, test_size=0.2, random_state=0)``, as in the authors' code.
 
     n_jobs : int, default=None
         Blocks of sources that are scored at a time, through joblib. None is 1.
@@ -119,19 +122,20 @@ def transfer_scores(
           as where the source has no features), averaged over folds on Fisher's z scale. It is NaN where the target is
           the source itself or is constant in a fold;
         - ``normalized_scores``, over the targets' noise ceilings, or None;
-        - ``self_scores`` and ``normalized_self_scores``, of shape `(n_sources,)`: each source on itself. They are
-          circular if its features were selected on the same texts, and must not be averaged with the others;
+        - ``self_scores`` and ``normalized_self_scores``, of shape `(n_sources,)`: each source on itself, which must not
+          be averaged with the others. With ``selection="published"`` they are circular;
         - ``violation``, the largest relative violation of the optimality conditions of all fits.
 
     Raises
     ------
     ValueError
-        If shapes disagree, values are not finite, or a penalty is missing or not positive.
+        If shapes or numbers of folds disagree, values are not finite, a penalty is missing or not positive, or one fit
+        to all texts is given without ``selection="published"``.
 
     References
     ----------
-    Lepori, Kay and Tuckute, arXiv:2606.06857, studies 2 and 3: ``cv=KFold(5, shuffle=True, random_state=19)``,
-    ``scaled_features=[-1]``.
+    Lepori, Kay and Tuckute, arXiv:2606.06857, studies 2 and 3: ``selection="published"``,
+    ``cv=KFold(5, shuffle=True, random_state=19)`` and surprisal as ``scaled_features``.
 
     Examples
     --------
@@ -143,7 +147,7 @@ def transfer_scores(
     >>> X = rng.random((100, 3))
     >>> coef = np.array([[1.0, -1.0, 0.0], [2.0, -0.5, 0.0], [0.0, 0.0, 1.0]])
     >>> Y = X @ coef.T + 0.1 * rng.normal(size=(100, 3))
-    >>> transfer = transfer_scores(X, Y, coef, alpha=0.1)
+    >>> transfer = transfer_scores(X, Y, [coef] * 5, alpha=0.1)  # weights of each of the five folds
     >>> transfer.scores > 0.5
     array([[False,  True, False],
            [ True, False, False],
@@ -151,23 +155,30 @@ def transfer_scores(
     >>> transfer.self_scores > 0.5
     array([ True,  True,  True])
     """
-    X, Y, coef = _check_shapes(X, Y, coef)
-    places = _check_places(sources, coef.shape[0], Y.shape[1])
-    penalty = _check_penalty(alpha, tuning_alphas, coef)
-    used = np.unique(coef.indices)
-    features = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
-    scaled = column_mask(scaled_features, X.shape[1], "scaled_features")[used]
-    splits = _splits(cv, len(Y), groups, tuning_cv, tuned=penalty.grid is not None)
+    Y = check_array(Y, dtype=np.float64, input_name="Y")
+    grid = _check_grid(tuning_alphas)
+    splits = _splits(cv, len(Y), groups, tuning_cv, tuned=grid is not None)
+    warn_of_leaks(X, [split[:2] for split in splits])
+    fitted = _fits_of(fits, selection, X, Y[:, _fitted_targets(sources, Y)], splits)
+    folds = [_prepare_sources(fit, X, Y, alpha, grid, f, (features, scaled_features)) for f, fit in enumerate(fitted)]
+    n_sources = {len(fold.sources) for fold in folds}
+    if len(n_sources) > 1:
+        raise ValueError(f"All folds must have the same sources, but have {sorted(n_sources)} of them.")
+    places = _check_places(sources, n_sources.pop(), Y.shape[1])
 
     def prepare(targets):
-        return [prepare_fold(features, scaled, Y[:, targets], *split) for split in splits]
+        return [
+            prepare_fold(fold.values, fold.scaled, Y[:, targets], *split)
+            for fold, split in zip(folds, splits, strict=True)
+        ]
 
-    sources = _sources_of(coef, used, penalty)
-    bytes_a_target = 2 * 8 * max(len(used), 1) * sum(1 + len(tuning) for _, _, tuning in splits)
+    sources = list(zip(*[fold.sources for fold in folds], strict=True))
+    widths = zip(folds, splits, strict=True)
+    bytes_a_target = 2 * 8 * sum(max(fold.values.shape[1], 1) * (1 + len(tuning)) for fold, (_, _, tuning) in widths)
     targets_at_once = max(_BYTES // bytes_a_target, 1)
     scores, violation = np.empty((len(sources), Y.shape[1])), 0.0
     for targets in gen_batches(Y.shape[1], targets_at_once):  # whose products are held in memory
-        problem = as_problem(prepare(targets), penalty.grid)
+        problem = as_problem(prepare(targets), grid)
         fits = solve_blocks(
             problem, sources, block_size=_SOURCES_AT_ONCE, n_jobs=n_jobs, memory=memory, verbose=verbose
         )
@@ -178,6 +189,72 @@ def transfer_scores(
             f"A fit violates its optimality conditions by {violation:.1e} (relative). Please report this."
         )
     return _separate_self(scores, places, noise_ceiling, violation)
+
+
+class _FoldSources(NamedTuple):
+    values: np.ndarray  # (n_samples, n_used), features that any source uses in this fold
+    scaled: np.ndarray  # (n_used,), which are divided by their sd
+    sources: list  # of Source, whose columns are among the used ones
+
+
+def _fitted_targets(sources, Y):
+    """The columns of Y to which an estimator is fitted: those that are sources."""
+    if sources is None:
+        return np.arange(Y.shape[1])
+    sources = np.asarray(sources, dtype=np.intp)
+    return sources[(sources >= 0) & (sources < Y.shape[1])]
+
+
+def _fits_of(fits, selection, X, Y, splits):
+    """Give a fit for each fold: as they come, fitted here, or the same one for all."""
+    if selection not in ("training", "published"):
+        raise ValueError(f"selection must be 'training' or 'published', got {selection!r}.")
+    several = isinstance(fits, (list, tuple)) and not all(np.ndim(fit) == 1 for fit in fits)  # rows of weights are one
+    if selection == "published":
+        if several:
+            raise ValueError("selection='published' takes one fit to all texts, got several. Pass one of them.")
+        return [fits] * len(splits)
+    if several:
+        if len(fits) != len(splits):
+            raise ValueError(f"Expected a fit for each of {len(splits)} folds, got {len(fits)}. Pass cv=result.splits.")
+        return list(fits)
+    if not hasattr(fits, "fit"):
+        raise ValueError(
+            "One fit to all texts has selected its features on the test texts, too. Pass an estimator, which is fitted "
+            "to the training texts of each fold, or the fits of the folds; or selection='published'."
+        )
+    return [clone(fits).fit(_rows_of(X, train), Y[train]) for train, _, _ in splits]
+
+
+def _rows_of(X, rows):
+    if hasattr(X, "iloc"):
+        return X.iloc[rows]
+    if sparse.issparse(X):
+        return sparse.csr_array(X)[rows]
+    return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
+
+
+def _prepare_sources(fit, X, Y, alpha, grid, fold, about):
+    """Take the features that any source uses, and each source's columns, signs and penalty."""
+    features, scaled_features = about
+    if hasattr(fit, "get_params"):
+        fit = fitted_view(fit, features=features)
+    coef, known = weights_and_features(fit, features)
+    made = isinstance(fit, FittedView) and fit.transformers
+    X, Y, coef = _check_shapes(fit.transform(X) if made else X, Y, coef)
+    alpha = _alpha_of(alpha, fit, fold)
+    penalty = np.ones(coef.shape[0]) if grid is not None else _check_alpha(alpha, coef)
+    used = np.unique(coef.indices)
+    values = X[:, used].toarray() if sparse.issparse(X) else X[:, used]
+    scaled = np.isin(used, [] if scaled_features is None else find_features(known, scaled_features))
+    return _FoldSources(values, scaled, _sources_of(coef, used, penalty))
+
+
+def _alpha_of(alpha, fit, fold):
+    if alpha is None and isinstance(fit, FittedView):
+        alpha = getattr(fit.linear, "refit_alpha_", None)
+        return None if alpha is None else np.ravel(alpha)
+    return alpha[fold] if np.ndim(alpha) == 2 else alpha
 
 
 def _check_shapes(X, Y, coef):
@@ -206,13 +283,17 @@ def _check_places(sources, n_sources, n_targets):
     return sources
 
 
-def _check_penalty(alpha, grid, coef):
+def _check_grid(grid):
+    if grid is None:
+        return None
+    grid = np.atleast_1d(np.asarray(grid, dtype=np.float64))
+    if grid.ndim != 1 or len(grid) == 0 or not np.all((grid > 0) & np.isfinite(grid)):
+        raise ValueError(f"tuning_alphas must be positive and finite, got {grid}.")
+    return grid
+
+
+def _check_alpha(alpha, coef):
     n_sources = coef.shape[0]
-    if grid is not None:
-        grid = np.atleast_1d(np.asarray(grid, dtype=np.float64))
-        if grid.ndim != 1 or len(grid) == 0 or not np.all((grid > 0) & np.isfinite(grid)):
-            raise ValueError(f"tuning_alphas must be positive and finite, got {grid}.")
-        return _Penalty(np.ones(n_sources), grid)
     if alpha is None:
         raise ValueError("Pass alpha, the sources' ridge penalties, or tuning_alphas to tune them on the targets.")
     alpha = np.asarray(alpha, dtype=np.float64)
@@ -223,14 +304,14 @@ def _check_penalty(alpha, grid, coef):
     if len(wrong):
         raise ValueError(f"Penalties must be positive and finite, got alpha={alpha[wrong[0]]} for source {wrong[0]}.")
     # A source without features has nothing to be penalised.
-    return _Penalty(np.where(np.diff(coef.indptr) > 0, alpha, 1.0), None)
+    return np.where(np.diff(coef.indptr) > 0, alpha, 1.0)
 
 
 def _sources_of(coef, used, penalty):
     """The columns among `used`, signs and penalty of each source."""
     columns = np.split(np.searchsorted(used, coef.indices), coef.indptr[1:-1])
     signs = np.split(np.sign(coef.data), coef.indptr[1:-1])
-    return [Source(*source) for source in zip(columns, signs, penalty.alpha, strict=True)]
+    return [Source(*source) for source in zip(columns, signs, penalty, strict=True)]
 
 
 def _splits(cv, n_samples, groups, tuning_cv, tuned):
@@ -244,7 +325,7 @@ def _splits(cv, n_samples, groups, tuning_cv, tuned):
             )
     if not tuned:
         return [(train, test, []) for train, test in splits]
-    tuning_cv = ShuffleSplit(1, test_size=0.2, random_state=19) if tuning_cv is None else tuning_cv
+    tuning_cv = ShuffleSplit(1, test_size=0.2, random_state=0) if tuning_cv is None else tuning_cv
     return [(train, test, list(tuning_cv.split(train))) for train, test in splits]
 
 

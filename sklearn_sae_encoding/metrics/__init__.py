@@ -8,6 +8,8 @@ from sklearn_sae_encoding.metrics._ceilings import (
 )
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import VoxelScores, cross_val_voxel_scores
+from sklearn_sae_encoding.metrics._intervals import MeanInterval, ScoreIntervals, mean_interval, voxel_score_intervals
+from sklearn_sae_encoding.metrics._leaks import group_repeats
 from sklearn_sae_encoding.metrics._listeners import (
     bootstrap_interval,
     explainable_variance,
@@ -34,6 +36,8 @@ from sklearn_sae_encoding.metrics._scores import (
 from sklearn_sae_encoding.metrics._table import voxel_score_table
 
 __all__ = [
+    "MeanInterval",
+    "ScoreIntervals",
     "SupportRecovery",
     "VoxelPermutationTest",
     "VoxelScorer",
@@ -44,9 +48,11 @@ __all__ = [
     "explainable_variance",
     "fisher_mean",
     "fisher_sem",
+    "group_repeats",
     "intersubject_correlation",
     "listener_noise_ceilings",
     "make_voxel_scorer",
+    "mean_interval",
     "ncsnr_from_repeats",
     "noise_ceiling",
     "noise_ceiling_from_repeats",
@@ -58,6 +64,7 @@ __all__ = [
     "split_half_reliability",
     "support_recovery",
     "surrogate_responses",
+    "voxel_score_intervals",
     "voxel_score_table",
     "voxelwise_pearson",
     "voxelwise_r2",

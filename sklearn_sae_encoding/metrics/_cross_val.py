@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding._solvers.running import part_of
 from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
+from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
     is_runs,
@@ -149,6 +150,12 @@ def cross_val_voxel_scores(
         of folds overlap (ShuffleSplit, RepeatedKFold) and predictions are to be kept, or models would mask images
         differently.
 
+    Warns
+    -----
+    UserWarning
+        If samples are tested though an equal text, or an equal row of features, is in the training part of the fold:
+        once, with their number and how to group, see :func:`group_repeats`.
+
     References
     ----------
     Lepori, Kay and Tuckute, arXiv:2606.06857, use ``cv=KFold(5, shuffle=True, random_state=19)``.
@@ -177,11 +184,14 @@ def cross_val_voxel_scores(
         X, Y = list(X), check_runs(X, Y)
     else:
         X, Y = _check_samples(X, Y, may_miss_voxels)
+    seen = isinstance(cv, Splits)  # the folds of an earlier call, which has warned
     cv = check_cv(cv, Y, classifier=False)
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
     if return_predictions:
         _check_no_overlap(splits, len(Y))
+    if not seen:
+        warn_of_leaks(X, splits)
 
     score, _, power = _METRICS[metric]
     ceiling = None if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64) ** power

@@ -84,8 +84,8 @@ def permutation_test_voxel_scores(
     voxel_groups : array-like of shape (n_voxels,), default=None
         Voxels that are shuffled together. None shuffles each on its own.
 
-    adjust : {"bh", "by"}, default="bh"
-        Procedure of the false discovery rate, see :func:`adjust_p_values`.
+    adjust : {"bh", "by", "bonferroni", "holm"} or None, default="bh"
+        How p-values are adjusted over voxels, see :func:`adjust_p_values`.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the permutations.
@@ -252,32 +252,52 @@ def _pools(pool, n_voxels):
 
 
 def adjust_p_values(p_values, method="bh"):
-    """Adjust p-values for the false discovery rate over voxels.
+    """Adjust p-values for many tests: the false discovery rate of a map, or the chance of any error among a few.
 
-    Calling the voxels whose adjusted value is at most `q` keeps the expected share of false ones among them at `q`.
+    Calling what has an adjusted value of at most `q` keeps the expected share of false ones among the called at `q`
+    (``"bh"``, ``"by"``), or the chance that any called one is false (``"bonferroni"``, ``"holm"``).
 
     Parameters
     ----------
-    p_values : array-like of shape (n_voxels,)
+    p_values : array-like of any shape
         NaN stands for no test: it stays NaN and does not count.
 
-    method : {"bh", "by"}, default="bh"
+    method : {"bh", "by", "bonferroni", "holm"} or None, default="bh"
         Benjamini-Hochberg, for voxels that are independent or positively dependent, or Benjamini-Yekutieli, for any
-        dependence. Computed by :func:`scipy.stats.false_discovery_control`.
+        dependence, computed by :func:`scipy.stats.false_discovery_control`; for a few planned tests Bonferroni, or
+        Holm, which is never less powerful, both for any dependence. None leaves p-values as they are.
 
     Returns
     -------
-    adjusted : ndarray of shape (n_voxels,)
+    adjusted : ndarray of the shape of `p_values`
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, or a value lies outside [0, 1].
 
     Examples
     --------
     >>> from sklearn_sae_encoding.metrics import adjust_p_values
     >>> adjust_p_values([0.01, 0.02, float("nan"), 0.9])
     array([0.03, 0.03,  nan, 0.9 ])
+    >>> adjust_p_values([0.01, 0.04, 0.03], "holm")
+    array([0.03, 0.06, 0.06])
     """
+    if method not in ("bh", "by", "bonferroni", "holm", None):
+        raise ValueError(f"adjust must be 'bh', 'by', 'bonferroni', 'holm' or None, got {method!r}.")
     p_values = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p_values.shape, np.nan)
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        adjusted[tested] = stats.false_discovery_control(p_values[tested], method=method)
+    adjusted, tested = p_values.copy(), ~np.isnan(p_values)
+    p = p_values[tested]
+    if np.any((p < 0) | (p > 1)):
+        raise ValueError(f"p-values lie in [0, 1], got {p[(p < 0) | (p > 1)][0]}.")
+    if method in ("bh", "by") and len(p):
+        adjusted[tested] = stats.false_discovery_control(p, method=method)
+    elif method == "bonferroni":
+        adjusted[tested] = np.minimum(p * len(p), 1.0)
+    elif method == "holm":
+        order = np.argsort(p, kind="stable")
+        stepped = np.empty(len(p))
+        stepped[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+        adjusted[tested] = np.minimum(stepped, 1.0)
     return adjusted

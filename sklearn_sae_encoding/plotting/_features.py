@@ -7,6 +7,7 @@ from sklearn_sae_encoding.plotting._style import (
     GREY,
     ORANGE,
     accent,
+    import_pyplot,
     ink,
     legend_above,
     new_axes,
@@ -90,6 +91,7 @@ def plot_feature_heatmap(
 
 
 def _colors(values, center, vmax, cmap):
+    import_pyplot()
     from matplotlib.colors import CenteredNorm, Normalize
 
     if center is None:

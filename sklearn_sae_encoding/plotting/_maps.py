@@ -3,29 +3,35 @@
 import numpy as np
 
 from sklearn_sae_encoding.plotting._images import check_same_space, is_surface, load_map, map_values, values_of
-from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, ink
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, import_pyplot, ink
 
 _HEMISPHERES = ("left", "right")
 _MAP_WIDTH = 0.8  # of the frame; what the colours mean stands at its right
 _LEVELS = 12  # shades of each of the two colours of a two-colour map
 
 
-def plot_score_map(scores, *, threshold=None, vmax=None, label="score / noise ceiling", bg=None, ax=None, **nilearn):
-    """Draw scores on slices of the brain, or on its surface.
+def plot_score_map(scores, *, threshold=None, signed=True, vmax=None, label="score", bg=None, ax=None, **nilearn):
+    """Draw scores or weights on slices of the brain, or on its surface.
 
     Parameters
     ----------
     scores : Nifti1Image, SurfaceImage or path
-        A score a voxel or vertex. NaN is not drawn.
+        A value a voxel or vertex, such as a score, or the weight of a feature. NaN is not drawn.
 
     threshold : float, default=None
-        Scores below are not drawn. None draws those above 0.
+        Values nearer to 0 are not drawn. None draws all but 0.
+
+    signed : bool, default=True
+        Whether values below ``-threshold`` are drawn, too: if there are any, orange and purple stand on both sides of
+        0. With False, only what lies above the threshold is drawn, in one range of colours, which suits scores whose
+        negative values are noise.
 
     vmax : float, default=None
-        Score of the last colour. None is the 99.5th percentile of the scores drawn.
+        Value of the last colour (on both sides of 0 if both are drawn). None is the 99.5th percentile of the magnitudes
+        drawn.
 
-    label : str, default="score / noise ceiling"
-        What the scores are.
+    label : str, default="score"
+        What the values are: ``"score / noise ceiling"`` for normalised scores, ``"weight"``.
 
     bg : Nifti1Image, SurfaceImage or path, default=None
         What lies beneath: an anatomical image (None: the MNI152 template), or the sulcal depth of the surface (None:
@@ -46,7 +52,7 @@ def plot_score_map(scores, *, threshold=None, vmax=None, label="score / noise ce
     Raises
     ------
     ValueError
-        If no score is left to draw.
+        If no value is left to draw, or the threshold is negative.
 
     Examples
     --------
@@ -55,17 +61,24 @@ def plot_score_map(scores, *, threshold=None, vmax=None, label="score / noise ce
     """
     scores = load_map(scores)
     threshold = 0.0 if threshold is None else threshold
-    drawn = values_of(scores)
-    drawn = drawn[drawn > threshold]
+    if threshold < 0:
+        raise ValueError(f"threshold must be at least 0, got {threshold:g}: it is a distance from 0 on both sides.")
+    values = values_of(scores)
+    drawn = np.abs(values[np.abs(values) > threshold]) if signed else values[values > threshold]
     if drawn.size == 0:
         raise ValueError(f"No score lies above the threshold of {threshold:g}: there is nothing to draw.")
-    vmax = float(np.quantile(drawn, 0.995)) if vmax is None else vmax
-    shown = map_values(lambda v: np.where(v > threshold, v, 0.0), scores)
+    vmax = max(float(np.quantile(drawn, 0.995)) if vmax is None else vmax, threshold + 1e-9)
     # nilearn hides what lies within ±threshold, and zero must be hidden too.
     hidden = max(threshold, 1e-6 * vmax)
-    colors = {"cmap": "viridis", "vmin": min(threshold, 0.0), "vmax": max(vmax, threshold + 1e-9), "threshold": hidden}
+    if signed and np.any(values < -threshold):
+        colors = {"cmap": "PuOr_r", "vmin": -vmax, "vmax": vmax, "threshold": hidden}
+        ax = _draw(map_values(np.nan_to_num, scores), bg, ax, colors, nilearn)
+        _add_bar(ax, "PuOr_r", -vmax, vmax, label, hidden=threshold)
+        return ax
+    shown = map_values(lambda v: np.where(v > threshold, v, 0.0), scores)
+    colors = {"cmap": "viridis", "vmin": 0.0, "vmax": vmax, "threshold": hidden}
     ax = _draw(shown, bg, ax, colors, nilearn)
-    _add_bar(ax, "viridis", threshold, colors["vmax"], label)
+    _add_bar(ax, "viridis", threshold, vmax, label)
     return ax
 
 
@@ -192,14 +205,14 @@ def _two_color_table():
 
 
 def _as_cmap(table):
+    import_pyplot()
     from matplotlib.colors import ListedColormap
 
     return ListedColormap(table)
 
 
 def _draw(image, bg, ax, colors, nilearn):
-    import matplotlib.pyplot as plt
-
+    plt = import_pyplot()
     surface = is_surface(image)
     if ax is None:
         one_row = not surface and nilearn.get("display_mode") not in ("mosaic", "tiled")

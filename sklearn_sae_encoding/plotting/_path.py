@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, GREY, accent, ink, legend_above, palette, plain, spread
+from sklearn_sae_encoding.plotting._style import (
+    COLUMN_WIDTH,
+    GREY,
+    accent,
+    import_pyplot,
+    ink,
+    legend_above,
+    palette,
+    plain,
+    spread,
+)
 
 
 def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=None, n_labels=5, axes=None):
@@ -75,10 +85,12 @@ def plot_regularization_path(alphas, errors, *, chosen=None, coefs=None, names=N
 
 def _axes(axes, two):
     if axes is None:
-        import matplotlib.pyplot as plt
-
         size = (COLUMN_WIDTH, 3.4 if two else 2.2)
-        axes = plt.subplots(1 + two, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")[1].ravel()
+        axes = (
+            import_pyplot()
+            .subplots(1 + two, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")[1]
+            .ravel()
+        )
     axes = np.atleast_1d(axes)
     if len(axes) != 1 + two:
         raise ValueError(f"Expected {1 + two} axes, {'with' if two else 'without'} coefs, got {len(axes)}.")

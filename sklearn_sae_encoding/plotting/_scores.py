@@ -14,17 +14,20 @@ from sklearn_sae_encoding.plotting._style import (
     wrap,
 )
 
+_LABELS = {"normalized_score": "score / noise ceiling"}
 _DENSE = 2000  # points from which a scatter is drawn as counts
 
 
 def plot_region_scores(
     table,
-    models,
+    models=None,
     *,
+    value="normalized_score",
+    model="model",
     region="region",
     participant="participant",
     colors=None,
-    label="score / noise ceiling",
+    label=None,
     ax=None,
 ):
     """Draw a bar for each region and model, with a point for each participant.
@@ -34,20 +37,24 @@ def plot_region_scores(
     Parameters
     ----------
     table : pandas.DataFrame
-        A row a voxel, with a column for the region, one for the participant and one for each model's scores. Voxels
-        with NaN are left out of their participant's mean.
+        A row a voxel and model, such as :func:`~sklearn_sae_encoding.metrics.voxel_score_table` makes it. Voxels with
+        NaN are left out of their participant's mean.
 
-    models : list of str
-        Columns of the table to show, in this order.
+    models : str or list of str, default=None
+        Models to show, in this order. None shows all, in order of appearance.
 
-    region, participant : str, default="region" and "participant"
-        Columns that hold them. Regions come in the order in which they appear.
+    value : str, default="normalized_score"
+        Column to show.
+
+    model, region, participant : str, default="model", "region" and "participant"
+        Their columns. Regions come in the order in which they appear.
 
     colors : list, default=None
         A colour for each model. None takes colour-blind safe ones, grey first.
 
-    label : str, default="score / noise ceiling"
-        What the scores are.
+    label : str, default=None
+        What the scores are. None is "score / noise ceiling" for normalised scores, and the name of the column
+        otherwise.
 
     ax : matplotlib.axes.Axes, default=None
         Where to draw. None makes a figure.
@@ -59,36 +66,38 @@ def plot_region_scores(
     Raises
     ------
     ValueError
-        If a column isn't in the table, or the voxels are none.
+        If a column or model isn't in the table, or the voxels are none.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn_sae_encoding.plotting import plot_region_scores
-    >>> table = pd.DataFrame(
-    ...     {"region": ["IFG", "IFG", "MFG", "MFG"], "participant": ["p1", "p2"] * 2, "ridge": [0.4, 0.6, 0.2, 0.3]}
-    ... )
-    >>> ax = plot_region_scores(table, ["ridge"])
+    >>> table = pd.DataFrame({"region": ["IFG", "IFG", "MFG", "MFG"], "participant": ["p1", "p2"] * 2,
+    ...                       "model": "ridge", "normalized_score": [0.4, 0.6, 0.2, 0.3]})
+    >>> ax = plot_region_scores(table)
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['IFG', 'MFG']
     """
-    models = [models] if isinstance(models, str) else list(models)
-    _check_columns(table, [region, participant, *models])
-    points = table.groupby([region, participant], sort=False, observed=True)[models].mean()
+    _check_columns(table, [region, participant, model, value])
+    known = list(dict.fromkeys(table[model]))
+    models = [models] if isinstance(models, str) else known if models is None else list(models)
+    if unknown := [name for name in models if name not in known]:
+        raise ValueError(f"The table has no model {unknown}; it has {known}.")
+    points = table.groupby([region, participant, model], sort=False, observed=True)[value].mean().unstack(sort=False)
     regions = list(dict.fromkeys(table[region]))
     colors = colors_for(len(models), colors, "models")
     ax = new_axes(ax, 2.4)
 
     width = 0.8 / len(models)
-    for i, (model, color) in enumerate(zip(models, colors, strict=True)):
+    for i, (shown, color) in enumerate(zip(models, colors, strict=True)):
         for j, name in enumerate(regions):
             x = j + (i - (len(models) - 1) / 2) * width
-            _draw_bar(ax, x, width, points.loc[name, model].dropna().to_numpy(), color, model if j == 0 else None)
+            _draw_bar(ax, x, width, points.loc[name, shown].dropna().to_numpy(), color, shown if j == 0 else None)
     ax.axhline(0, color=ink(), linewidth=0.8)
     letters = columns_of_letters(ax, len(regions))
     ax.set_xticks(range(len(regions)), [wrap(name, letters) for name in regions])
     ax.tick_params(axis="x", length=0)
-    ax.set_ylabel(label, fontsize="small")
+    ax.set_ylabel(label or _LABELS.get(value, value), fontsize="small")
     legend_above(ax)
     return plain(ax)
 

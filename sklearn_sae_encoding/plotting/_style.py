@@ -20,13 +20,20 @@ GREY, BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW = COLORS = (
 )
 
 
+def import_pyplot():
+    """Give matplotlib's pyplot, or say how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Figures need matplotlib: pip install 'sklearn-sae-encoding[plot]'") from error
+    return plt
+
+
 def new_axes(ax, height, **subplots):
     """Return the axes given, or those of a new figure of column width."""
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(COLUMN_WIDTH, height), layout="constrained", **subplots)[1]
+    return import_pyplot().subplots(figsize=(COLUMN_WIDTH, height), layout="constrained", **subplots)[1]
 
 
 def colors_for(n, colors=None, what="groups"):
@@ -48,9 +55,7 @@ def plain(ax):
 
 def ink():
     """Colour of lines and letters, so that figures also work on a dark page."""
-    import matplotlib as mpl
-
-    return mpl.rcParams["text.color"]
+    return import_pyplot().rcParams["text.color"]
 
 
 def _to_rgba(color):

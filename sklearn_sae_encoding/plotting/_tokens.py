@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_sae_encoding._tokens.arrays import column_of, values_of
-from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, on_color
+from sklearn_sae_encoding.plotting._style import COLUMN_WIDTH, import_pyplot, on_color
 from sklearn_sae_encoding.tokens import TokenTable
 
 _LINE = 1.75  # height of a line over that of the letters
@@ -64,7 +64,7 @@ def plot_token_heatmap(table, feature=0, *, text=0, label=None, vmax=None, cmap=
         raise ValueError(f"Text {text} has no tokens to draw.")
     label = ("activation" if table.names is None else table.names[column]) if label is None else label
     tokens = [_shown(token) for token in _written(of_text)]
-    import matplotlib.pyplot as plt
+    plt = import_pyplot()
     from matplotlib.font_manager import FontProperties
 
     font = FontProperties(size=plt.rcParams["font.size"] * 0.9)

@@ -14,7 +14,7 @@ def plot_transfer_matrix(
     linkage=None,
     groups=None,
     clusters=None,
-    label="transfer score / noise ceiling",
+    label="transfer score",
     vmin=0.0,
     vmax=None,
     colors=None,
@@ -37,8 +37,8 @@ def plot_transfer_matrix(
     clusters : array-like of int of shape (n_voxels,), default=None
         Clusters to outline, -1 for voxels of none.
 
-    label : str, default="transfer score / noise ceiling"
-        What the similarities are.
+    label : str, default="transfer score"
+        What the similarities are, such as ``"transfer score / noise ceiling"`` for normalised ones.
 
     vmin, vmax : float
         Ends of the colours. No `vmax` is the 99th percentile off the diagonal, which would otherwise outshine the rest.

@@ -5,6 +5,26 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.linear_model import (
+    ElasticNet,
+    ElasticNetCV,
+    Lasso,
+    LassoCV,
+    LinearRegression,
+    MultiTaskElasticNet,
+    MultiTaskLasso,
+    Ridge,
+    RidgeCV,
+)
+
+from sklearn_sae_encoding._encoder.marking import is_other_data
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+
+_LEAST_SQUARES = (
+    *(SparseVoxelEncoder, LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet, ElasticNetCV),
+    *(MultiTaskLasso, MultiTaskElasticNet),
+)
+_BLOCK = 4096  # voxels at once
 
 
 class Finding(NamedTuple):
@@ -33,22 +53,47 @@ def _voxels(n):
 
 
 def _other_data(fitted):
-    """A fitted intercept makes the mean prediction the mean response, on the data of the fit and hardly on others."""
-    encoder = fitted.encoder
-    if not getattr(encoder, "fit_intercept", False) or not hasattr(encoder, "intercept_"):
-        return None
-    mean, sd, _ = (values[fitted.kept] for values in fitted.responses)
-    predicted = fitted.coef @ np.asarray(fitted.X.mean(axis=0)).ravel() + np.ravel(encoder.intercept_)
-    with np.errstate(invalid="ignore"):
-        n = int(np.sum(np.abs(predicted - mean) > 0.01 * sd))
-    if n == 0:
+    """Find voxels whose data can't be those of the fit, by what the fit left and by what any fit must satisfy."""
+    other = _differs_from_mark(fitted) | _predicts_other_data(fitted)
+    if not other.any():
         return None
     return Finding(
         "Other data than those of the fit.",
-        f"In {_voxels(n)} predictions and responses have different means, which can't be on the texts, features and "
-        "responses that were fitted. Were other ones given, or has the language model or the SAE changed since? Fit "
-        "again before you believe anything below.",
+        f"In {_voxels(int(other.sum()))} the texts or features and the responses are not those that were fitted, or in "
+        "another order. Were other ones given, or has the language model or the SAE changed since? Fit again before "
+        "you believe anything below.",
     )
+
+
+def _differs_from_mark(fitted):
+    mark = getattr(fitted.encoder, "data_mark_", None)
+    if mark is None or not fitted.same_targets:
+        return np.zeros(fitted.coef.shape[0], dtype=bool)
+    return is_other_data(np.ravel(mark), fitted.X, fitted.Y[:, fitted.kept])
+
+
+def _predicts_other_data(fitted):
+    """On the data of a penalised least-squares fit, an intercept makes mean predictions mean responses, and shrunk
+    predictions never exceed what they explain: their sum of squares is at most their product with the responses."""
+    none = np.zeros(fitted.coef.shape[0], dtype=bool)
+    if not isinstance(fitted.encoder, _LEAST_SQUARES) or not fitted.encoder.fit_intercept or not fitted.same_targets:
+        return none
+    mean, sd, _ = (values[fitted.kept] for values in fitted.responses)
+    intercept, X_mean = np.ravel(fitted.encoder.intercept_), np.asarray(fitted.X.mean(axis=0, dtype=np.float64)).ravel()
+    other = none
+    Y = fitted.Y[:, fitted.kept]
+    for start in range(0, len(other), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        coef = fitted.coef[block]
+        predicted = (fitted.X @ coef.T).toarray().astype(np.float64)
+        predicted -= predicted.mean(axis=0)
+        squares = np.sum(predicted**2, axis=0)
+        with np.errstate(invalid="ignore"):
+            overshoots = squares - np.sum(predicted * (Y[:, block] - mean[block]), axis=0) > 0.01 * squares
+            moved = np.abs(coef @ X_mean + intercept[block] - mean[block]) > 0.01 * sd[block]
+            matters = squares > 1e-6 * len(Y) * sd[block] ** 2
+        other[block] = moved | (overshoots & matters)
+    return other
 
 
 def _not_scored(scores):

@@ -8,7 +8,6 @@ import numpy as np
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import count_feature_use, top_texts
-from sklearn_sae_encoding.analysis.labels import find_labels
 from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
@@ -16,36 +15,34 @@ from sklearn_sae_encoding.surprisal import SurprisalTransformer
 _LEVELS = 5  # shades of a token, t1 to t5
 
 
-def features_section(fitted, labels, n_features, n_texts):
+def features_section(fitted, n_features, n_texts):
     """Make the tables of features and of what drives them."""
-    use = count_feature_use(fitted.coef, fitted.names).head(n_features)
+    use = count_feature_use(fitted.view).head(n_features)
     if use.empty:
         return paragraph("No voxel uses any feature.")
-    labels = _label_of([str(name) for name in fitted.names], labels)
+    labelled = fitted.view.features["label"].ne("").any()
     about = paragraph(
         "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change from "
         "fold to fold: a feature used by many voxels says more than any single weight. The effect is the median, over "
         "the voxels that use the feature, of how far one of its standard deviations moves the prediction, in standard "
         "deviations of the response."
     )
-    return join([about, _feature_table(fitted, use, labels), _driver_table(fitted, use, labels, n_texts)])
+    return join([about, _feature_table(fitted, use, labelled), _driver_table(fitted, use, labelled, n_texts)])
 
 
-def _label_of(names, labels):
-    if labels is None:
-        return None
-    return dict(zip(names, find_labels(names, labels), strict=True)).__getitem__
+def _labels(fitted, column, labelled):
+    return [cell(fitted.view.features["label"].iloc[column])] if labelled else []
 
 
-def _feature_table(fitted, use, labels):
-    columns = [("Feature", "text"), *([("Label", "text")] if labels else []), ("Sign", "text")]
+def _feature_table(fitted, use, labelled):
+    columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Sign", "text")]
     columns += [(name, "number") for name in ("Voxels", "Share of voxels", "Effect", "Active in texts")]
     effects = _effects(fitted, use)
     active = np.asarray((fitted.X != 0).mean(axis=0)).ravel()
     rows = [
         [
             cell(_finder(row.feature), row.feature, class_="name"),
-            *([cell(labels(row.feature))] if labels else []),
+            *_labels(fitted, row.index, labelled),
             cell("+" if row.sign > 0 else "−", class_="name"),
             cell(f"{row.n_voxels:,}", row.n_voxels, class_="number"),
             cell(f"{row.share:.1%}", f"{row.share:.6f}", class_="number"),
@@ -65,33 +62,33 @@ def _finder(name):
 
 def _effects(fitted, use):
     coef = fitted.coef.tocsc()
-    spread = fitted.responses.sd[fitted.kept]
+    spread = fitted.responses.sd[fitted.kept] / fitted.view.target_scale
     effects = []
     for column, sign in zip(use["index"], use["sign"], strict=True):
         begin, end = coef.indptr[column], coef.indptr[column + 1]
         weights, voxels = coef.data[begin:end], coef.indices[begin:end]
         of_sign = (weights * sign > 0) & (spread[voxels] > 0)
-        scale = fitted.X[:, [column]].toarray().std()
+        scale = fitted.X[:, [column]].toarray().std(dtype=np.float64)
         effects.append(np.median(weights[of_sign] * scale / spread[voxels[of_sign]]) if of_sign.any() else np.nan)
     return effects
 
 
-def _driver_table(fitted, use, labels, n_texts):
-    columns = [("Feature", "text"), *([("Label", "text")] if labels else []), ("Value in text", "number")]
+def _driver_table(fitted, use, labelled, n_texts):
+    columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Value in text", "number")]
     # Features that were given don't say which token made them.
-    by_token = fitted.maker((LMActivationTransformer, SurprisalTransformer)) is not None
+    by_token = fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
     columns += [("Strongest token", "text")] if by_token else []
     columns += [("Text", "text")]
     rows = []
     for column in dict.fromkeys(use["index"]):
-        rows += _drivers(fitted, column, labels, n_texts, by_token)
+        rows += _drivers(fitted, column, labelled, n_texts, by_token)
     return searchable_table("drivers", "Texts and tokens that drive the features", columns, rows, rows_are="texts")
 
 
-def _drivers(fitted, column, labels, n_texts, by_token):
+def _drivers(fitted, column, labelled, n_texts, by_token):
     """Make the rows of one feature: its strongest texts, shaded where it is active."""
     name = str(fitted.names[column])
-    top = top_texts(fitted.X, range(len(fitted.texts)), column, n_texts)
+    top = top_texts(fitted.X, range(len(fitted.texts)), int(column), n_texts=n_texts)
     on_tokens = values_on_tokens(fitted, list(top["text"]), column)
     strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
     rows = []
@@ -100,7 +97,7 @@ def _drivers(fitted, column, labels, n_texts, by_token):
         rows.append(
             [
                 cell(name, class_="name"),
-                *([cell(labels(name))] if labels else []),
+                *_labels(fitted, column, labelled),
                 cell(f"{activation:.3g}", f"{activation:.6g}", class_="number"),
                 *([cell(element("bdi", _strongest_token(text, tokens)))] if by_token else []),
                 cell(element("bdi", _passage(text, tokens, strongest)), text, class_="passage"),

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from io import BytesIO
 
+from sklearn_sae_encoding.plotting._style import import_pyplot
 from sklearn_sae_encoding.report._html import element
 
 _DPI = 200
@@ -29,8 +30,8 @@ def figure(draw, caption, alt):
 
 
 def _png(draw, style):
+    plt = import_pyplot()
     import matplotlib as mpl
-    import matplotlib.pyplot as plt
 
     # The report looks the same whatever style, backend or figures the session has.
     with mpl.rc_context({key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEPT}):

@@ -52,7 +52,7 @@ def _regression(fitted):
         )
     sentences.append(_penalty(encoder))
     if encoder.forced_features is not None:
-        forced = ", ".join(_feature_name(fitted, feature) for feature in encoder.forced_features)
+        forced = ", ".join(_forced(fitted, encoder.forced_features))
         sentences.append(f"Always in the model: {forced}.")
     if encoder.refit == "ridge":
         sentences.append(
@@ -86,8 +86,10 @@ def _number(value):
     return f"{value:,g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
-def _feature_name(fitted, feature):
-    return feature if isinstance(feature, str) else str(fitted.names[feature])
+def _forced(fitted, forced):
+    forced = np.asarray(forced)
+    columns = np.flatnonzero(forced) if forced.dtype == bool else fitted.view.columns(forced.tolist())
+    return [str(fitted.names[column]) for column in columns]
 
 
 def _evaluation(fitted, scores, noise_ceiling):
@@ -99,7 +101,7 @@ def _evaluation(fitted, scores, noise_ceiling):
     average = {"r": "Pearson's correlation, averaged over folds by Fisher's z", "R²": "R², averaged over folds"}
     divided = " and divided by the voxel's noise ceiling" if noise_ceiling is not None else ""
     made = f"; {result.splits.made_by}" if hasattr(result.splits, "made_by") else ""
-    anew = "all that is fitted being" if fitted.makers else "on features made beforehand, the regression being"
+    anew = "all that is fitted being" if fitted.view.makers else "on features made beforehand, the regression being"
     return (
         f"Models were tested on texts held out in {len(result.splits)} outer folds ({test} texts each{made}), {anew} "
         f"fitted anew in each; a voxel's score is {average[result.metric]}{divided}."

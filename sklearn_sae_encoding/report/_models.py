@@ -34,7 +34,7 @@ def describe_features(fitted):
     readings = _readings(fitted)
     sentences = [_language_model(reader) for reader in readings.values()]
     reader = None
-    for maker in fitted.makers:
+    for maker in fitted.view.makers:
         of = (
             f" of {model_name(as_language_model(maker.model).model)}"
             if isinstance(maker, _LM) and len(readings) > 1
@@ -54,14 +54,14 @@ def describe_features(fitted):
 def reading_settings(fitted):
     """Give a heading and rows of name and value for each way in which a language model reads, and for each SAE."""
     sections = [("Language model", _reader_rows(fitted, reader)) for reader in _readings(fitted).values()]
-    projectors = [maker for maker in fitted.makers if isinstance(maker, SAEProjector)]
+    projectors = [maker for maker in fitted.view.makers if isinstance(maker, SAEProjector)]
     return sections + [("Sparse autoencoder", _sae_rows(projector)) for projector in projectors]
 
 
 def _readings(fitted):
     """The first transformer of each language model and way of reading."""
     readings = {}
-    for maker in fitted.makers:
+    for maker in fitted.view.makers:
         if isinstance(maker, _LM):
             readings.setdefault(_reading(maker), maker)
     return readings
@@ -112,7 +112,7 @@ def sae_name(projector):
 def _surprisal(surprisal, of, fitted):
     poolings = [surprisal.pooling] if isinstance(surprisal.pooling, str) else list(surprisal.pooling)
     scaled = ", standardised over texts" if _is_standardised(fitted) else ""
-    beside = " beside them" if fitted.maker(LMActivationTransformer) is not None else ""
+    beside = " beside them" if fitted.view.maker(LMActivationTransformer) is not None else ""
     return (
         f"Surprisal{of}, the {' and '.join(poolings)} over a text's {surprisal.over}s of the negative log "
         f"probability in {surprisal.unit} given what came before{scaled}, was a feature{beside}."
@@ -121,15 +121,17 @@ def _surprisal(surprisal, of, fitted):
 
 def _is_standardised(fitted):
     """Whether surprisal came to the encoder with mean 0 and sd 1: only its values tell, whatever steps made them."""
-    values = fitted.X[:, np.flatnonzero(fitted.is_surprisal)].toarray()
+    values = fitted.X[:, fitted.surprisal].toarray()
     close = {"rtol": 0, "atol": 1e-3}  # float32's rounding
+    if values.shape[1] == 0:
+        return False
     return bool(np.allclose(values.mean(axis=0), 0, **close) and np.allclose(values.std(axis=0), 1, **close))
 
 
 def _reader_rows(fitted, first):
     model = as_language_model(first.model)
     rows = [("name", model_name(model.model)), ("revision", model.revision or "not pinned")]
-    same = [maker for maker in fitted.makers if isinstance(maker, _LM) and _reading(maker) == _reading(first)]
+    same = [maker for maker in fitted.view.makers if isinstance(maker, _LM) and _reading(maker) == _reading(first)]
     for reader in same:
         if isinstance(reader, LMActivationTransformer):
             pooling = reader.pooling if reader.level == "text" else f"none: every {reader.level}"

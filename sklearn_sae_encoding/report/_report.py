@@ -31,6 +31,7 @@ def encoder_report(
     scores=None,
     noise_ceiling=None,
     features=None,
+    feature_table=None,
     feature_labels=None,
     title="Encoding model",
     n_features=20,
@@ -67,6 +68,11 @@ def encoder_report(
 
     features : array-like, sparse array or DataFrame of shape (n_texts, n_features), default=None
         The features of the texts. Needed if the model itself takes features; otherwise None computes them.
+
+    feature_table : transformer, FittedView, DataFrame or sequence of str, default=None
+        If the model itself takes features, what they are: the fitted transformer that made them, or a table such as
+        :func:`~sklearn_sae_encoding.fitted.feature_table` makes. None knows their names, if `features` has any, but
+        not which are surprisal.
 
     feature_labels : Series or dict of int or str to str, default=None
         Labels of features, by the SAE's own index, such as
@@ -114,18 +120,20 @@ def encoder_report(
     >>> import numpy as np
     >>> import pandas as pd
     >>> from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+    >>> from sklearn_sae_encoding.fitted import feature_table
     >>> from sklearn_sae_encoding.metrics import cross_val_voxel_scores
     >>> from sklearn_sae_encoding.report import encoder_report
     >>> rng = np.random.default_rng(0)
     >>> texts = [f"Sentence {i}." for i in range(60)]
-    >>> X = pd.DataFrame(rng.random((60, 3)), columns=["sae_00000", "sae_00001", "surprisal_mean"])
+    >>> table = feature_table(["sae_00000", "sae_00001", "surprisal_mean"], kinds=["sae", "sae", "surprisal"])
+    >>> X = pd.DataFrame(rng.random((60, 3)), columns=table["feature"])
     >>> Y = X[["sae_00001"]].to_numpy() + 0.1 * rng.standard_normal((60, 4))
     >>> encoder = SparseVoxelEncoder()
     >>> scores = cross_val_voxel_scores(encoder, X, Y)
-    >>> report = encoder_report(encoder.fit(X, Y), texts, Y, scores=scores, features=X)
+    >>> report = encoder_report(encoder.fit(X, Y), texts, Y, scores=scores, features=X, feature_table=table)
     >>> report.save_as_html("report.html")  # doctest: +SKIP
     """
-    fitted = take_apart(model, texts, Y, features)
+    fitted = take_apart(model, texts, Y, features, feature_table, feature_labels)
     scores, noise_ceiling = prepare_scores(scores, noise_ceiling, noise_floor, len(fitted.kept))
     findings = find_problems(fitted, scores, noise_ceiling, noise_floor)
     unit = "score / noise ceiling" if noise_ceiling is not None else "score"
@@ -135,7 +143,7 @@ def encoder_report(
         ("data", "Data and exclusions", _data_section(fitted, noise_ceiling, noise_floor)),
         ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
         ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
-        ("features-used", "Features", features_section(fitted, feature_labels, n_features, n_texts)),
+        ("features-used", "Features", features_section(fitted, n_features, n_texts)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
     ]
     return _document(title, _page(title, _summary(fitted, scores, unit, findings), sections))
@@ -279,7 +287,7 @@ def _score_maps(fitted, scores, unit, threshold, bg):
     if np.nanmax(one.shown, initial=-np.inf) > threshold:
         n = int(np.sum(one.shown > threshold))
         yield figure(
-            lambda: plot_score_map(to_img(one.shown), threshold=threshold, label=unit, bg=bg),
+            lambda: plot_score_map(to_img(one.shown), threshold=threshold, signed=False, label=unit, bg=bg),
             f"Scores of “{name}” above {threshold:g}.",
             f"Map of the scores of {name}: {n} voxels above {threshold:g}.",
         )
@@ -297,7 +305,7 @@ def _score_maps(fitted, scores, unit, threshold, bg):
 
 
 def _surprisal_section(fitted, scores, unit, threshold, bg):
-    if not fitted.is_surprisal.any() or fitted.is_surprisal.all():
+    if len(fitted.surprisal) in (0, fitted.coef.shape[1]):
         return None
     surprisal, content = parts_of_predictions(fitted)
     figures = [
@@ -326,7 +334,7 @@ def _surprisal_section(fitted, scores, unit, threshold, bg):
 
 
 def _sign_of_surprisal(fitted):
-    weights = fitted.coef[:, np.flatnonzero(fitted.is_surprisal)].toarray()
+    weights = fitted.coef[:, fitted.surprisal].toarray()
     n = len(weights)
     more, less = int((weights > 0).any(axis=1).sum()), int((weights < 0).any(axis=1).sum())
     return paragraph(

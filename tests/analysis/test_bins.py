@@ -7,9 +7,11 @@ from scipy import sparse
 from sklearn_sae_encoding.analysis import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.datasets import make_voxel_responses
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 
 WIDTHS = (16, 64, 256)
+FEATURES = feature_table(257, kinds=["sae"] * 256 + ["surprisal"], widths=WIDTHS)
 
 
 def _features(n_texts=200, seed=0):
@@ -47,7 +49,7 @@ def test_voxels_driven_by_one_bin_need_that_bin_only(planted, best, rest):
 def test_occupancy_equals_counting_and_leaves_surprisal_out():
     rng = np.random.default_rng(0)
     coef = rng.normal(size=(40, 257)) * (rng.random((40, 257)) < 0.1)
-    table = bin_occupancy(sparse.csr_array(coef), WIDTHS)
+    table = bin_occupancy(sparse.csr_array(coef), FEATURES)
     total = np.count_nonzero(coef[:, :256])
     for row, (lo, hi) in zip(table.itertuples(), ((0, 16), (16, 64), (64, 256)), strict=True):
         assert (row.bin, row.n_features) == (f"{lo}-{hi}", hi - lo)
@@ -58,22 +60,22 @@ def test_occupancy_equals_counting_and_leaves_surprisal_out():
 
 def test_firing_features_equal_counting_and_leave_surprisal_out():
     X = _features()
-    table = bin_firing(X, WIDTHS, at_least=(1, 100)).set_index("bin")
+    table = bin_firing(X, FEATURES, at_least=(1, 100)).set_index("bin")
     dense = X.toarray() != 0
     for name, (lo, hi) in (("0-16", (0, 16)), ("16-64", (16, 64)), ("64-256", (64, 256))):
         for n_texts in (1, 100):
             assert table.loc[name, f"{n_texts}+"] == sum(dense[:, j].sum() >= n_texts for j in range(lo, hi))
     assert table["n_features"].tolist() == [16, 48, 192]
-    with pytest.raises(ValueError, match="X has 40 columns, but the widths ask for 256 features"):
-        bin_firing(X[:, :40], WIDTHS)
+    with pytest.raises(ValueError, match="40 columns, but 257 names"):
+        bin_firing(X[:, :40], FEATURES)
 
 
 def test_one_number_of_texts_is_a_list_of_one_and_a_share_of_them_is_none():
     X = _features()
-    assert bin_firing(X, WIDTHS, at_least=50).equals(bin_firing(X, WIDTHS, at_least=(50,)))
+    assert bin_firing(X, FEATURES, at_least=50).equals(bin_firing(X, FEATURES, at_least=(50,)))
     for share in (0.5, (1, 0.5), "50"):
         with pytest.raises(ValueError, match="at_least must be a number of texts, such as 50, or a list of these"):
-            bin_firing(X, WIDTHS, at_least=share)
+            bin_firing(X, FEATURES, at_least=share)
 
 
 def test_chance_given_firing_rates_is_calibrated_though_coarse_features_fire_more():
@@ -85,7 +87,7 @@ def test_chance_given_firing_rates_is_calibrated_though_coarse_features_fire_mor
     for _ in range(200):
         liked = rates**2 * rng.exponential(size=256)  # voxels share preferences, whatever the bin
         coef = np.hstack([rng.random((30, 256)) < np.minimum(0.3 * liked, 1), np.ones((30, 1))]).astype(float)
-        table = bin_occupancy(coef, WIDTHS, X=X, n_permutations=99, random_state=rng.integers(2**31))
+        table = bin_occupancy(coef, FEATURES, X=X, n_permutations=99, random_state=rng.integers(2**31))
         p_values.append(table["p_value"])
         shares.append(table[["share", "expected_share"]].to_numpy())
     false = np.mean(np.array(p_values) <= 0.05, axis=0)
@@ -101,7 +103,7 @@ def test_a_bin_that_is_preferred_beyond_its_firing_rates_stands_out():
     rng = np.random.default_rng(0)
     chance = np.where(np.arange(256) < 16, 0.4, 0.05)
     coef = np.hstack([rng.random((50, 256)) < chance, np.ones((50, 1))]).astype(float)
-    table = bin_occupancy(coef, WIDTHS, X=X, random_state=0)
+    table = bin_occupancy(coef, FEATURES, X=X, random_state=0)
     assert table.loc[0, "ratio"] > 1.3
     assert table.loc[0, "p_value"] < 0.05
     assert table["expected_share"].sum() == pytest.approx(1)
@@ -111,9 +113,29 @@ def test_a_bin_that_is_preferred_beyond_its_firing_rates_stands_out():
 def test_wrong_widths_columns_and_empty_supports_are_errors():
     with pytest.raises(ValueError, match=r"widths must increase from at least 1, got \[4, 4\]"):
         matryoshka_models([4, 4])
-    with pytest.raises(ValueError, match="coef has 3 columns, but the widths ask for 4"):
-        bin_occupancy(np.eye(3), [2, 4])
-    with pytest.raises(ValueError, match="X must have the columns of coef, 5, but has 4"):
-        bin_occupancy(np.eye(5), [2, 4], X=np.eye(4))
+    table = feature_table(4, kinds="sae", widths=[2, 4])
+    with pytest.raises(ValueError, match="3 columns, but 4 names"):
+        bin_occupancy(np.eye(3), table)
+    with pytest.raises(ValueError, match="X must have the columns of the weights, 4, but has 5"):
+        bin_occupancy(np.eye(4), table, X=np.eye(5))
     with pytest.raises(ValueError, match="No voxel selects any"):
-        bin_occupancy(np.zeros((2, 4)), [2, 4])
+        bin_occupancy(np.zeros((2, 4)), table)
+    with pytest.raises(ValueError, match="None of the features has a Matryoshka bin"):
+        bin_occupancy(np.eye(4))
+
+
+def test_bins_are_those_of_the_saes_own_indices_wherever_the_columns_stand():
+    rng = np.random.default_rng(3)
+    coef = rng.normal(size=(20, 257)) * (rng.random((20, 257)) < 0.2)
+    X, order = _features(), rng.permutation(257)
+    shuffled = FEATURES.iloc[order]
+    seeds = {"n_permutations": 5, "random_state": 0}
+    counted = ["bin", "n_features", "n_used", "mean_count", "share", "n_firing"]
+    expected = bin_occupancy(coef, FEATURES, X=X, **seeds)[counted]
+    assert bin_occupancy(coef[:, order], shuffled, X=X[:, order], **seeds)[counted].equals(expected)
+    assert bin_firing(X[:, order], shuffled).equals(bin_firing(X, FEATURES))
+    models = matryoshka_models(WIDTHS, features=shuffled, encoder=SparseVoxelEncoder(alphas=[0.5]))
+    for name, (lo, hi) in {"16-64": (16, 64), "64-256": (64, 256), "all": (0, 256)}.items():
+        columns = models[name]["columns"].fit(X[:, order]).columns_
+        assert sorted(order[columns[:-1]]) == list(range(lo, hi))
+        assert order[columns[-1]] == 256

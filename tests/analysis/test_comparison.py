@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
-from sklearn_sae_encoding.analysis import adjust_family, average_participants, compare_models, mean_gain, paired_tests
+from sklearn_sae_encoding.analysis import average_participants, compare_models, mean_gain, paired_tests
 
 
 @pytest.fixture
@@ -52,15 +53,11 @@ def test_paired_tests_equal_scipy_and_adjustments_equal_statsmodels(table, adjus
         np.testing.assert_allclose(group["adjusted_p_value"], multipletests(p, method=adjust)[1])
 
 
-def test_adjustment_equals_statsmodels_on_many_families_and_skips_missing_tests():
-    rng = np.random.default_rng(1)
-    for method in ("bonferroni", "holm"):
-        for n in (1, 2, 7):
-            p = rng.random(n) ** 3
-            expected = multipletests(p, method=method)[1]
-            np.testing.assert_allclose(adjust_family(p, method), expected)
-            np.testing.assert_allclose(adjust_family([*p, np.nan], method), [*expected, np.nan])
-    np.testing.assert_array_equal(adjust_family([0.2, 0.3], None), [0.2, 0.3])
+def test_other_names_of_the_columns_change_nothing_else(table):
+    expected = compare_models(table, "surprisal", random_state=0)
+    renamed = table.rename(columns={"participant": "subject", "model": "which", "region": "parcel"})
+    names = {"participant": "subject", "model": "which", "region": "parcel"}
+    assert compare_models(renamed, "surprisal", random_state=0, **names).equals(expected)
 
 
 def test_a_participants_own_level_does_not_matter(table):
@@ -148,3 +145,41 @@ def test_unknown_models_columns_and_options_are_errors(table):
         paired_tests(pd.DataFrame({"a": [1.0]}), "x")
     with pytest.raises(ValueError, match="between 0 and 1"):
         paired_tests(pd.DataFrame({"a": [1.0], "b": [1.0]}), "a", confidence=95)
+
+
+def test_equivalence_is_statsmodels_two_one_sided_tests_and_not_worse_the_lower_of_them():
+    rng = np.random.default_rng(0)
+    values = pd.DataFrame(rng.normal(size=(8, 3)) * 0.03 + [0.5, 0.505, 0.45], columns=["dense", "SAE", "surprisal"])
+    tests = paired_tests(values, "dense", margin=0.05, adjust="holm", random_state=0).set_index("condition")
+    for name in ("SAE", "surprisal"):
+        p, lower, _ = ttost_paired(values[name].to_numpy(), values["dense"].to_numpy(), -0.05, 0.05)
+        assert tests.loc[name, "p_equivalent"] == pytest.approx(p)
+        assert tests.loc[name, "p_not_worse"] == pytest.approx(lower[1])
+    for name in ("p_equivalent", "p_not_worse"):
+        np.testing.assert_allclose(tests[f"adjusted_{name}"], multipletests(tests[name], method="holm")[1])
+    assert "p_equivalent" not in paired_tests(values, "dense", random_state=0)
+    with pytest.raises(ValueError, match=r"margin must be a positive difference, got -0\.02"):
+        paired_tests(values, "dense", margin=-0.02)
+
+
+def test_t_intervals_are_scipys_and_hold_zero_where_the_test_is_not_significant():
+    values = pd.DataFrame(np.random.default_rng(1).normal(size=(6, 2)), columns=["a", "b"])
+    test = paired_tests(values, "a", random_state=0).iloc[0]
+    expected = stats.ttest_rel(values["b"], values["a"]).confidence_interval()
+    np.testing.assert_allclose(test[["t_low", "t_high"]].astype(float), expected)
+    assert (test["t_low"] <= 0 <= test["t_high"]) == (test["p_value"] >= 0.05)
+
+
+def test_equivalence_is_claimed_at_its_level_at_the_margin_and_with_power_inside_it():
+    """At a true difference of the margin at most 5% of claims; at none, most; and few where the data can't tell."""
+    rng = np.random.default_rng(0)
+    claimed = {}
+    for name, (difference, sd) in {"at the margin": (0.02, 0.01), "equal": (0.0, 0.01), "noisy": (0.0, 0.05)}.items():
+        d = difference + sd * rng.normal(size=(300, 8))
+        values = [pd.DataFrame({"dense": 0.0, "SAE": one}) for one in d]
+        p = [paired_tests(v, "dense", margin=0.02, n_bootstraps=2)["p_equivalent"].iloc[0] for v in values]
+        claimed[name] = np.mean(np.array(p) < 0.05)
+    print(claimed)
+    assert claimed["at the margin"] < 0.08
+    assert claimed["equal"] > 0.9
+    assert claimed["noisy"] < 0.1

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from sklearn_sae_encoding.analysis import describe_population
 from sklearn_sae_encoding.analysis.labels import label_features, promoted_tokens, read_feature_labels
+from sklearn_sae_encoding.fitted import feature_table
 
 EXPORT = [
     {"modelId": "gemma-2-2b", "layer": "12-res", "index": "79", "description": " scenery"},
@@ -35,13 +36,13 @@ def test_labels_of_every_format_are_joined_by_the_saes_own_index(name, content, 
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     labels = read_feature_labels(path)
     assert labels.to_dict() == {40: "people", 79: "scenery; places"}
-    names = ["content__sae_00040", "sae_00079", "sae_00080", "surprisal", "sae_reconstruction_error"]
-    assert label_features(names, labels) == [
+    names = ["content__sae_00040", "other", "sae_00080", "sae_00079"]
+    table = feature_table(names, kinds=["sae", "sae", "sae", "control"], sae_index=[40, 79, 80])
+    assert label_features(table, labels) == [
         "content__sae_00040: people",
-        "sae_00079: scenery; places",
+        "other: scenery; places",
         "sae_00080",
-        "surprisal",
-        "sae_reconstruction_error",
+        "sae_00079",  # a control, whatever it is called
     ]
 
 
@@ -56,7 +57,8 @@ def test_labels_of_every_format_are_joined_by_the_saes_own_index(name, content, 
 )
 def test_a_population_is_labelled_by_index_or_by_name(labels):
     names = ["sae_00079", "content__sae_00080", "sae_00081", "surprisal_mean"]
-    table = describe_population(np.array([[4.0, 3.0, 2.0, 1.0]]), [True], names, labels=labels).set_index("feature")
+    known = feature_table(names, kinds=["sae"] * 3 + ["surprisal"], sae_index=[79, 80, 81])
+    table = describe_population(np.array([[4.0, 3.0, 2.0, 1.0]]), [True], known, labels=labels).set_index("feature")
     assert table["label"].to_dict() == dict(zip(names, ["scenery", "people", "", ""], strict=True))
 
 
@@ -152,7 +154,9 @@ def test_a_feature_that_adds_to_the_stream_raises_the_tokens_it_is_said_to_promo
     directions = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
     sae = sae_that_writes(directions)
     table = promoted_tokens(folder, sae, [2, 0], n_tokens=4)
-    assert table.feature.tolist() == [2] * 4 + [0] * 4
+    assert table["index"].tolist() == [2] * 4 + [0] * 4
+    assert table["feature"].tolist() == ["sae_00002"] * 4 + ["sae_00000"] * 4
+    assert promoted_tokens(folder, sae, ["sae_00002", "sae_00000"], n_tokens=4).equals(table)
 
     # The witness: what the model predicts when its last block's output is nearly all that direction.
     final = ("model.norm", "ln_f", "decoder.final_layer_norm", "gpt_neox.final_layer_norm")
@@ -173,7 +177,7 @@ def test_features_and_models_that_do_not_fit_are_errors(tiny_lm_dir):
     import torch
 
     sae = sae_that_writes(torch.randn(3, 32))
-    with pytest.raises(ValueError, match=r"features holds \[3\], but the SAE has features 0 to 2"):
+    with pytest.raises(ValueError, match="a column from -3 to 2, got 3"):
         promoted_tokens(tiny_lm_dir, sae, [3])
     with pytest.raises(ValueError, match="stream of width 16, but the model's has 32"):
         promoted_tokens(tiny_lm_dir, sae_that_writes(torch.randn(3, 16)), [0])

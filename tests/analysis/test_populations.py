@@ -47,7 +47,7 @@ def test_labels_and_top_texts_follow_their_features(population):
     table = describe_population(coef, mask, names, X=X, texts=texts, labels={"f3": "people"}, n_texts=2)
     for row in table.to_dict("records"):
         assert row["label"] == ("people" if row["feature"] == "f3" else "")
-        assert row["top_texts"] == top_texts(X, texts, row["index"], 2)["text"].tolist()
+        assert row["top_texts"] == top_texts(X, texts, row["index"], n_texts=2)["text"].tolist()
 
 
 def test_a_population_of_all_voxels_has_no_elsewhere(population):

@@ -14,7 +14,7 @@ def test_entropy_is_that_of_rates_per_participant_and_signs_do_not_matter():
     groups = np.repeat(["p2", "p1", "p3"], [20, 7, 40])
     coef = rng.normal(size=(67, 9)) * (rng.random((67, 9)) < 0.3)
     coef[:, 4] = 0
-    table = prevalence_entropy(sparse.csr_array(coef), [f"f{j}" for j in range(9)], groups)
+    table = prevalence_entropy(sparse.csr_array(coef), groups, [f"f{j}" for j in range(9)])
     assert 4 not in set(table["index"])
     assert table["prevalence"].is_monotonic_decreasing
     for row in table.itertuples():
@@ -26,7 +26,7 @@ def test_entropy_is_that_of_rates_per_participant_and_signs_do_not_matter():
 
 
 def test_a_feature_of_all_voxels_has_the_largest_entropy_though_groups_differ_in_size():
-    table = prevalence_entropy(np.ones((50, 1)), ["f"], np.repeat([0, 1], [45, 5]))
+    table = prevalence_entropy(np.ones((50, 1)), np.repeat([0, 1], [45, 5]), ["f"])
     assert table.loc[0, "entropy"] == pytest.approx(1.0)
 
 
@@ -84,7 +84,7 @@ def test_features_planted_at_random_follow_the_curve_and_private_ones_fall_below
         coef[rng.choice(400, 40, replace=False), j] = 1
     for j in range(50, 60):
         coef[rng.choice(100, 40, replace=False), j] = 1
-    table = prevalence_entropy(coef, [f"f{j}" for j in range(60)], groups).set_index("index")
+    table = prevalence_entropy(coef, groups, [f"f{j}" for j in range(60)]).set_index("index")
     x, y = prevalence_references(groups, random_state=0).curves["voxels at random"]
     expected = np.interp(40, x, y)
     assert table.loc[:49, "entropy"].mean() == pytest.approx(expected, abs=0.02)
@@ -93,6 +93,6 @@ def test_features_planted_at_random_follow_the_curve_and_private_ones_fall_below
 
 def test_wrong_numbers_of_labels_and_names_are_errors():
     with pytest.raises(ValueError, match=r"one label a voxel, \(2,\)"):
-        prevalence_entropy(np.eye(2), ["a", "b"], ["p1"])
+        prevalence_entropy(np.eye(2), ["p1"], ["a", "b"])
     with pytest.raises(ValueError, match="2 columns, but 1 names"):
-        prevalence_entropy(np.eye(2), ["a"], ["p1", "p2"])
+        prevalence_entropy(np.eye(2), ["p1", "p2"], ["a"])

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 
 from sklearn_sae_encoding.analysis import restrict_encoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table, fitted_view
 
 
 @pytest.fixture
@@ -71,10 +72,57 @@ def test_sparse_features_stay_sparse_and_models_clone_and_pickle(X, Y):
 
 @pytest.mark.parametrize("content", [(5, 9), 9, [8], [-1], (5, 5)])
 def test_a_bin_never_reaches_surprisal(X, Y, content):
-    with pytest.raises(ValueError, match="not among the 8 before surprisal"):
+    with pytest.raises(ValueError, match="not among the 8 of content, which are all but surprisal"):
         restrict_encoder(content, encoder=Ridge()).fit(X, Y)
 
 
 def test_asking_for_nothing_is_an_error():
     with pytest.raises(ValueError, match="leave no features"):
         restrict_encoder([], surprisal=False)
+
+
+def test_surprisal_and_content_are_what_the_table_says_wherever_they_stand(X, Y):
+    names = [*(f"sae_{j:05d}" for j in range(8)), "surprisal"]
+    table = feature_table(names, kinds=["sae"] * 8 + ["surprisal"])
+    order = np.random.default_rng(2).permutation(9)
+    moved, shuffled = table.iloc[order], X[:, order]
+    for content, surprisal in ((None, True), ((2, 5), True), (3, True), ([], True), (None, False)):
+        options = {"surprisal": surprisal, "encoder": Ridge(2.0)}
+        expected = restrict_encoder(content, **options).fit(X, Y)
+        model = restrict_encoder(content, features=moved, **options).fit(shuffled, Y)
+        np.testing.assert_allclose(model.predict(shuffled), expected.predict(X))
+    by_name = restrict_encoder(["sae_00002", "sae_00006"], features=moved, encoder=Ridge(2.0)).fit(shuffled, Y)
+    np.testing.assert_allclose(
+        by_name.predict(shuffled), restrict_encoder([2, 6], encoder=Ridge(2.0)).fit(X, Y).predict(X)
+    )
+    view = fitted_view(by_name, features=moved)
+    assert view.features[["feature", "kind"]].values.tolist() == [
+        ["sae_00002", "sae"],
+        ["sae_00006", "sae"],
+        ["surprisal", "surprisal"],
+    ]
+    np.testing.assert_allclose(view.scale, [1, 1, X[:, 8].std()])
+    np.testing.assert_allclose(view.centre, [0, 0, X[:, 8].mean()])
+
+
+def test_several_columns_of_surprisal_are_all_kept_and_standardised(X, Y):
+    table = feature_table(list("abcdefghi"), kinds={"c": "surprisal", "a": "surprisal"})
+    encoder = SparseVoxelEncoder(alphas=[1e3], refit="ridge")  # the lasso selects nothing
+    model = restrict_encoder(features=table, encoder=encoder).fit(X, Y)
+    view = fitted_view(model, features=table)
+    used = np.unique(view.weights.nonzero()[1])
+    assert view.features["feature"].iloc[used].tolist() == ["a", "c"]
+    np.testing.assert_allclose(model[:-1].transform(X)[:, -2:].std(axis=0), 1)
+
+
+def test_what_is_not_among_the_features_is_refused_at_once():
+    table = feature_table(["a", "b", "s"], kinds={"a": "sae", "b": "sae", "s": "surprisal"})
+    for content, message in (
+        (["c"], "no feature named 'c'"),
+        (["a", "s"], "asks for surprisal"),
+        ((2, 4), r"none has an index in \[2, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            restrict_encoder(content, features=table)
+    with pytest.raises(ValueError, match="none of the features is surprisal"):
+        restrict_encoder(features=table.iloc[:2])

@@ -17,7 +17,7 @@ def folds():
 
 
 def test_counts_equal_sets_of_features_voxel_by_voxel(folds):
-    table = support_stability([sparse.csr_array(fold) for fold in folds], full_coef=folds[0])
+    table = support_stability([sparse.csr_array(fold) for fold in folds], full=folds[0])
     for v, row in table.iterrows():
         sets = [set(np.flatnonzero(fold[v])) for fold in folds]
         assert row["n_intersection"] == len(set.intersection(*sets))
@@ -50,7 +50,7 @@ def test_forced_columns_are_left_out_and_empty_supports_agree(folds):
     for fold in folds:
         fold[:, -1] = 1.0
         fold[0, :-1] = 0.0
-    table = support_stability(folds, exclude=[-1], full_coef=folds[0])
+    table = support_stability(folds, exclude=[-1], full=folds[0])
     assert table.loc[0, ["n_union", "mean_size", "full_size"]].tolist() == [0, 0, 0]
     assert table.loc[0, "jaccard"] == 1
     assert np.isnan(table.loc[0, "stability"])
@@ -66,5 +66,5 @@ def test_one_fold_and_other_shapes_are_errors(folds):
         support_stability(folds[:1])
     with pytest.raises(ValueError, match="same shape"):
         support_stability([folds[0], folds[1][:3]])
-    with pytest.raises(ValueError, match=r"full_coef must have the shape.*\(6, 30\), got \(3, 30\)"):
-        support_stability(folds, full_coef=folds[0][:3])
+    with pytest.raises(ValueError, match=r"full must have the shape.*\(6, 30\), got \(3, 30\)"):
+        support_stability(folds, full=folds[0][:3])

@@ -20,20 +20,20 @@ def test_indices_names_and_tables_of_features_find_the_same_labels():
     expected = ["lexical", "unlabelled", "semantic"]
     assert taxonomy.categories_of([5, 4, 3]).tolist() == expected
     assert taxonomy.categories_of(["sae_00005", "content__sae_00004", "sae_00003"]).tolist() == expected
-    assert taxonomy.categories_of(pd.DataFrame({"index": [5, 4, 3]})).tolist() == expected
+    assert taxonomy.categories_of(pd.DataFrame({"sae_index": [5, 4, 3]})).tolist() == expected
     assert taxonomy.categories_of([8, 3], level="subcategory").tolist() == ["semantic", "semantic/place"]
 
 
 def test_every_feature_is_in_exactly_one_group_and_what_is_no_feature_in_none():
     features = pd.DataFrame(
-        {"feature": ["sae_00003", "sae_00005", "sae_00006", "sae_00008", "surprisal"], "index": [3, 5, 6, 8, -1]}
+        {"feature": ["sae_00003", "sae_00005", "sae_00006", "sae_00008", "surprisal"], "sae_index": [3, 5, 6, 8, pd.NA]}
     )
     groups = FeatureTaxonomy(ROWS).groups(features)
     assert list(groups) == ["semantic", "lexical", "unlabelled"]
     assert sorted(np.concatenate(list(groups.values()))) == [0, 1, 2, 3]
     assert groups["semantic"].tolist() == [0, 3]
     assert FeatureTaxonomy(ROWS).counts(features).to_dict() == {"semantic": 2, "lexical": 1, "unlabelled": 1}
-    with_missing = features.drop(columns="feature").astype({"index": float}).replace(-1.0, np.nan)
+    with_missing = features.drop(columns="feature").astype({"sae_index": "Float64"})
     assert FeatureTaxonomy(ROWS).counts(with_missing).sum() == 4
 
 

@@ -22,6 +22,7 @@ from sklearn_sae_encoding.analysis import (
     transfer_scores,
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.fitted import feature_table
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import (
     cross_val_voxel_scores,
@@ -34,6 +35,7 @@ from sklearn_sae_encoding.pipeline import make_augmented_encoder
 CV = KFold(5, shuffle=True, random_state=19)
 WIDTHS = (12, 60)
 NAMES = [*(f"sae_{j:05d}" for j in range(60)), "surprisal_mean"]
+FEATURES = feature_table(NAMES, kinds=["sae"] * 60 + ["surprisal"], widths=WIDTHS)
 PARTICIPANTS = ["p1", "p2", "p3", "p4"]
 SHARED = {2: 1.0, 5: -1.0, 9: 1.0}  # feature to effect, in everyone, in the first bin
 CEILING = 0.95
@@ -109,7 +111,7 @@ def test_planted_supports_and_signs_are_found_and_what_else_is_selected_has_smal
 
 def test_shared_features_are_everyones_and_private_ones_of_one_participant(brains, fitted):
     _, _, _, _, voxels = brains
-    table = prevalence_entropy(_strong(fitted.coef_), NAMES, voxels["participant"]).set_index("index")
+    table = prevalence_entropy(_strong(fitted.coef_), voxels["participant"], NAMES).set_index("index")
     assert np.all(table.loc[list(SHARED), "entropy"] > 1.95)  # of at most 2 bits
     private = [j for p in range(4) for j in _private(p)]
     assert np.all(table.loc[private, "entropy"] == 0)
@@ -118,7 +120,7 @@ def test_shared_features_are_everyones_and_private_ones_of_one_participant(brain
 def test_transfer_clusters_are_the_shared_population_and_each_participants_own(brains, fitted):
     _, X, Y, _, voxels = brains
     transfer = transfer_scores(
-        X, Y, fitted.coef_, fitted.refit_alpha_, cv=CV, scaled_features=[-1], noise_ceiling=np.full(40, CEILING)
+        X, Y, fitted, selection="published", cv=CV, scaled_features=[-1], noise_ceiling=np.full(40, CEILING)
     )
     # With 40% of surprisal in all voxels, features of any voxel predict any other with r = 0.63 of the ceiling.
     clusters = cluster_voxels(transfer.normalized_scores, cut=0.2)
@@ -136,7 +138,7 @@ def test_each_population_needs_the_bin_that_it_was_planted_in(brains, fitted, sc
     assert np.all(tests["p_value"] < 0.01)
     shared = (voxels["region"] == "shared").to_numpy()
     occupancy = {
-        mask: bin_occupancy(fitted.coef_[shared == mask], WIDTHS, X=X, n_permutations=99, random_state=0)
+        mask: bin_occupancy(fitted.coef_[shared == mask], FEATURES, X=X, n_permutations=99, random_state=0)
         for mask in (True, False)
     }
     assert occupancy[True].loc[0, "ratio"] > 1.3

@@ -51,10 +51,12 @@ def test_surprisal_and_content_are_the_parts_that_add_up_to_the_prediction(X, im
     model = MaskedTargetRegressor(make_pipeline(StandardScaler(), Ridge()), NiftiMasker(mask())).fit(X, imgs)
     scaler, ridge = model.regressor_
     Z = scaler.transform(X)
-    surprisal, content = model.contributions(X)
+    with pytest.raises(ValueError, match="Nobody says which features are of the kind 'surprisal'"):
+        model.contributions(X)
+    surprisal, content = model.contributions(X, -1)
     assert_allclose(surprisal, np.abs(ridge.coef_[:, 3]))  # standardized: its sd is 1
     assert_allclose(content, (Z[:, :3] @ ridge.coef_[:, :3].T).std(axis=0))
-    assert_allclose(model.masker_.transform(model.surprisal_img(X)), surprisal, rtol=1e-5)
+    assert_allclose(model.masker_.transform(model.surprisal_img(X, -1)), surprisal, rtol=1e-5)
     assert_allclose(model.masker_.transform(model.content_img(X, surprisal="x3")), content, rtol=1e-5)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from nibabel import Nifti1Image
 from nilearn.maskers import NiftiMasker
-from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold, permutation_test_score
+from statsmodels.stats.multitest import multipletests
 
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import (
@@ -46,15 +46,27 @@ def test_scores_and_null_scores_that_are_nan_are_left_out():
     np.testing.assert_allclose(permutation_p_values([np.nan, 0.5, 0.2], null, pool=True), [np.nan, 0.25, 0.75])
 
 
-def test_adjusted_p_values_are_scipys_and_nan_does_not_count():
-    p = np.array([0.01, np.nan, 0.04, 0.03, 0.5])
-    for method in ("bh", "by"):
-        adjusted = adjust_p_values(p, method)
-        assert np.isnan(adjusted[1])
-        np.testing.assert_array_equal(
-            np.delete(adjusted, 1), stats.false_discovery_control(np.delete(p, 1), method=method)
-        )
-    assert np.isnan(adjust_p_values([np.nan])).all()
+@pytest.mark.parametrize(
+    ("method", "theirs"), [("bh", "fdr_bh"), ("by", "fdr_by"), ("bonferroni", "bonferroni"), ("holm", "holm")]
+)
+def test_adjusted_p_values_are_those_of_statsmodels_and_nan_does_not_count(method, theirs):
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 7, 200):
+        p = rng.random(n) ** 3
+        expected = multipletests(p, method=theirs)[1]
+        np.testing.assert_allclose(adjust_p_values(p, method), expected)
+        np.testing.assert_allclose(adjust_p_values([*p, np.nan], method), [*expected, np.nan])
+    assert np.isnan(adjust_p_values([np.nan], method)).all()
+    assert adjust_p_values([], method).shape == (0,)
+
+
+def test_p_values_are_left_alone_without_a_method_and_refused_where_they_are_none():
+    np.testing.assert_array_equal(adjust_p_values([0.2, 0.3], None), [0.2, 0.3])
+    with pytest.raises(ValueError, match=r"adjust must be 'bh', .* got 'fdr'"):
+        adjust_p_values([0.2], "fdr")
+    for method in ("bh", "holm", None):
+        with pytest.raises(ValueError, match=r"p-values lie in \[0, 1\], got 1.5"):
+            adjust_p_values([0.2, 1.5], method)
 
 
 def test_one_voxel_has_about_the_p_value_of_scikit_learn():

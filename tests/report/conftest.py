@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
-from report_cases import make_encoder, make_features, make_responses, make_scores, make_texts
+from report_cases import given, make_encoder, make_features, make_responses, make_scores, make_texts
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
@@ -31,7 +31,7 @@ def report(case):
         Y,
         scores=scores,
         noise_ceiling=ceiling,
-        features=X,
+        **given(X),
         feature_labels=labels,
         title="<i>Sentences</i> & voxels",
     )

@@ -1,15 +1,21 @@
 """The numbers, features, texts, tokens and maps on the page are those of the model."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from report_cases import NAMES, Page, make_texts, text_of
+from report_cases import FEATURES, NAMES, Page, given, make_texts, text_of
 from scipy import sparse
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import StandardScaler
 
+from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.report import encoder_report
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart, values_on_tokens
+from sklearn_sae_encoding.sae import SAEProjector
+from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 
 def test_scores_are_summarised_without_voxels_below_the_noise_floor(report, case):
@@ -28,7 +34,7 @@ def test_the_model_with_surprisal_alone_is_compared_but_not_the_one_reported(rep
 
 def test_features_are_counted_and_their_effect_is_in_sd_of_the_response(case):
     X, Y, encoder, _ = case
-    page = Page(encoder_report(encoder, make_texts(), Y, features=X, n_features=3).html)
+    page = Page(encoder_report(encoder, make_texts(), Y, **given(X), n_features=3).html)
     coef = encoder.coef_.toarray()
     signed = {(j, s): (coef[:, j] * s > 0) for j in range(31) for s in (1, -1)}
     (column, sign), voxels = max(signed.items(), key=lambda item: (item[1].sum(), -item[0][0]))
@@ -42,7 +48,7 @@ def test_features_are_counted_and_their_effect_is_in_sd_of_the_response(case):
 def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):
     X, Y, encoder, _ = case
     texts = [f"text {i}" for i in range(60)]
-    page = Page(encoder_report(encoder, texts, Y, features=X, n_features=62, n_texts=2).html)
+    page = Page(encoder_report(encoder, texts, Y, **given(X), n_features=62, n_texts=2).html)
     drivers = np.array(page.cells)
     for name in NAMES:
         best = texts[int(np.argmax(X[name]))]
@@ -53,7 +59,7 @@ def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):
 
 def test_parts_of_predictions_are_those_of_surprisal_and_of_the_rest(case):
     X, Y, encoder, _ = case
-    fitted = take_apart(encoder, make_texts(), Y, X)
+    fitted = take_apart(encoder, make_texts(), Y, X, FEATURES)
     surprisal, content = parts_of_predictions(fitted)
     coef = encoder.coef_.toarray()
     np.testing.assert_allclose(surprisal, np.abs(coef[:, -1]) * X["surprisal_mean"].std(ddof=0) / Y.std(axis=0))
@@ -65,15 +71,15 @@ def test_any_linear_regressor_and_a_single_voxel_can_be_reported(case):
     ridge = Ridge().fit(X.to_numpy(), Y[:, 0])
     page = text_of(encoder_report(ridge, make_texts(), Y[:, 0], features=sparse.csr_array(X.to_numpy()), n_features=2))
     assert "regressed on the features by Ridge" in page
-    assert "feature_00" in page
+    assert re.search(r"x\d+ ", page)
 
 
 @pytest.mark.parametrize("as_given", [np.array, pd.Series, lambda texts: pd.DataFrame({"text": texts}), tuple])
 def test_texts_come_in_any_container(case, as_given):
     X, Y, encoder, _ = case
     texts = [f"text {i}" for i in range(60)]
-    shown = Page(encoder_report(encoder, as_given(texts), Y, features=X, n_features=1).html).cells
-    assert shown == Page(encoder_report(encoder, texts, Y, features=X, n_features=1).html).cells
+    shown = Page(encoder_report(encoder, as_given(texts), Y, **given(X), n_features=1).html).cells
+    assert shown == Page(encoder_report(encoder, texts, Y, **given(X), n_features=1).html).cells
 
 
 def test_values_on_tokens_pool_to_the_features_of_the_text(pipeline_case):
@@ -114,7 +120,7 @@ def test_shaded_texts_are_whole_and_the_deepest_token_is_the_strongest(pipeline_
 
 def test_images_give_maps_and_missing_voxels_are_counted(image_case):
     X, images, model, scores = image_case
-    report = encoder_report(model, make_texts(), images, scores=scores, features=X, n_features=2)
+    report = encoder_report(model, make_texts(), images, scores=scores, **given(X), n_features=2)
     page = text_of(report)
     assert "excluded: values not finite 1" in page
     assert "voxels fitted 119" in page
@@ -132,7 +138,7 @@ def test_images_may_come_at_the_end_of_a_pipeline(image_case):
     X, images, model, scores = image_case
     look_up = FunctionTransformer(lambda texts: X, feature_names_out=lambda *_: NAMES).fit(make_texts())
     whole = make_pipeline(look_up, model)
-    direct = encoder_report(model, make_texts(), images, scores=scores, features=X, n_features=2)
+    direct = encoder_report(model, make_texts(), images, scores=scores, **given(X), n_features=2)
     piped = encoder_report(whole, make_texts(), images, scores=scores, n_features=2)
     assert Page(piped.html).cells == Page(direct.html).cells
 
@@ -142,3 +148,33 @@ def test_a_voxel_without_a_score_counts_neither_way():
 
     assert share_larger(np.array([2.0, 0.0, np.nan, 5.0]), np.array([1.0, 1.0, 0.0, np.nan])) == 0.5
     assert np.isnan(share_larger(np.array([np.nan]), np.array([1.0])))
+
+
+def test_word_surprisal_is_surprisal_and_nothing_is_called_standardised_without_it(tiny_lm_dir, pipeline_case):
+    _, texts, Y = pipeline_case
+    content = LMActivationTransformer(tiny_lm_dir, 2, level="text")
+    words = make_pipeline(SurprisalTransformer(tiny_lm_dir, over="word"), StandardScaler())
+    model = make_pipeline(make_union(content, words), Ridge()).fit(texts, Y)
+    report = encoder_report(model, texts, Y, n_features=1)
+    assert "Surprisal has a positive weight in" in text_of(report)
+    assert "given what came before, standardised over texts, was a feature" in text_of(report)
+    alone = make_pipeline(LMActivationTransformer(tiny_lm_dir, 2, level="text"), Ridge()).fit(texts, Y)
+    assert "standardised" not in text_of(encoder_report(alone, texts, Y, n_features=1))
+
+
+def test_names_that_say_surprisal_are_not_believed(case):
+    X, Y, encoder, _ = case
+    assert "Surprisal and content" not in text_of(encoder_report(encoder, make_texts(), Y, features=X, n_features=1))
+
+
+def test_values_on_tokens_are_those_of_the_estimator_that_made_the_feature(tiny_lm_dir, sae_dir, pipeline_case):
+    _, texts, Y = pipeline_case
+    other = SAEProjector(n_features=8, widths=[8], n_steps=2, random_state=0)
+    readers = LMActivationTransformer(tiny_lm_dir, 1), LMActivationTransformer(tiny_lm_dir, 2)
+    first, second = make_pipeline(readers[0], other), make_pipeline(readers[1], SAEProjector(sae_dir))
+    surprisal = SurprisalTransformer(tiny_lm_dir, pooling=["max", "mean"])
+    model = make_pipeline(make_union(first, second, surprisal), Ridge()).fit(texts, Y)
+    fitted = take_apart(model, texts, Y, None)
+    for column in (3, 8 + 3, 8 + 40 + 1):
+        values = [tokens.values.mean() for tokens in values_on_tokens(fitted, range(len(texts)), column)]
+        np.testing.assert_allclose(values, fitted.X[:, [column]].toarray().ravel(), rtol=1e-5, atol=1e-6)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from report_cases import (
+    given,
     make_texts,
     text_of,
 )
@@ -97,7 +98,7 @@ def test_the_methods_name_every_language_model_and_site(pipeline_case, tiny_lm_d
 def test_r2_is_told_from_correlations(case):
     X, Y, encoder, _ = case
     scores = cross_val_voxel_scores(Ridge(), X, Y, cv=4, metric="r2")
-    page = text_of(encoder_report(encoder, make_texts(), Y, scores=scores, features=X, n_features=1))
+    page = text_of(encoder_report(encoder, make_texts(), Y, scores=scores, **given(X), n_features=1))
     assert "a voxel's score is R², averaged over folds." in page
     assert "Cross-validated R²" in page
 
@@ -109,7 +110,7 @@ def test_r2_of_one_fold_between_0_and_1_is_not_taken_for_a_correlation(case):
     scores = cross_val_voxel_scores(encoder, X, Y, cv=split, metric="r2")
     assert scores.metric == "r2"
     assert np.abs(scores.scores).max() < 1
-    page = text_of(encoder_report(encoder, make_texts(), Y, scores=scores, features=X, n_features=1))
+    page = text_of(encoder_report(encoder, make_texts(), Y, scores=scores, **given(X), n_features=1))
     assert "Cross-validated R²" in page
 
 
@@ -117,7 +118,7 @@ def test_data_have_the_hashes_of_the_saved_encoder(case, image_case, tmp_path):
     X, Y, encoder, _ = case
     images, masked = image_case[1], image_case[2]
     for name, model, responses in (("array", encoder, Y), ("images", masked, images)):
-        page = text_of(encoder_report(model, make_texts(), responses, features=X, n_features=1))
+        page = text_of(encoder_report(model, make_texts(), responses, **given(X), n_features=1))
         save_encoder(model, tmp_path / name, X=X, Y=responses)
         data = read_manifest(tmp_path / name)["data"]
         assert f"SHA-256 of the features {data['X']['sha256']}" in page

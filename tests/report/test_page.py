@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
-from report_cases import HOSTILE, Page, make_encoder, make_features, make_responses, make_texts
+from report_cases import HOSTILE, Page, given, make_encoder, make_features, make_responses, make_texts
 
 from sklearn_sae_encoding.report import encoder_report
 
@@ -33,7 +33,14 @@ def test_all_hostile_texts_survive_letter_for_letter_but_for_what_no_page_can_ho
     X.loc[: len(HOSTILE) - 1, "sae_00000"] = 100.0
     Y = make_responses(X)
     Y += 2 * X[["sae_00000"]].to_numpy()
-    report = encoder_report(make_encoder().fit(X, Y), make_texts(), Y, features=X, n_texts=len(HOSTILE), n_features=31)
+    report = encoder_report(
+        make_encoder().fit(X, Y),
+        make_texts(),
+        Y,
+        **given(X),
+        n_texts=len(HOSTILE),
+        n_features=31,
+    )
     cells = set(Page(report.html).cells)
     for text in HOSTILE:
         assert re.sub("[\x00\x1b\ud83d]", "\ufffd", text) in cells
@@ -84,7 +91,7 @@ def test_the_figures_and_settings_of_the_session_stay_as_they_were(case):
     X, Y, encoder, scores = case
     with mpl.rc_context({"font.size": 23}):
         figure = plt.figure()
-        encoder_report(encoder, make_texts(), Y, scores=scores, features=X, n_features=1)
+        encoder_report(encoder, make_texts(), Y, scores=scores, **given(X), n_features=1)
         assert mpl.rcParams["font.size"] == 23
         assert plt.get_fignums() == [figure.number]
     plt.close("all")

@@ -40,27 +40,27 @@ def _new(height, width=COLUMN):
 def region_bars(folder, name, results, voxels, models, order):
     """Bars of the models by region, a point a participant."""
     figure, ax = _new(2.4, PAGE if len(models) > 3 else COLUMN)
-    wide = _by_region(voxels, order, {m: results[m].normalized_scores for m in models})
-    plot_region_scores(wide, models, colors=[COLORS[m] for m in models], ax=ax)
+    table = _by_region(voxels, order, {m: results[m].normalized_scores for m in models})
+    plot_region_scores(table, models, colors=[COLORS[m] for m in models], ax=ax)
     ax.tick_params(axis="x", labelsize="x-small" if len(models) <= 3 else "small")
     _save(folder, name, figure)
 
 
 def _by_region(voxels, order, columns):
     wide = pd.concat([voxels[["participant", "region"]].reset_index(drop=True), pd.DataFrame(columns)], axis=1)
-    return wide.sort_values("region", key=lambda region: region.map(list(order).index), kind="stable")
+    wide = wide.sort_values("region", key=lambda region: region.map(list(order).index), kind="stable")
+    return wide.melt(["participant", "region"], var_name="model", value_name="normalized_score")
 
 
 def bin_bars(folder, name, results, voxels, bins):
     """Bars of the models that are restricted to a bin, over all voxels, a point a participant."""
     names = {"Surprisal": "none"} | {b: b.replace("-", "\u2013\n") for b in bins} | {"Matryoshka": "all"}
     participants = voxels["participant"].to_numpy()
-    wide = pd.concat(
-        pd.DataFrame({"participant": participants, "region": label, "score": results[m].normalized_scores})
-        for m, label in names.items()
-    )
+    scores = {label: results[m].normalized_scores for m, label in names.items()}
+    table = pd.DataFrame({"participant": participants, "model": "score"} | scores)
+    table = table.melt(["participant", "model"], var_name="region", value_name="normalized_score")
     figure, ax = _new(2.2)
-    plot_region_scores(wide, ["score"], colors=[COLORS["Matryoshka"]], ax=ax)
+    plot_region_scores(table, colors=[COLORS["Matryoshka"]], ax=ax)
     ax.get_legend().remove()
     ax.set_xticks(range(len(names)), list(names.values()), fontsize="x-small")
     ax.set_xlabel("SAE features offered beside surprisal", fontsize="small")
@@ -69,7 +69,7 @@ def bin_bars(folder, name, results, voxels, bins):
 
 def feature_heatmap(folder, name, coef, names, groups):
     """Signed features by sets of voxels."""
-    table = feature_use_by_group(coef, names, groups)
+    table = feature_use_by_group(coef, groups, names)
     table.index = [_short(label) for label in table.index]
     figure, ax = _new(3.3)
     plot_feature_heatmap(table, n_features=15, fmt=".2f", ax=ax)

@@ -4,7 +4,7 @@ import pandas as pd
 from sklearn.linear_model import LinearRegression
 
 from lepori2026.study import FOLDS
-from sklearn_sae_encoding.analysis import check_reading, correlate_predictors, find_unexplained_voxels
+from sklearn_sae_encoding.analysis import check_interpretation, correlate_predictors, find_unexplained_voxels
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 
 COMPONENTS = ["PC1", "PC2"]  # of the sentences, from the predecessor paper
@@ -33,8 +33,8 @@ def readings(study, masks, random_state=0):
     for name, (mask, chosen_by) in masks.items():
         if not mask.any():
             continue
-        check = check_reading(
-            study.X, study.Y, result.estimators, result.splits, mask=mask, exclude=[-1], random_state=random_state
+        check = check_interpretation(
+            study.X, study.Y, result.estimators, splits=result.splits, mask=mask, exclude=-1, random_state=random_state
         )
         rows[name] = {
             "voxels": mask.sum(),

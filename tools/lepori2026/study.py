@@ -9,6 +9,7 @@ from sklearn.model_selection import KFold
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, top_tokens, transfer_scores
 from sklearn_sae_encoding.datasets import fetch_lepori2026
+from sklearn_sae_encoding.fitted import features_of
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
 from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_published_encoder
@@ -43,7 +44,7 @@ class Study:
         chosen = slice(None, None, CHECKED)
         whole = self._score("whole-paths", restrict_encoder(), self.X, self.Y[:, chosen], self.ceiling[chosen])
         pairs = zip(whole.estimators, self.results["Matryoshka"].estimators, strict=True)
-        other = [abs(coef - stopped[chosen]).max(axis=1).toarray().ravel() > 1e-8 for coef, stopped in pairs]
+        other = [abs(a.coef_ - b.coef_[chosen]).max(axis=1).toarray().ravel() > 1e-8 for a, b in pairs]
         return int(np.sum(other)), int(np.size(other))
 
     def _score(self, name, model, X, Y, ceiling=None):
@@ -51,13 +52,19 @@ class Study:
         inputs = {"model": model, "X": X, "Y": Y, "cv": FOLDS, "noise_ceiling": ceiling}
         return self.store(f"{self.name}-{name}", lambda: score(**inputs), **inputs)
 
-    def transfer(self, keep, label="transfer"):
-        """Score the features of each kept voxel on every other one."""
+    def transfer(self, keep, label="transfer", selection="published"):
+        """Score the features of each kept voxel on every other one: those of all texts, or of each fold's training."""
+        fits, alpha = self.coef[keep], self.alpha[keep]
+        if selection == "training":
+            folds = self.results["Matryoshka"].estimators
+            fits, alpha = [fold.coef_[keep] for fold in folds], np.array([fold.refit_alpha_[keep] for fold in folds])
+            label = f"{label}-{selection}"
         inputs = {
             "X": self.X,
             "Y": self.Y[:, keep],
-            "coef": self.coef[keep],
-            "alpha": self.alpha[keep],
+            "fits": fits,
+            "selection": selection,
+            "alpha": alpha,
             "cv": FOLDS,
             "scaled_features": [-1],  # surprisal, the last column
             "noise_ceiling": self.ceiling[keep],
@@ -66,11 +73,11 @@ class Study:
 
 
 def score(model, X, Y, cv, noise_ceiling):
-    """Cross-validate a model; of its fitted encoders, keep the weights."""
+    """Cross-validate a model; of its fits, keep the encoders."""
     result = cross_val_voxel_scores(
         model, X, Y, cv=cv, noise_ceiling=noise_ceiling, return_predictions=True, return_estimators=True
     )
-    return result._replace(estimators=[fitted["encoder"].coef_ for fitted in result.estimators])
+    return result._replace(estimators=[fitted["encoder"] for fitted in result.estimators])
 
 
 def fit_all(encoder, X, Y):
@@ -115,7 +122,7 @@ def for_language(models, widths):
 
 
 def load_features(configuration, texts, folder, store):
-    """Features of all texts, surprisal last, with their names: of the SAE(s), and the dense activations."""
+    """Features of all texts, surprisal last, with the table of what they are: of the SAE(s), and dense activations."""
     lm, layer = _given(configuration["model"]), configuration["layer"]
     saes = {"sae": configuration["sae"], "activations": (None, None), "jumprelu": configuration["jumprelu"]}
     features = {}
@@ -129,7 +136,7 @@ def load_features(configuration, texts, folder, store):
         )["features"]
         features[name] = store(
             f"features-{name}",
-            lambda p=pipeline: (p.fit_transform(texts), p.get_feature_names_out()),
+            lambda p=pipeline: (p.fit_transform(texts), features_of(p)),
             **_origin(texts, lm, layer, sae, sae_id),
         )
     return features

@@ -120,7 +120,7 @@ def gains(results, voxels):
 def supports(result, coef, alpha, voxels):
     """Sizes as published, with surprisal; agreement of folds without it; ridge penalties of the fits to all texts."""
     with_surprisal = support_stability(result.estimators)
-    stability = support_stability(result.estimators, full_coef=coef, exclude=[-1])
+    stability = support_stability(result.estimators, full=coef, exclude=-1)
     table = with_surprisal[["mean_size", "n_intersection", "n_union"]].join(
         stability[["jaccard", "stability", "full_in_folds"]]
     )
@@ -140,7 +140,7 @@ def signed_features(study, names, groups, texts, tokens, n_features=8, n_texts=2
     for group in dict.fromkeys(groups):
         members = np.flatnonzero(np.asarray(groups) == group)
         use = count_feature_use(study.coef[members], names)
-        for row in use[use["feature"].str.startswith("sae_")].head(n_features).itertuples():
+        for row in use[names["kind"].to_numpy()[use["index"]] == "sae"].head(n_features).itertuples():
             effect = effects[members][:, [row.index]].toarray()
             rows.append(
                 {
@@ -150,7 +150,7 @@ def signed_features(study, names, groups, texts, tokens, n_features=8, n_texts=2
                     "share": row.share,
                     "effect": effect[effect * row.sign > 0].mean(),
                     "tokens": tokens.of(row.index),
-                    "sentences": " | ".join(top_texts(study.X, texts, row.index, n_texts)["text"]),
+                    "sentences": " | ".join(top_texts(study.X, texts, row.index, n_texts=n_texts)["text"]),
                 }
             )
     return pd.DataFrame(rows).set_index(["group", "feature"])
@@ -234,8 +234,8 @@ def bin_tests(results, voxels, widths):
     return pd.concat(tests, ignore_index=True)[columns]
 
 
-def occupancy(coef, widths, X):
-    table = bin_occupancy(coef, widths, X=X, random_state=0).set_index("bin")
+def occupancy(coef, names, X):
+    table = bin_occupancy(coef, names, X=X, random_state=0).set_index("bin")
     paper = published.LANGUAGE_OCCUPANCY.reindex(PLACES[: len(table)])
     return table.drop(columns=["lo", "hi"]).assign(
         paper_mean_count=paper["mean_count"].to_numpy(), paper_share=paper["share"].to_numpy()
@@ -244,14 +244,16 @@ def occupancy(coef, widths, X):
 
 def prevalence(coef, names, voxels):
     """Entropy over participants, and over regions, of the most prevalent features."""
-    by_participant = prevalence_entropy(coef, names, voxels["participant"])
-    by_region = prevalence_entropy(coef, names, voxels["region"]).set_index("index")["entropy"]
+    by_participant = prevalence_entropy(coef, voxels["participant"], names)
+    by_region = prevalence_entropy(coef, voxels["region"], names).set_index("index")["entropy"]
     table = by_participant.assign(entropy_over_regions=by_region.reindex(by_participant["index"]).to_numpy())
-    return table[table["feature"].str.startswith("sae_")].reset_index(drop=True)
+    return table[names["kind"].to_numpy()[table["index"]] == "sae"].reset_index(drop=True)
 
 
-def transfer(scores, Y, voxels, keep):
+def transfer(scores, fair, Y, voxels, keep):
     """Transfer between voxels of the same and of other participants and regions, with direct correlation beside it.
+
+    `fair` are the scores with features that were selected on training texts alone.
 
     Also returns the means over each combination of participants and regions.
     """
@@ -261,10 +263,11 @@ def transfer(scores, Y, voxels, keep):
         voxels["participant"].to_numpy(),
         voxels["region"].to_numpy(),
         transfer=scores.normalized_scores,
+        transfer_fair=fair.normalized_scores,
         correlation=direct,
     )
     means = within_and_across(pairs)
-    table = means.groupby(["same_participant", "same_region"])[["transfer", "correlation"]].mean()
+    table = means.groupby(["same_participant", "same_region"])[["transfer", "transfer_fair", "correlation"]].mean()
     paper = [
         published.TRANSFER.loc[f"{'same' if p else 'other'} participant", f"{'same' if r else 'other'} region"]
         for p, r in table.index

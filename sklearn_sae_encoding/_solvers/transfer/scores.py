@@ -57,8 +57,8 @@ def as_problem(folds: list[Fold], grid: np.ndarray | None) -> Problem:
     return Problem(Task(folds, grid), solve_block, no_fits, noun="sources")
 
 
-def solve_block(task: Task, sources: list[Source], n_threads: int = 1) -> TransferFits:
-    """Score each of the `sources` on all targets."""
+def solve_block(task: Task, sources: list[tuple[Source, ...]], n_threads: int = 1) -> TransferFits:
+    """Score each of the `sources` on all targets; each is given as it is in every fold."""
     fits = threaded_map(lambda source: transfer_source(source, task.folds, task.grid), sources, n_threads)
     scores, violations = zip(*fits, strict=True)
     return TransferFits(np.array(scores), np.array(violations))
@@ -84,17 +84,19 @@ def prepare_fold(
     return Fold(_rows(features, targets, train, test, centre_apart=True), inner)
 
 
-def transfer_source(source: Source, folds: list[Fold], grid: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """Return the scores of one source on all targets, (n_folds, n_targets), and the largest violation of its fits."""
+def transfer_source(
+    source: tuple[Source, ...], folds: list[Fold], grid: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """Return the scores of a source, given as it is in each fold, (n_folds, n_targets), and the largest violation."""
     n_targets = len(folds[0].rows.squares)
     fold_scores, violation = np.empty((len(folds), n_targets)), 0.0
-    for f, fold in enumerate(folds):
-        ridge = source.ridge
+    for f, (own, fold) in enumerate(zip(source, folds, strict=True)):
+        ridge = own.ridge
         if grid is not None:
-            ridge, worst = _tune(source, fold.tuning, grid)
+            ridge, worst = _tune(own, fold.tuning, grid)
             violation = np.fmax(violation, worst)
-        solved = _solve(source, fold.rows, ridge)
-        fold_scores[f] = _correlation(source, fold.rows, solved.weights)
+        solved = _solve(own, fold.rows, ridge)
+        fold_scores[f] = _correlation(own, fold.rows, solved.weights)
         violation = np.maximum(violation, solved.violations.max(initial=0.0))
     return fold_scores, float(violation)
 

@@ -3,15 +3,18 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from scipy.stats import rankdata
 from sklearn.utils import check_array, check_random_state
 
-from sklearn_sae_encoding.analysis._columns import column_mask
+from sklearn_sae_encoding._fitted.tables import find_features
+from sklearn_sae_encoding.fitted import weights_and_features
 from sklearn_sae_encoding.metrics import permutation_p_values
+from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
 
 
-class ReadingCheck(NamedTuple):
+class InterpretationCheck(NamedTuple):
     """How well a population's features pick the held-out texts to which it responds most."""
 
     rho: float  # Spearman's correlation of index and response, mean over folds
@@ -21,21 +24,21 @@ class ReadingCheck(NamedTuple):
     fold_rho: np.ndarray  # (n_folds,)
     fold_auc: np.ndarray  # (n_folds,)
     matched_rho: np.ndarray  # (n_folds, n_draws), of the random features
-    features: list  # for each fold, the columns chosen, the most used first
-    signs: list  # for each fold, their signs
+    features: pd.DataFrame  # `fold`, `feature`, `index` and `sign` of those chosen, in each fold the most used first
     index: np.ndarray  # (n_samples,), of each text from the fold that held it out, NaN if none did
     response: np.ndarray  # (n_samples,), measured mean response of the population, likewise
 
 
-def check_reading(
+def check_interpretation(
     X,
     Y,
-    coefs,
-    splits,
+    fits,
     *,
+    splits,
     mask=None,
     n_features=10,
     exclude=None,
+    features=None,
     top_share=0.25,
     n_draws=1000,
     n_matches=50,
@@ -63,9 +66,9 @@ def check_reading(
     Y : array-like of shape (n_samples, n_voxels)
         Responses.
 
-    coefs : sequence of {ndarray, sparse array} of shape (n_voxels, n_features)
-        Weights fitted to the training texts of each fold, and to no other: with ``return_estimators=True``,
-        ``[e.coef_ for e in cross_val_voxel_scores(...).estimators]``.
+    fits : sequence of estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
+        The model that was fitted to the training texts of each fold, and to no other, or its weights: with
+        ``return_estimators=True``, ``cross_val_voxel_scores(...).estimators``.
 
     splits : sequence of (train, test)
         Rows of each fold, such as ``cross_val_voxel_scores(...).splits``.
@@ -77,8 +80,12 @@ def check_reading(
     n_features : int, default=10
         Features in the reading, at most.
 
-    exclude : array-like of int, default=None
-        Columns that are no features to read, such as ``[-1]`` for surprisal.
+    exclude : int, str or sequence of these, default=None
+        Columns or names of what are no features to read. None leaves out what the fits know to be surprisal or a
+        control.
+
+    features : transformer, FittedView, DataFrame or sequence of str, default=None
+        What the features are, for weights; see :func:`~sklearn_sae_encoding.fitted.fitted_view`.
 
     top_share : float, default=0.25
         Share of a fold's held-out texts with the strongest responses, for `auc`.
@@ -94,9 +101,9 @@ def check_reading(
 
     Returns
     -------
-    check : ReadingCheck
+    check : InterpretationCheck
         A named tuple with ``rho`` (0 in a fold where no feature is used), ``auc`` (0.5 is chance), ``p_value``,
-        ``p_matched``, ``fold_rho``, ``fold_auc``, ``matched_rho``, ``features``, ``signs``, ``index`` and ``response``.
+        ``p_matched``, ``fold_rho``, ``fold_auc``, ``matched_rho``, ``features``, ``index`` and ``response``.
 
     Raises
     ------
@@ -106,25 +113,31 @@ def check_reading(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_sae_encoding.analysis import check_reading
+    >>> from sklearn_sae_encoding.analysis import check_interpretation
     >>> rng = np.random.default_rng(0)
     >>> X = rng.random((100, 80))
     >>> coef = np.zeros((6, 80))
     >>> coef[:, :3] = 1.0
     >>> Y = X @ coef.T + rng.normal(size=(100, 6))
     >>> folds = [(np.arange(50, 100), np.arange(50)), (np.arange(50), np.arange(50, 100))]
-    >>> check = check_reading(X, Y, [coef, coef], folds, random_state=0)
+    >>> check = check_interpretation(X, Y, [coef, coef], splits=folds, random_state=0)
     >>> check.rho > 0.5, check.p_value < 0.01, check.p_matched < 0.01
     (True, True, True)
     """
     X = sparse.csc_array(check_array(X, accept_sparse="csc", dtype=np.float64, input_name="X"))
     Y = check_array(Y, dtype=np.float64, input_name="Y")
-    coefs = [sparse.csr_array(coef) for coef in coefs]
+    fits = list(fits)
+    if len(fits) != len(splits):
+        raise ValueError(f"Expected weights for each of {len(splits)} folds, got {len(fits)}.")
+    coefs, tables = zip(*[weights_and_features(fit, features) for fit in fits], strict=True)
     mask = np.ones(Y.shape[1], dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     _check_shapes(X, Y, coefs, splits, mask)
-    excluded = column_mask(exclude, X.shape[1], "exclude")
+    excluded = tables[0]["kind"].isin(["surprisal", "control"]).to_numpy()
+    if exclude is not None:
+        excluded = np.isin(np.arange(X.shape[1]), find_features(tables[0], exclude))
     splits = [(np.arange(len(Y))[train], np.arange(len(Y))[test]) for train, test in splits]
 
+    warn_of_leaks(X, splits)
     readings = [_most_used(coef, mask, excluded, n_features) for coef in coefs]
     responses = [_response(Y[:, mask], train) for train, _ in splits]
     chosen = np.unique(np.concatenate([features for features, _ in readings]))
@@ -136,7 +149,15 @@ def check_reading(
         _evaluate(values, involved, reading, (chosen, draws), response, split, top_share, rng)
         for reading, response, split in zip(readings, responses, splits, strict=True)
     ]
-    return _collect(folds, readings, responses, splits, len(Y))
+    return _collect(folds, _table_of(readings, tables), responses, splits, len(Y))
+
+
+def _table_of(readings, tables):
+    parts = [
+        pd.DataFrame({"fold": fold, "feature": known["feature"].to_numpy()[chosen], "index": chosen, "sign": signs})
+        for fold, ((chosen, signs), known) in enumerate(zip(readings, tables, strict=True))
+    ]
+    return pd.concat(parts, ignore_index=True).astype({"fold": int, "index": int, "sign": int})
 
 
 class _Fold(NamedTuple):
@@ -150,8 +171,6 @@ class _Fold(NamedTuple):
 def _check_shapes(X, Y, coefs, splits, mask):
     if X.shape[0] != len(Y):
         raise ValueError(f"X and Y must have a row a text, but have {X.shape[0]} and {len(Y)} rows.")
-    if len(coefs) != len(splits):
-        raise ValueError(f"Expected weights for each of {len(splits)} folds, got {len(coefs)}.")
     for fold, coef in enumerate(coefs):
         if coef.shape != (Y.shape[1], X.shape[1]):
             raise ValueError(
@@ -238,13 +257,13 @@ def _auc(index, measured, top_share):
     return float((ranks[top].sum() - n_top * (n_top + 1) / 2) / (n_top * (len(measured) - n_top)))
 
 
-def _collect(folds, readings, responses, splits, n_samples):
+def _collect(folds, features, responses, splits, n_samples):
     index, measured = np.full(n_samples, np.nan), np.full(n_samples, np.nan)
     for fold, response, (_, test) in zip(folds, responses, splits, strict=True):
         index[test], measured[test] = fold.index, response[test]
     fold_rho, fold_auc = np.array([fold.rho for fold in folds]), np.array([fold.auc for fold in folds])
     matched_rho = np.array([fold.matched_rho for fold in folds])
-    return ReadingCheck(
+    return InterpretationCheck(
         rho=float(fold_rho.mean()),
         auc=float(fold_auc.mean()),
         p_value=_combined_p_value(fold_rho, np.array([fold.permuted_rho for fold in folds])),
@@ -252,8 +271,7 @@ def _collect(folds, readings, responses, splits, n_samples):
         fold_rho=fold_rho,
         fold_auc=fold_auc,
         matched_rho=matched_rho,
-        features=[features for features, _ in readings],
-        signs=[signs for _, signs in readings],
+        features=features,
         index=index,
         response=measured,
     )

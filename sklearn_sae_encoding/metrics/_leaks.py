@@ -1,0 +1,162 @@
+"""Equal samples on both sides of a fold: what is remembered there looks like prediction."""
+
+import hashlib
+import warnings
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+
+def group_repeats(X, groups=None):
+    """Label samples so that a group splitter keeps equal ones together.
+
+    Scores are too high where a sample is tested that was also trained on: the same sentence heard in another run, for
+    example. Grouping by run does not help, as repeats lie in different runs; it takes groups that hold all repeats of a
+    stimulus *and*, where samples of a run share noise, whole runs.
+
+    Parameters
+    ----------
+    X : list of str, array-like, sparse matrix, DataFrame or token table, of length n_samples
+        Texts, or features, of which equal rows are equal samples.
+
+    groups : array-like of shape (n_samples,), default=None
+        Labels of samples that must stay together for another reason, such as runs. None is none.
+
+    Returns
+    -------
+    labels : ndarray of int of shape (n_samples,)
+        Samples that are equal, or have the same label in `groups`, or are joined by others that do, have one label.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length, or all samples are joined: then no fold is free of repeats, and repeats must be
+        averaged (:func:`~sklearn_sae_encoding.betas.average_repeats`).
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.metrics import group_repeats
+    >>> group_repeats(["A dog.", "A rose.", "A dog.", "A cat."])
+    array([0, 1, 0, 2])
+    >>> group_repeats(["A dog.", "A rose.", "A dog.", "A cat."], groups=["run 1", "run 1", "run 2", "run 3"])
+    array([0, 0, 0, 1])
+    """
+    keys = sample_keys(X)
+    if keys is None:
+        raise ValueError(f"Which samples of a {type(X).__name__} are equal is not known. Give texts or features.")
+    labels = [_number(keys)]
+    if groups is not None:
+        if len(groups) != len(keys):
+            raise ValueError(f"groups must hold one label a sample, {len(keys)}, got {len(groups)}.")
+        labels.append(_number([str(group) for group in np.asarray(groups).tolist()]))
+    n = len(keys)
+    rows, columns, offset = [], [], n
+    for label in labels:  # samples and labels are the nodes of a graph
+        rows.append(np.arange(n))
+        columns.append(offset + label)
+        offset += label.max(initial=-1) + 1
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    graph = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(offset, offset))
+    _, joined = connected_components(graph, directed=False)
+    joined = _number(joined[:n].tolist())
+    if groups is not None and n > 1 and joined.max() == 0:
+        raise ValueError(
+            "Repeats join all samples into one group, so that no fold is free of them. Average the repeats first: "
+            "betas.average_repeats."
+        )
+    return joined
+
+
+def warn_of_leaks(X, splits, *, stacklevel=2):
+    """Warn once of samples that are tested though an equal one was trained on."""
+    keys = sample_keys(X)
+    if keys is None or len(set(keys)) == len(keys):
+        return
+    labels = _number(keys)
+    rows = np.arange(len(labels))
+    leaked = np.zeros(len(labels), dtype=bool)
+    for train, test in splits:
+        tested = rows[test]
+        leaked[tested[np.isin(labels[tested], labels[rows[train]])]] = True
+    leaked &= np.array([key is not None for key in keys])
+    if not leaked.any():
+        return
+    first = int(np.flatnonzero(leaked)[0])
+    other = next(int(i) for i in np.flatnonzero(labels == labels[first]) if i != first)
+    warnings.warn(
+        f"{leaked.sum()} of {len(labels)} samples are tested though an equal one is in the training part of the fold, "
+        f"such as {first} and {other}: what is remembered looks like prediction, and scores are too high. Average "
+        "repeats (betas.average_repeats), or keep them together with a group splitter and "
+        "groups=metrics.group_repeats(X); where samples of a run share noise, group_repeats(X, groups=runs).",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def sample_keys(X):
+    """Give what is the same for equal samples; None for a sample that says nothing, None at all if it isn't known."""
+    if isinstance(getattr(X, "texts", None), (list, tuple)):
+        return list(X.texts)
+    if sparse.issparse(X):
+        return _keys_of_sparse(X)
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray) and X.ndim > 0:
+        return [_key_of_row(row) for row in X]
+    if not isinstance(X, (list, tuple)):
+        return None
+    keys = [_key_of_entry(entry) for entry in X]
+    return None if all(key is None for key in keys) else keys
+
+
+def _key_of_entry(entry):
+    """Of a text, of an array, or of a run that has a text."""
+    if isinstance(entry, str):
+        return entry
+    if isinstance(getattr(entry, "text", None), str):
+        return entry.text
+    if sparse.issparse(entry):
+        return _digest(*_parts(entry))
+    if isinstance(entry, (np.ndarray, list, tuple)):
+        return _key_of_row(np.asarray(entry))
+    return None
+
+
+def _key_of_row(row):
+    if isinstance(row, str):
+        return row
+    row = np.asarray(row)
+    if row.dtype.kind not in "fiub":
+        return "\0".join(str(cell) for cell in row.ravel().tolist())
+    return _digest(row.astype(np.float64) + 0.0) if row.any() else None  # no -0; a row of zeros says nothing
+
+
+def _keys_of_sparse(X):
+    X = sparse.csr_array(X, copy=True)
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    ends = zip(X.indptr[:-1], X.indptr[1:], strict=True)
+    return [
+        _digest(X.indices[a:b].astype(np.int64), X.data[a:b].astype(np.float64)) if b > a else None for a, b in ends
+    ]
+
+
+def _parts(entry):
+    entry = sparse.csr_array(entry, copy=True)
+    entry.sum_duplicates()
+    return entry.indptr.astype(np.int64), entry.indices.astype(np.int64), entry.data.astype(np.float64)
+
+
+def _digest(*arrays):
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.digest()
+
+
+def _number(keys):
+    """Number keys in order of appearance; those that are None are all different."""
+    known, numbers = {}, []
+    for i, key in enumerate(keys):
+        numbers.append(known.setdefault((i, None) if key is None else key, len(known)))
+    return np.array(numbers, dtype=np.intp)

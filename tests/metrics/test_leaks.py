@@ -1,0 +1,105 @@
+"""Equal samples in training and test are noticed, counted and can be grouped."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold, KFold
+
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, group_repeats, permutation_test_voxel_scores
+
+RNG = np.random.default_rng(0)
+STIMULI = RNG.normal(size=(20, 3))
+TEXTS = [f"Sentence {i}." for i in range(20)]
+STIMULUS, RUN = np.tile(np.arange(20), 3), np.repeat([1, 2, 3], 20)  # every stimulus in each of three runs
+X = STIMULI[STIMULUS]
+Y = RNG.normal(size=(60, 2))
+
+
+class Length:
+    """A Ridge on the lengths of texts, whatever holds them."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def __sklearn_clone__(self):
+        return Length()
+
+    def fit(self, X, y):
+        self.ridge = Ridge().fit(self._lengths(X), y)
+        return self
+
+    def predict(self, X):
+        return self.ridge.predict(self._lengths(X))
+
+    def _lengths(self, X):
+        return [[len(text)] for text in np.ravel(X)]
+
+
+@pytest.mark.parametrize(
+    "as_given",
+    [np.asarray, sparse.csr_array, sparse.csc_array, pd.DataFrame, lambda X: X.tolist(), lambda X: X.astype("f4")],
+)
+def test_repeats_that_stand_on_both_sides_of_a_fold_are_counted_in_one_warning(as_given):
+    with pytest.warns(UserWarning, match="60 of 60 samples are tested though an equal one .* such as 0 and 20") as seen:
+        cross_val_voxel_scores({"a": Ridge(), "b": Ridge(2.0)}, as_given(X), Y, cv=GroupKFold(3), groups=RUN)
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+
+
+@pytest.mark.parametrize("as_given", [list, np.array, pd.Series, lambda texts: pd.DataFrame({"text": texts}), tuple])
+def test_equal_texts_are_equal_whatever_holds_them(as_given):
+    texts = [TEXTS[i] for i in STIMULUS]
+    with pytest.warns(UserWarning, match="60 of 60 samples .* such as 0 and 20"):
+        cross_val_voxel_scores(Length(), as_given(texts), Y, cv=3)
+
+
+def test_only_samples_that_leak_are_counted():
+    changed = X.copy()
+    changed[1:55] = RNG.normal(size=(54, 3))  # 0 has no equal now; 57 equals nothing
+    changed[56] = changed[3]
+    with pytest.warns(UserWarning, match="2 of 60 samples are tested .* such as 3 and 56"):
+        cross_val_voxel_scores(Ridge(), changed, Y, cv=3)
+
+
+def test_folds_without_repeats_across_and_rows_of_nothing_are_quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cross_val_voxel_scores(Ridge(), X, Y, cv=GroupKFold(4), groups=STIMULUS)
+        cross_val_voxel_scores(Ridge(), X, Y, cv=GroupKFold(4), groups=group_repeats(X))
+        cross_val_voxel_scores(Ridge(), RNG.normal(size=(60, 3)), Y, cv=KFold(5))
+        cross_val_voxel_scores(Ridge(), np.zeros((60, 3)), Y, cv=KFold(5))
+        cross_val_voxel_scores(Ridge(), sparse.csr_array((60, 3)), Y, cv=KFold(5))
+        cross_val_voxel_scores(Ridge(), STIMULI, Y[:20], cv=[(np.arange(20) < 10, np.arange(20) >= 10)])
+
+
+def test_a_permutation_test_warns_once_however_often_it_refits():
+    with pytest.warns(UserWarning, match="60 of 60 samples") as seen:
+        permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=5, cv=KFold(3), random_state=0)
+    assert len(seen) == 1
+
+
+def test_noise_scores_high_through_repeats_and_not_through_their_groups():
+    """The fault itself: responses that repeat with the stimulus and have nothing to do with the features."""
+    noise = np.random.default_rng(1).normal(size=(20, 200))[STIMULUS]
+    wide = np.random.default_rng(2).normal(size=(20, 50))[STIMULUS]
+    with pytest.warns(UserWarning, match="60 of 60"):
+        by_run = cross_val_voxel_scores(Ridge(), wide, noise, cv=GroupKFold(3), groups=RUN).scores.mean()
+    by_stimulus = cross_val_voxel_scores(Ridge(), wide, noise, cv=GroupKFold(4), groups=group_repeats(wide)).scores
+    assert by_run > 0.8
+    assert abs(by_stimulus.mean()) < 0.1
+
+
+def test_groups_hold_all_repeats_and_all_of_a_run_and_no_more():
+    texts = ["a", "b", "a", "c", "d", "c", "e"]
+    runs = [1, 1, 2, 3, 3, 4, 5]
+    assert group_repeats(texts).tolist() == [0, 1, 0, 2, 3, 2, 4]
+    assert group_repeats(texts, runs).tolist() == [0, 0, 0, 1, 1, 1, 2]
+    assert group_repeats(np.zeros((3, 2))).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"Repeats join all samples into one group.*average_repeats"):
+        group_repeats(X, RUN)
+    with pytest.raises(ValueError, match="one label a sample, 60, got 3"):
+        group_repeats(X, [1, 2, 3])
