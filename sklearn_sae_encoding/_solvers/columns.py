@@ -21,8 +21,8 @@ def _keeps_kernels() -> bool:
         njit(cache=True)(_keeps_kernels)  # looks for the place, and compiles nothing
     except RuntimeError as error:
         warnings.warn(
-            f"Kernels are compiled again in every process, which takes about half a minute: {error}. Set the environment "
-            "variable NUMBA_CACHE_DIR to a folder that you can write.",
+            f"Kernels are compiled again in every process, which takes about half a minute: {error}. Set the "
+            "environment variable NUMBA_CACHE_DIR to a folder that you can write.",
             stacklevel=2,
         )
         return False

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from sklearn_sae_encoding._fitted.tables import with_labels
 from sklearn_sae_encoding._tokens.arrays import column_of, values_of

@@ -84,9 +84,7 @@ def prepare_fold(
     return Fold(_rows(features, targets, train, test, centre_apart=True), inner)
 
 
-def transfer_source(
-    source: tuple[Source, ...], folds: list[Fold], grid: np.ndarray | None
-) -> tuple[np.ndarray, float]:
+def transfer_source(source: tuple[Source, ...], folds: list[Fold], grid: np.ndarray | None) -> tuple[np.ndarray, float]:
     """Return the scores of a source, given as it is in each fold, (n_folds, n_targets), and the largest violation."""
     n_targets = len(folds[0].rows.squares)
     fold_scores, violation = np.empty((len(folds), n_targets)), 0.0
