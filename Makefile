@@ -17,7 +17,7 @@ help:
 	@echo "make demo   an Augmented Sparse Encoding Model of real sentences, then of a story and human brains, to figures"
 	@echo "make test   the tests"
 	@echo "make test-oldest   the estimators' contract with the oldest scikit-learn that is supported"
-	@echo "make lint   ruff, codespell and the import contracts"
+	@echo "make lint   ruff, codespell, the import contracts and the structure"
 	@echo "make docs   the documentation with its gallery executed, in doc/_build/html"
 	@echo "make bench  the benchmarks with small sizes"
 
@@ -41,6 +41,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_structure.py
 
 docs: $(VENV)/.demo $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html

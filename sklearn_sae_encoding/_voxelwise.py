@@ -8,7 +8,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from .metrics import voxelwise_pearson, voxelwise_r2
+from .metrics._scores import voxel_metric
 
 
 class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
@@ -49,11 +49,7 @@ class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
         scores : ndarray of shape (n_targets,)
             NaN where the score is not defined; see :mod:`sklearn_sae_encoding.metrics`.
         """
-        metrics = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
-        if not callable(metric) and metric not in metrics:
-            raise ValueError(f"metric must be a callable or one of {sorted(metrics)}, got {metric!r}.")
-        metric = metrics.get(metric, metric) if isinstance(metric, str) else metric
-        return metric(np.asarray(Y), self.predict(X))
+        return voxel_metric(metric)(np.asarray(Y), self.predict(X))
 
     def get_metadata_routing(self):
         """Return how metadata such as ``groups`` are routed to the splitter.

@@ -16,11 +16,9 @@ from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows,
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._voxelwise import counts_constant
 from sklearn_sae_encoding.fitted import fitted_view
-from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.metrics._scores import voxel_metric
 
 __all__ = ["ImageRows", "MaskedTargetRegressor"]
-
-_METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
 
 
 class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -134,10 +132,10 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.masker_, Y = self._mask(y, None, X)
         self.n_elements_, self._is_1d = Y.shape[1] if Y.ndim == 2 else 1, Y.ndim == 1
         self.missing_, self.constant_ = find_exclusions(Y, self.masker, not counts_constant(self.regressor))
-        routed = get_config()["enable_metadata_routing"]
-        params = process_routing(self, "fit", **fit_params).regressor.fit if routed else fit_params
+        if get_config()["enable_metadata_routing"]:
+            fit_params = process_routing(self, "fit", **fit_params).regressor.fit
         Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
-        self.regressor_ = clone(self.regressor).fit(X, Y, **params)
+        self.regressor_ = clone(self.regressor).fit(X, Y, **fit_params)
         return self
 
     def predict(self, X, as_image=False):
@@ -159,8 +157,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         check_arguments(X)
         predicted = np.asarray(self.regressor_.predict(X))
-        # Regressors give a single target as one dimension or two.
-        predicted = self._expanded(predicted.reshape(len(predicted), -1))
+        predicted = self._expanded(predicted.reshape(len(predicted), -1))  # a single target comes as 1-D or 2-D
         predicted = predicted[:, 0] if self._is_1d else predicted
         return self.to_img(predicted) if as_image else predicted
 
@@ -202,10 +199,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             NaN in voxels that are missing or constant.
         """
         check_is_fitted(self)
-        if not callable(metric) and metric not in _METRICS:
-            raise ValueError(f"metric must be a callable or one of {sorted(_METRICS)}, got {metric!r}.")
-        _, Y = self._mask(y, self.masker_, X)
-        return (metric if callable(metric) else _METRICS[metric])(Y, self.predict(X))
+        metric, Y = voxel_metric(metric), self._mask(y, self.masker_, X)[1]
+        return metric(Y, self.predict(X))
 
     def voxel_scores_img(self, X, y, metric="pearson"):
         """Give the score of each voxel as an image; see :meth:`voxel_scores`."""

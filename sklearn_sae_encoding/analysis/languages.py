@@ -25,7 +25,7 @@ class LanguageTransfer(NamedTuple):
     n_folds: int
 
 
-def across_languages(estimator, X, Y, ids, *, n_folds=5, random_state=None):
+def across_languages(estimator, X, Y, *, ids, n_folds=5, random_state=None):
     """Fit in one language and score in every one, with the versions of a sentence kept together.
 
     In each fold, the model is fitted to the sentences of one language that are not held out, and predicts the responses
@@ -72,7 +72,7 @@ def across_languages(estimator, X, Y, ids, *, n_folds=5, random_state=None):
     >>> weights = {"en": np.array([1, 1, 0, 0, 0]), "fr": np.array([1, 0, 1, 0, 0])}
     >>> Y = {name: (X[name] @ weights[name])[:, None] for name in X}
     >>> ids = dict.fromkeys(X, np.arange(60))
-    >>> across_languages(Ridge(1e-3), X, Y, ids, random_state=0).table.round(1).to_numpy().tolist()
+    >>> across_languages(Ridge(1e-3), X, Y, ids=ids, random_state=0).table.round(1).to_numpy().tolist()
     [[1.0, 0.5], [0.5, 1.0]]
     """
     languages = _check_languages(X, Y, ids)

@@ -30,7 +30,7 @@ _NOTICE = (
 _WEIGHT_OF_LANGUAGE_BETAS = 30.0
 
 
-def fetch_lepori2026(participants=None, sets=None, data_home=None, download_if_missing=True):
+def fetch_lepori2026(participants=None, sets=None, *, data_home=None, download_if_missing=True):
     """Load the betas of eight participants who listened to 200 sentences (7T fMRI).
 
     Missing files are downloaded (24 MB for all participants and sets) from the authors' public repository at a fixed

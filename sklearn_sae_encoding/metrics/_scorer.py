@@ -4,9 +4,8 @@ import warnings
 
 import numpy as np
 
-from sklearn_sae_encoding.metrics._scores import normalize_scores, voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.metrics._scores import normalize_scores, voxel_metric
 
-_METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
 _CEILING_POWERS = {"pearson": 1, "r2": 2}  # of a ceiling in units of r
 _AVERAGES = {"mean": np.mean, "median": np.median}
 
@@ -60,8 +59,7 @@ def make_voxel_scorer(metric="pearson", average="mean", *, noise_ceiling=None):
     >>> search.best_params_
     {'alpha': 1.0}
     """
-    if not callable(metric) and metric not in _METRICS:
-        raise ValueError(f"metric must be a callable or one of {sorted(_METRICS)}, got {metric!r}.")
+    voxel_metric(metric)
     if not callable(average) and average not in _AVERAGES:
         raise ValueError(f"average must be a callable or one of {sorted(_AVERAGES)}, got {average!r}.")
     if noise_ceiling is not None and callable(metric):
@@ -122,5 +120,4 @@ def _voxel_scores(estimator, X, y, metric, params):
     if hasattr(estimator, "steps"):
         X = estimator[:-1].transform(X) if len(estimator.steps) > 1 else X
         return _voxel_scores(estimator[-1], X, y, metric, params)
-    score = metric if callable(metric) else _METRICS[metric]
-    return score(np.asarray(y), estimator.predict(X))
+    return voxel_metric(metric)(np.asarray(y), estimator.predict(X))

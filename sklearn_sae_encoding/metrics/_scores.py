@@ -244,3 +244,11 @@ def _standardized(Y):
     scale = np.where(constant, 1.0, scale)
     centred /= scale
     return centred, scale, constant
+
+
+def voxel_metric(metric):
+    """Look a metric of voxels up by its name; a function of true and predicted responses is taken as it is."""
+    metrics = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
+    if not callable(metric) and metric not in metrics:
+        raise ValueError(f"metric must be a callable or one of {sorted(metrics)}, got {metric!r}.")
+    return metric if callable(metric) else metrics[metric]

@@ -10,13 +10,11 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
-from sklearn_sae_encoding.metrics import voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.metrics._scores import voxel_metric
 from sklearn_sae_encoding.timing._delays import RunwiseDelayer
 from sklearn_sae_encoding.timing._folds import inner_folds, stack_rows, trained_rows
 from sklearn_sae_encoding.timing._lists import as_arrays, check_responses, is_list_of_arrays, is_list_of_runs
 from sklearn_sae_encoding.timing._run import StoryRun
-
-_METRICS = {"pearson": voxelwise_pearson, "r2": voxelwise_r2}
 
 
 class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -195,9 +193,7 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         if by not in ("pooled", "run"):
             raise ValueError(f"by must be 'pooled' or 'run', got {by!r}.")
-        if not callable(metric) and metric not in _METRICS:
-            raise ValueError(f"metric must be a callable or one of {sorted(_METRICS)}, got {metric!r}.")
-        metric = metric if callable(metric) else _METRICS[metric]
+        metric = voxel_metric(metric)
         predicted = self.predict(X)
         predicted = predicted if isinstance(predicted, list) else [predicted]
         _, y = self._check(X, y, reset=False)

@@ -48,7 +48,7 @@ def responses(features, shared, own, seed=1):
 def test_a_model_of_shared_features_is_recovered_in_every_language_and_one_of_own_features_in_its_own_alone():
     X = features_of_three_languages()
     Y, ids = responses(X, shared=2, own=2), dict.fromkeys(LANGUAGES, np.arange(N))
-    transfer = across_languages(Ridge(3.0), X, Y, ids, n_folds=3, random_state=0)
+    transfer = across_languages(Ridge(3.0), X, Y, ids=ids, n_folds=3, random_state=0)
     for train in LANGUAGES:
         for test in LANGUAGES:
             by_shared, by_own = transfer.voxel_scores[train, test]
@@ -60,7 +60,7 @@ def test_a_model_of_shared_features_is_recovered_in_every_language_and_one_of_ow
 def test_noise_is_predicted_in_no_language():
     X = features_of_three_languages()
     ids = dict.fromkeys(LANGUAGES, np.arange(N))
-    table = across_languages(Ridge(100), X, responses(X, 0, 0), ids, n_folds=3, random_state=0).table
+    table = across_languages(Ridge(100), X, responses(X, 0, 0), ids=ids, n_folds=3, random_state=0).table
     assert abs(table.to_numpy()).max() < 0.25
 
 
@@ -72,7 +72,7 @@ def test_a_sentence_and_its_translations_are_held_out_together():
     mixed = rng.permutation(N)
     Y, ids = {"en": code, "fr": code[mixed]}, {"en": np.arange(N), "fr": mixed}
     X["fr"] = X["fr"][mixed]
-    table = across_languages(Ridge(1e-3), X, Y, ids, n_folds=3, random_state=0).table
+    table = across_languages(Ridge(1e-3), X, Y, ids=ids, n_folds=3, random_state=0).table
     assert abs(table.to_numpy()).max() < 0.2
 
 
@@ -91,7 +91,7 @@ def test_languages_that_do_not_go_together_are_named(change, match):
     X, Y, ids = dict(X), dict(Y), dict(ids)
     change(X, Y, ids)
     with pytest.raises(ValueError, match=match):
-        across_languages(Ridge(), X, Y, ids)
+        across_languages(Ridge(), X, Y, ids=ids)
 
 
 def test_translations_are_found_by_shared_features_and_not_by_chance():
@@ -135,7 +135,7 @@ def test_simulated_voxels_with_known_weights_transfer_between_languages():
     shared = {name: values[:, :SHARED] for name, values in X.items()}
     data = make_voxel_responses(shared["en"], n_voxels=5, n_informative=3, noise_ceiling=0.9, random_state=0)
     ids = dict.fromkeys(LANGUAGES, np.arange(N))
-    table = across_languages(Ridge(1.0), shared, dict.fromkeys(LANGUAGES, data.betas), ids, random_state=0).table
+    table = across_languages(Ridge(1.0), shared, dict.fromkeys(LANGUAGES, data.betas), ids=ids, random_state=0).table
     assert table.to_numpy().min() > 0.6
 
 
