@@ -6,8 +6,8 @@ import sys
 
 # Each command's module has `add_arguments(parser)` and `run(arguments)`.
 COMMANDS = {
-    "warmup": ("sklearn_sae_encoding._warmup", "compile the encoder's kernels ahead of time"),
-    "words": ("sklearn_sae_encoding.reading._command", "a table of words to one with surprisal, features and more"),
+    "warmup": ("sklearn_sae_encoding._warmup", "Compile the kernels of SparseVoxelEncoder ahead of time"),
+    "words": ("sklearn_sae_encoding.reading._command", "Add surprisal, features and more to a table of words"),
 }
 
 

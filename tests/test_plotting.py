@@ -562,7 +562,7 @@ def test_without_matplotlib_figures_name_the_extra(monkeypatch):
         lambda: plotting.plot_prevalence_entropy([1, 2], [0.0, 1.0]),
         lambda: plotting.plot_transfer_matrix(_transfer()[0]),
         lambda: plotting.plot_regularization_path([1.0, 0.5], [0.2, 0.1]),
-        lambda: plotting.plot_token_heatmap(["a"], [1.0]),
+        lambda: plotting.plot_token_heatmap(TokenTable.from_arrays([[[1.0]]], ["a"], [[(0, 1)]])),
         lambda: plotting.plot_score_map(_volume()),
         lambda: plotting.plot_difference_map(_volume(), _volume(1), threshold=0.1),
         lambda: plotting.plot_surprisal_content_map(_volume(), _volume(1)),

@@ -14,6 +14,7 @@ from tiny_gemma import D_MODEL, save_tiny_gemma
 from sklearn_sae_encoding._cache import FORMATS
 from sklearn_sae_encoding.analysis import correlate_predictors, restrict_encoder
 from sklearn_sae_encoding.datasets import load_sentences, make_voxel_responses
+from sklearn_sae_encoding.fitted import feature_table
 
 TOOLS = Path(__file__).parents[1] / "tools"
 WIDTHS = (8, 24, 100)
@@ -82,7 +83,8 @@ def run(tool, monkeypatch, tmp_path):
 def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path, monkeypatch, capsys):
     sets = _voxels(X, {"hard_to_process": False, "abstract": True, "ghost": True}, language=False)
     language = _voxels(X, {"IFG": False, "MFG": False, "AntTemp": True, "PostTemp": True}, language=True)
-    names = np.array([*(f"sae_{j:05d}" for j in range(WIDTHS[-1])), "surprisal_mean"], dtype=object)
+    names = [*(f"sae_{j:05d}" for j in range(WIDTHS[-1])), "surprisal_mean"]
+    names = feature_table(names, kinds=["sae"] * WIDTHS[-1] + ["surprisal"], widths=WIDTHS)
     features = {"sae": (X, names), "activations": (X.toarray(), names)}
     from lepori2026.study import Tokens
 
@@ -244,7 +246,7 @@ def test_feature_0_keeps_its_sign_in_the_table_of_signed_features(tool):
     from lepori2026.study import Tokens
 
     coef = sparse.csr_array([[-1.0, 0.5, 0.0], [-2.0, 0.0, 0.0]])
-    names = np.array(["sae_00000", "sae_00001", "surprisal_mean"], dtype=object)
+    names = feature_table(["sae_00000", "sae_00001", "surprisal_mean"], kinds=["sae", "sae", "surprisal"])
     tokens = Tokens([["One", "."], ["Two", "."]], [np.ones((2, 3)), np.ones((2, 3))])
     study = Bunch(coef=coef, X=np.ones((2, 3)), Y=np.array([[0.0, 1.0], [2.0, 5.0]]))
     table = tables.signed_features(study, names, ["abstract", "abstract"], ["One.", "Two."], tokens)

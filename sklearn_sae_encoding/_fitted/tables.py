@@ -50,11 +50,9 @@ def feature_table(names, *, kinds="unknown", sae_index=None, widths=None, labels
     Examples
     --------
     >>> from sklearn_sae_encoding.fitted import feature_table
-    >>> feature_table(["a", "b", "surprisal"], kinds=["sae", "sae", "surprisal"], widths=[1, 2])
-         feature  index       kind  sae_index  bin label
-    0          a      0        sae          0  0-1
-    1          b      1        sae          1  1-2
-    2  surprisal      2  surprisal       <NA>
+    >>> table = feature_table(["a", "b", "surprisal"], kinds=["sae", "sae", "surprisal"], widths=[1, 2])
+    >>> table["bin"].tolist(), table["sae_index"].isna().tolist()
+    (['0-1', '1-2', ''], [False, False, True])
     """
     names = default_names(names) if isinstance(names, Integral) else [str(name) for name in names]
     kinds = _checked_kinds(kinds, names)

@@ -66,8 +66,8 @@ def mean_interval(values, *, confidence=0.95, n_bootstraps=10_000, random_state=
     --------
     >>> from sklearn_sae_encoding.metrics import mean_interval
     >>> interval = mean_interval([0.2, 0.3, 0.25, 0.4, 0.35, 0.3], random_state=0)
-    >>> [round(float(value), 2) for value in interval]
-    [0.3, 0.03, 0.23, 0.37, 0.23, 0.37, 6.0]
+    >>> [round(float(value), 1) for value in interval]
+    [0.3, 0.0, 0.2, 0.4, 0.2, 0.4, 6.0]
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")

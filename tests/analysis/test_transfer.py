@@ -178,7 +178,7 @@ def test_noise_that_voxels_share_transfers_only_where_test_texts_selected_the_fe
     fair = np.nanmean(transfer_scores(X, Y, encoder, cv=PUBLISHED).scores)
     leaky = np.nanmean(published(X, Y, clone(encoder).fit(X, Y), cv=PUBLISHED).scores)
     print(f"published {leaky:.2f}, training texts alone {fair:.2f}")
-    assert leaky > 0.3
+    assert leaky > 0.2
     assert abs(fair) < 0.12
 
 

@@ -37,7 +37,7 @@ def test_a_family_whose_modules_give_something_else_is_refused_with_the_size_of_
     model = tiny_model(name)
     with pytest.raises(ValueError, match=r"In block 0 of .*BloomForCausalLM.*differs from resid_post by up to [\d.]+"):
         run(model, hook_name(1, site), texts)
-    assert run(model, 1, texts).d_model == D_MODEL
+    assert run(model, 1, texts).width == D_MODEL
 
 
 def test_a_model_is_checked_on_its_first_batch_and_then_believed(texts, monkeypatch):
@@ -68,7 +68,7 @@ def test_z_is_what_the_output_projection_of_attention_reads(name, texts):
     handle.remove()
     expected = seen[0].reshape(ids.shape[1], -1)[1:].numpy()
     np.testing.assert_allclose(found[1], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-    assert found.d_model == expected.shape[1]
+    assert found.width == expected.shape[1]
 
 
 def test_heads_that_are_wider_than_the_model_stand_side_by_side(texts):
@@ -81,7 +81,7 @@ def test_heads_that_are_wider_than_the_model_stand_side_by_side(texts):
         [0, hook_name(1, "z")],
     )
     acts = transformer.fit_transform(texts)
-    assert transformer.d_model_ == acts.d_model == 32 + 64
+    assert transformer.d_model_ == acts.width == 32 + 64
     names = transformer.get_feature_names_out()
     assert (names[31], names[32], names[-1]) == (
         "blocks.0.hook_resid_post_31",

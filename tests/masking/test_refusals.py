@@ -140,7 +140,7 @@ def test_other_bad_input_is_named(X, imgs):
         model.fit(X, np.ones((N, 3)))
     with pytest.raises(TypeError, match=r"masker must be a nilearn masker.*got None"):
         MaskedTargetRegressor(Ridge(), None).fit(X, imgs)
-    with pytest.raises(ValueError, match=r"metric must be one of \['pearson', 'r2'\]"):
+    with pytest.raises(ValueError, match=r"metric must be a callable or one of \['pearson', 'r2'\]"):
         model.fit(X, imgs).voxel_scores(X, imgs, metric="mse")
     with pytest.raises(AttributeError, match="Ridge chose no penalties"):
         model.alpha_img()

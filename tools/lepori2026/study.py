@@ -131,8 +131,10 @@ def load_features(configuration, texts, folder, store):
             continue
         sae, sae_id = _given(sae[0]), sae[1]
         content = "activations" if name == "activations" else "sae"
+        options = {"widths": configuration["widths"]} if name == "sae" else {}  # published SAEs don't say theirs
+        reader = LanguageModel(lm, memory=folder / "cache")
         pipeline = make_augmented_encoder(
-            LanguageModel(lm, memory=folder / "cache"), layer, sae, sae_id=sae_id, content=content, verbose=1
+            reader, layer, sae, sae_id=sae_id, content=content, sae_params=options, verbose=1
         )["features"]
         features[name] = store(
             f"features-{name}",
