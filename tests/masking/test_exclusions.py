@@ -50,7 +50,7 @@ def test_missing_voxels_are_left_out_counted_and_reported(X, imgs):
 
 
 def test_constant_voxels_are_warned_of_once(X, imgs):
-    data = imgs.get_fdata()
+    data = imgs.get_fdata().copy()
     data[2, 2, 1:4] = 7.0
     for regressor in (Ridge(), SparseVoxelEncoder(0.5), make_pipeline(StandardScaler(), SparseVoxelEncoder(0.5))):
         with warnings.catch_warnings(record=True) as caught:
