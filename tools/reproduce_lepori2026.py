@@ -130,7 +130,11 @@ def report_sets(report, study, names, texts, tokens, widths, chosen_on):
 
 def report_set_clusters(report, study):
     """Do the sets come out of the transfer of features alone?"""
-    scores = study.transfer(np.ones(len(study.voxels), dtype=bool), "transfer-all")
+    everything = np.ones(len(study.voxels), dtype=bool)
+    scores = study.transfer(everything, "transfer-all")
+    table = tables.set_transfer(scores, study.transfer(everything, "transfer-all", "training"), study.voxels)
+    note = "Features and signs selected on all texts (published), or on each fold's training texts alone (training)."
+    report.add("sets_transfer", "Transfer of features between voxels of the sets, means over pairs", table, note)
     clusters = cluster_voxels(scores.normalized_scores, min_size=10)
     table = tables.clusters_by(clusters.labels, study.voxels, "set")
     report.add("set_clusters", "Voxels of all five sets, clustered by the transfer of their features", table)

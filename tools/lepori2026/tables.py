@@ -313,6 +313,14 @@ def transfer(scores, fair, Y, voxels, keep):
     return table, pairs
 
 
+def set_transfer(scores, fair, voxels):
+    """Means over pairs of voxels of the same and of other participants and sets, by both ways of selecting."""
+    named = {"published": scores.normalized_scores, "training": fair.normalized_scores}
+    pairs = average_pairs(voxels["participant"].to_numpy(), voxels["region"].to_numpy(), **named)
+    means = within_and_across(pairs).rename(columns={"same_region": "same_set"})
+    return means.groupby(["same_participant", "same_set"])[list(named)].mean()
+
+
 def same_against_other_region(pairs):
     """Balanced by regions, over target participants; sources are other participants."""
     comparison = compare_regions(pairs, "transfer")
