@@ -50,7 +50,7 @@ MIRRORS = {
     "betas.py": ["tests/test_betas.py"],
     "tokens.py": ["tests/test_tokens.py"],
     "_tokens/alignment.py": ["tests/tokens/test_alignment.py"],
-    "_tokens/arrays.py": ["tests/test_tokens.py"],
+    "_tokens/arrays.py": ["tests/test_tokens.py", "tests/analysis/test_populations.py"],
     "_tokens/checks.py": ["tests/test_tokens.py", "tests/tokens/test_spans.py"],
     "_tokens/placing.py": ["tests/tokens/test_word_lists.py"],
     "_tokens/pooling.py": ["tests/tokens/test_pooling.py"],
