@@ -12,7 +12,6 @@ import warnings
 import numpy as np
 from scipy import sparse
 
-
 LAYOUTS = {"dense": np.asarray, "sparse": sparse.csr_array}
 
 
