@@ -15,7 +15,7 @@ def mask():
 
 def test_a_value_stays_in_its_voxel_in_the_order_of_either_library(mask):
     volume = np.random.default_rng(1).normal(size=(4, 5, 3))
-    masker = NiftiMasker(mask, standardize=False).fit()
+    masker = NiftiMasker(mask, standardize=None).fit()
     values = masker.transform(Nifti1Image(volume, np.eye(4))).ravel()
     cortex = to_pycortex(values, mask)
     # What pycortex does: its volumes are (z, y, x), and so are its masks.

@@ -27,13 +27,13 @@ def runs():
 
 @pytest.fixture
 def imgs(runs):
-    masker = NiftiMasker(MASK, standardize=False).fit()
+    masker = NiftiMasker(MASK, standardize=None).fit()
     return [masker.inverse_transform(run.astype(np.float32)) for run in runs[1]]
 
 
 @pytest.fixture
 def model():
-    return MaskedTargetRegressor(RunwiseRegressor(None, Ridge(), delays=(1, 2)), NiftiMasker(MASK, standardize=False))
+    return MaskedTargetRegressor(RunwiseRegressor(None, Ridge(), delays=(1, 2)), NiftiMasker(MASK, standardize=None))
 
 
 def test_images_of_runs_give_what_their_arrays_give(runs, imgs, model):
