@@ -26,8 +26,8 @@ def read_surface(file, mesh):
     Returns
     -------
     img : nilearn.surface.SurfaceImage
-        One column a scan. Vertices that a CIFTI file lacks, as the medial wall, are NaN, so that
-        :class:`MaskedTargetRegressor` leaves them out.
+        One column a scan. Vertices that a CIFTI file lacks, as the medial wall, are NaN: nilearn's maskers and
+        :class:`MaskedTargetRegressor` leave them out.
 
     Raises
     ------
