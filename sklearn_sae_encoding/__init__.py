@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .pipeline import make_augmented_encoder
     from .sae import SAEProjector
     from .surprisal import SurprisalTransformer
+    from .timing import RunwiseRegressor, StoryRun
     from .tokens import TokenTable
 
 # What a user types first, and the module it lives in: each is imported when it is asked for (PEP 562).
@@ -25,8 +26,10 @@ _HOMES = {
     "LMActivationTransformer": "activations",
     "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
+    "RunwiseRegressor": "timing",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
+    "StoryRun": "timing",
     "SurprisalTransformer": "surprisal",
     "TokenTable": "tokens",
     "cross_val_voxel_scores": "metrics",
@@ -39,8 +42,10 @@ __all__ = [
     "LMActivationTransformer",
     "LanguageModel",
     "MaskedTargetRegressor",
+    "RunwiseRegressor",
     "SAEProjector",
     "SparseVoxelEncoder",
+    "StoryRun",
     "SurprisalTransformer",
     "TokenTable",
     "cross_val_voxel_scores",

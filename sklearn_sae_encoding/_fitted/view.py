@@ -194,14 +194,18 @@ class FittedView:
         Parameters
         ----------
         X : sequence of length n_samples
-            What the model takes: texts, or features, which come back as they are.
+            What the model takes: texts, or features, which come back as they are, or runs.
 
         Returns
         -------
         features : ndarray or scipy.sparse.csr_array of shape (n_samples, n_features)
+            Of runs the rows that their responses hold, one run below the other.
         """
+        runs = X
         for transformer in self.transformers:
             X = transformer.transform(X)
+        if isinstance(X, list):
+            X = _stacked(X, runs)
         if sparse.issparse(X):
             return sparse.csr_array(X)
         return X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
@@ -250,3 +254,9 @@ class FittedView:
             part = part.toarray() if sparse.issparse(part) else np.asarray(part)
             spread[block] = part.std(axis=0, dtype=np.float64)
         return spread * self.target_scale
+
+
+def _stacked(arrays, runs):
+    """Put the rows of runs below each other: of each run those that its responses hold."""
+    kept = [array[run.rows] if hasattr(run, "rows") else array for array, run in zip(arrays, runs, strict=True)]
+    return sparse.vstack(kept, format="csr") if sparse.issparse(kept[0]) else np.concatenate(kept)
