@@ -126,7 +126,8 @@ class BandedFeatureRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples, n_targets) or (n_samples,)
         """
-        return self.regressor_.predict(self._transform(X), **params)
+        X = self._transform(X)
+        return self.regressor_.predict(X, **params)
 
     def score(self, X, y):
         """Score by the regressor's own score.
@@ -141,7 +142,8 @@ class BandedFeatureRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         -------
         score : float
         """
-        return self.regressor_.score(self._transform(X), y)
+        X = self._transform(X)
+        return self.regressor_.score(X, y)
 
     @available_if(_regressor_has("voxel_scores"))
     def voxel_scores(self, X, Y, metric="pearson"):
@@ -258,16 +260,15 @@ def resolve_named_bands(bands, features, n_columns):
 
 def _branches(features, n_columns):
     last = features.steps[-1][1] if hasattr(features, "steps") else features
-    parts = [(name, part) for name, part in getattr(last, "transformer_list", ()) if part != "drop"]
-    tables = {name: columns_of(part) for name, part in parts}
-    if not tables or any(table is None for table in tables.values()) or sum(map(len, tables.values())) != n_columns:
+    parts = [(name, columns_of(part)) for name, part in getattr(last, "transformer_list", ()) if part != "drop"]
+    widths = {name: None if table is None else len(table) for name, table in parts}
+    unknown = [name for name, width in widths.items() if width is None]
+    if len(unknown) == 1:  # the columns that are left
+        widths[unknown[0]] = n_columns - sum(width for width in widths.values() if width is not None)
+    elif unknown or sum(widths.values()) != n_columns:
         return {}
-    ends = np.cumsum([len(table) for table in tables.values()])
-    return {
-        name: np.arange(end - len(table), end)
-        for (name, table), end in zip(tables.items(), ends, strict=True)
-        if len(table)
-    }
+    ends = np.cumsum(list(widths.values()))
+    return {name: np.arange(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True) if width}
 
 
 def _columns(band, parts, known):

@@ -102,10 +102,10 @@ def test_bands_that_make_no_sense_are_named(model, Y, bands, message):
 
 
 def test_a_branch_named_like_another_kind_is_an_error():
-    union = FeatureUnion([("control", StandardScaler()), ("square", FunctionTransformer(np.square))])
+    union = FeatureUnion([("unknown", StandardScaler()), ("square", FunctionTransformer(np.square))])
     X = np.random.default_rng(0).normal(size=(30, 3))
-    with pytest.raises(ValueError, match="'control', which is both a branch and another kind or name: 3 and 6 columns"):
-        BandedFeatureRegressor(union, ENCODER, bands={"a": "control", "b": "square"}).fit(X, X)
+    with pytest.raises(ValueError, match="'unknown', which is both a branch and another kind or name: 3 and 6 columns"):
+        BandedFeatureRegressor(union, ENCODER, bands={"a": "unknown", "b": "square"}).fit(X, X)
 
 
 def test_choices_that_make_no_model_are_refused_at_once(tiny_lm_dir):

@@ -6,6 +6,7 @@ from scipy import sparse
 from sklearn.linear_model import Ridge
 from story_cases import make_run
 
+from sklearn_sae_encoding._fitted import weights
 from sklearn_sae_encoding.analysis import band_features, rank_band_features
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.fitted import fitted_view
@@ -39,9 +40,9 @@ def test_bands_features_and_voxels_are_chosen():
     assert rank_band_features(encoder, "sound")["feature"].iloc[0] == "x33"
     assert rank_band_features(encoder, "sound")["band"].tolist() == ["sound"] * 6
     chosen = rank_band_features(encoder, chosen=[33, "x7"], voxels=[2])
-    weights = encoder.primal_weights(features=[7, 33], targets=[2])[0]
+    expected = np.abs(encoder.primal_weights(features=[7, 33], targets=[2])[0])
     assert chosen["feature"].tolist() == ["x7", "x33"]
-    np.testing.assert_allclose(chosen["effect"], np.abs(weights) * encoder.feature_deviations_[[7, 33]])
+    np.testing.assert_allclose(chosen["effect"], expected * encoder.feature_deviations_[[7, 33]])
     for call, message in (
         (lambda: rank_band_features(encoder, "sight"), "There is no band 'sight'"),
         (lambda: rank_band_features(encoder, "sound", chosen=[3]), "Give bands or chosen features"),
@@ -50,6 +51,19 @@ def test_bands_features_and_voxels_are_chosen():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_weights_that_are_too_many_are_not_computed_unasked(monkeypatch):
+    encoder, _ = problem("kernel")
+    np.testing.assert_allclose(fitted_view(encoder).weights.toarray(), encoder.primal_weights())
+    monkeypatch.setattr(weights, "MOST", 100)
+    view = fitted_view(encoder)
+    assert view.features["band"].tolist() == ["words"] * 30 + ["sound"] * 6
+    assert len(rank_band_features(view, "sound")) == 6
+    with pytest.raises(ValueError, match=r"The 5 x 36 weights of a BandedRidgeEncoder .* too many .* primal_weights"):
+        _ = view.weights
+    with pytest.raises(AttributeError, match="The BandedRidgeEncoder has no coef_"):
+        fitted_view(BandedRidgeEncoder(alphas=1.0, keep="penalties").fit(np.eye(5), np.eye(5)))
 
 
 def test_delayed_copies_are_one_feature_and_the_view_tells_band_and_delay():
