@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .masking import MaskedTargetRegressor
     from .metrics import cross_val_voxel_scores, make_voxel_scorer
     from .pipeline import make_augmented_encoder
+    from .reading import ReadingTimeModel
     from .sae import SAEProjector
     from .surprisal import SurprisalTransformer
     from .timing import RunwiseRegressor, StoryRun
@@ -26,6 +27,7 @@ _HOMES = {
     "LMActivationTransformer": "activations",
     "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
+    "ReadingTimeModel": "reading",
     "RunwiseRegressor": "timing",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
@@ -42,6 +44,7 @@ __all__ = [
     "LMActivationTransformer",
     "LanguageModel",
     "MaskedTargetRegressor",
+    "ReadingTimeModel",
     "RunwiseRegressor",
     "SAEProjector",
     "SparseVoxelEncoder",
