@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from scipy import sparse
 
 from sklearn_sae_encoding._fitted.parts import leaves
 from sklearn_sae_encoding._fitted.tables import KINDS, find_feature, find_features
+from sklearn_sae_encoding._fitted.weights import weights_of
 
 _BLOCK = 4096  # targets whose predictions are taken apart at once
 
@@ -23,7 +25,8 @@ class FittedView:
     Attributes
     ----------
     weights : scipy.sparse.csr_array of shape (n_targets, n_features)
-        In units of the targets that the linear model saw, over units of the features that it saw.
+        In units of the targets that the linear model saw, over units of the features that it saw. Those of a
+        BandedRidgeEncoder in the kernel form are computed when they are first asked for, if they aren't too many.
 
     features : pandas.DataFrame of n_features rows
         A row a column of the weights:
@@ -58,7 +61,6 @@ class FittedView:
     fitted_view : Makes it.
     """
 
-    weights: sparse.csr_array
     features: pd.DataFrame
     scale: np.ndarray
     centre: np.ndarray
@@ -67,6 +69,11 @@ class FittedView:
     transformers: list
     wrappers: list
     _columns: pd.DataFrame = field(repr=False)
+
+    @cached_property
+    def weights(self):
+        """Weights, a CSR array of shape (n_targets, n_features); computed when first asked for in the kernel form."""
+        return weights_of(self.linear)
 
     @property
     def makers(self):

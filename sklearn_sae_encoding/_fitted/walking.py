@@ -123,7 +123,8 @@ def _delayed(delayer, given):
     """Copies of columns, some scans later; bands are those of what made the columns, if it has bands."""
     delayed = delayer.table(given["feature"])
     table = _restart(given.iloc[delayed["column"].to_numpy()])
-    return table.assign(feature=delayed["name"], band=delayed["band"], delay=delayed["delay"])
+    parts = {"band": delayed["band"], "delay": delayed["delay"], "source": delayed["feature"]}
+    return table.assign(feature=delayed["name"], **parts)
 
 
 _OF_RUNS = {BandUnion: _bands, WordsToScans: _words, RunwiseDelayer: _delayed}

@@ -7,6 +7,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.band_features import rank_band_features
 from sklearn_sae_encoding.analysis.baselines import (
     BaselineComparison,
     MatchedDraws,
@@ -147,6 +148,7 @@ __all__ = [
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
+    "rank_band_features",
     "read_annotations",
     "read_feature_labels",
     "restrict_encoder",

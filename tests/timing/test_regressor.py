@@ -301,6 +301,20 @@ def test_bands_of_a_union_reach_delays_and_the_regressor():
     assert set(searched.best_params_) == {"features__form__cutoff"}
 
 
+def test_bands_of_runs_are_named_by_bands_and_features():
+    union = BandUnion([("rate", WordsToScans("rate", method="hrf")), ("form", WordsToScans(["letters", "duration"]))])
+    run, y = make_run(n_scans=40), np.random.default_rng(0).normal(size=(40, 2))
+    bands = {"size": ["letters"], "time": ["rate", "duration"]}
+    model = RunwiseRegressor(union, Ridge(), bands=bands, delays={"size": (1, 2), "time": (0,)}).fit([run], [y])
+    assert model.design_["name"].tolist() == ["letters_delay1", "letters_delay2", "rate", "duration"]
+    whole = RunwiseRegressor(union, Ridge(), bands={"all": ["form", "rate"]}).fit([run], [y])
+    assert whole.design_["feature"].tolist() == ["letters", "duration", "rate"]
+    with pytest.raises(
+        ValueError, match=r"band 'size' is made of 'height', which is neither a band \(rate, form\) nor a f"
+    ):
+        RunwiseRegressor(union, Ridge(), bands={"size": "height"}).fit([run], [y])
+
+
 def test_voxel_scores_count_scans_so_that_a_fold_may_be_one_run():
     X, y = noisy_runs(n_runs=4)
     model = RunwiseRegressor(None, Ridge(), delays=DELAYS)
