@@ -101,6 +101,8 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     [(60, 2), (60, 2)]
     """
 
+    sample_is_run = True  # what masks images asks
+
     def __init__(self, features, regressor, *, delays=None, bands=None, gap=None):
         self.features = features
         self.regressor = regressor

@@ -347,3 +347,19 @@ def test_voxel_scores_of_noise_with_autocorrelated_responses_are_zero():
         X = [rng.normal(size=(len(run), 4)) for run in y]
         scores.append(cross_val_voxel_scores(RunwiseRegressor(None, Ridge(), delays=DELAYS), X, y, cv=3).scores)
     assert abs(np.mean(scores)) < 3 * np.std(scores) / np.sqrt(np.size(scores)) + 0.01
+
+
+def test_voxel_scores_name_runs_that_are_swapped_too_few_or_unlike():
+    runs = make_run(n_scans=40).cut(4)
+    y = [np.random.default_rng(0).normal(size=(10, 2)) for _ in runs]
+    model = RunwiseRegressor(WordsToScans("rate"), Ridge())
+    for X, Y, message in (
+        (y, runs, "Y holds StoryRuns: X and Y are swapped"),
+        (runs[:1], y[:1], r"LeaveOneOut\(\) can't split 1 run\(s\), as a sample is a run: .*StoryRun.cut"),
+        (runs, y[:3], "X holds 4 runs, but Y holds the responses to 3"),
+        (runs, [*y[:3], y[3][:, :1]], "All runs need the same voxels, but the responses to run 3"),
+        (runs, [*y[:3], y[3][:9]], r"run 3 have 9 rows, but the run has 10 \(after scans= and kept=\)"),
+        (runs, [*y[:3], np.where(np.arange(10)[:, None] == 4, np.nan, y[3])], "run 3 hold 2 value.* first in scan 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cross_val_voxel_scores(model, X, Y, cv=LeaveOneOut())
