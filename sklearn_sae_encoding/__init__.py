@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .masking import MaskedTargetRegressor
     from .metrics import cross_val_voxel_scores, make_voxel_scorer
     from .pipeline import make_augmented_encoder
+    from .reading import ReadingTimeModel
     from .sae import SAEProjector
     from .surprisal import SurprisalTransformer
     from .tokens import TokenTable
@@ -25,6 +26,7 @@ _HOMES = {
     "LMActivationTransformer": "activations",
     "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
+    "ReadingTimeModel": "reading",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
     "SurprisalTransformer": "surprisal",
@@ -39,6 +41,7 @@ __all__ = [
     "LMActivationTransformer",
     "LanguageModel",
     "MaskedTargetRegressor",
+    "ReadingTimeModel",
     "SAEProjector",
     "SparseVoxelEncoder",
     "SurprisalTransformer",

@@ -125,6 +125,9 @@ def test_tables_differ_where_values_or_origin_do(table):
     changed.values[1] = changed.values[1] * 2
     assert changed != table
     assert table[:] == table
+    assert table[:2] != table
+    shorter = [value[1:] for value in table.values]
+    assert TokenTable(shorter, **ORIGIN) != table
     assert table != TokenTable(table.values, **{**ORIGIN, "bos_token": ""})
     assert make_table(is_sparse=True) != make_table()
 

@@ -13,6 +13,7 @@ from sklearn_sae_encoding.datasets._sentences import load_sentences
 from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._simulated_stories import make_story_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
+from sklearn_sae_encoding.datasets._three_languages import load_three_languages
 
 __all__ = [
     "StoryData",
@@ -29,6 +30,7 @@ __all__ = [
     "load_sentences",
     "load_smollm2",
     "load_supersenses",
+    "load_three_languages",
     "make_story_responses",
     "make_voxel_responses",
 ]

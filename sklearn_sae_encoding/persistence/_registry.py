@@ -19,6 +19,8 @@ OURS = (
     "sklearn_sae_encoding.reading.CategorySums",
     "sklearn_sae_encoding.reading.ChosenFeatures",
     "sklearn_sae_encoding.reading.FeatureComponents",
+    "sklearn_sae_encoding.residuals.FeaturePredictionError",
+    "sklearn_sae_encoding.residuals.SAEResidual",
     "sklearn_sae_encoding.sae.SAEProjector",
     "sklearn_sae_encoding.surprisal.SurprisalTransformer",
     "sklearn_sae_encoding.timing.BandUnion",

@@ -38,6 +38,7 @@ def plot_log_likelihood_gains(table, *, ax=None):
     low, high = table["held_out"] - table["low"], table["high"] - table["held_out"]
     ax.errorbar(table["held_out"], places, xerr=[low, high], fmt="o", color=accent(), label="held out, 95 %")
     ax.set_yticks(places, list(table.index))
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel("gain in log likelihood (nats)", fontsize="small")
     legend_above(ax)
     return plain(ax)
@@ -78,6 +79,7 @@ def plot_coefficients(coef, *, intercept=False, ax=None):
     ax.axvline(0, color=ink(), linewidth=0.8)
     ax.errorbar(coef["estimate"], places, xerr=1.96 * coef["standard_error"], fmt="o", color=accent(), markersize=4)
     ax.set_yticks(places, list(coef.index))
+    ax.set_ylim(-0.6, len(coef) - 0.4)
     ax.set_xlabel("coefficient", fontsize="small")
     return plain(ax)
 

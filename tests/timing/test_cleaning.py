@@ -1,5 +1,7 @@
 """Responses are cleaned run by run."""
 
+import warnings
+
 import numpy as np
 import pytest
 from nilearn.signal import clean
@@ -75,6 +77,14 @@ def test_a_run_too_short_for_the_filter_is_detrended_with_a_warning(responses):
     with pytest.warns(UserWarning, match="Run 0 lasts 60 s and can't hold one period of high_pass=0.0078125 Hz"):
         (cleaned,) = clean_runs([responses[0][:30]], t_r=2.0, high_pass=1 / 128)
     np.testing.assert_allclose(cleaned, clean_runs([responses[0][:30]], t_r=2.0)[0])
+
+
+def test_a_run_of_one_whole_period_is_filtered_without_a_warning(responses):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (cleaned,) = clean_runs([responses[0][:64]], t_r=2.0, high_pass=1 / 128)
+    expected = clean(responses[0][:64], standardize="zscore_sample", filter="cosine", high_pass=1 / 128, t_r=2.0)
+    np.testing.assert_allclose(cleaned, expected, atol=1e-8)
 
 
 def test_an_absent_voxel_stays_absent_and_other_gaps_are_errors(responses):

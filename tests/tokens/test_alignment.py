@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import llama_tokenizer, metaspace_tokenizer, tiny_tokenizer, wordpiece_tokenizer
 
-from sklearn_sae_encoding._tokens.alignment import trimmed, word_spans, words_of
+from sklearn_sae_encoding._tokens.alignment import trimmed, word_spans, words_of, words_within
 
 TOKENIZERS = {
     "GPT-2": tiny_tokenizer,
@@ -145,6 +145,16 @@ def test_rows_without_spelling_stand_for_the_word_before_and_are_flagged():
     np.testing.assert_array_equal(words.joined, [True, False, True, False, True])
     with pytest.raises(ValueError, match="No span of text 4 has any character"):
         words_of(text, offsets, [(2, 2)], of="text 4")
+
+
+def test_words_within_a_span_are_those_of_the_text_that_lie_in_it():
+    text = "one <pad> two three"
+    offsets = np.array([(0, 3), (10, 13), (14, 19)])  # the tokenizer dropped <pad>
+    for found, expected in zip(words_within(text, offsets, None, of="it"), words_of(text, offsets), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    inside = words_within(text, offsets, (4, 16), of="it")
+    np.testing.assert_array_equal(inside.spans, [(10, 13), (14, 16)])
+    np.testing.assert_array_equal(inside.tokens, [(1, 2), (2, 3)])
 
 
 def test_tokens_of_white_space_alone_are_no_words_but_belong_to_a_span_around_them():
