@@ -216,6 +216,4 @@ def test_code_that_makes_what_is_kept_does_not_change_without_its_format_number(
     record = json.loads(tool.RECORD.read_text(encoding="utf-8"))
     assert record.keys() == _cache.FORMATS.keys()
     changed = tool.changed(record, _cache.FORMATS)
-    assert changed == set(), (
-        f"run `python tools/cache_formats.py`: the code that makes {sorted(changed)} is another one"
-    )
+    assert changed == set(), f"run `python tools/cache_formats.py`: other code makes {sorted(changed)}"
