@@ -7,6 +7,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.band_features import rank_band_features
 from sklearn_sae_encoding.analysis.baselines import (
     BaselineComparison,
     MatchedDraws,
@@ -46,6 +47,7 @@ from sklearn_sae_encoding.analysis.languages import (
     language_shares,
     translation_retrieval,
 )
+from sklearn_sae_encoding.analysis.layers import LayerProfile, layer_profile
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
     compare_regions,
@@ -58,6 +60,7 @@ from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, preva
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
+from sklearn_sae_encoding.analysis.stories import score_stories
 from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
 from sklearn_sae_encoding.analysis.topography import (
@@ -84,6 +87,7 @@ __all__ = [
     "GroupMap",
     "InterpretationCheck",
     "LanguageTransfer",
+    "LayerProfile",
     "LeftOut",
     "MapComparison",
     "MatchedDraws",
@@ -127,6 +131,7 @@ __all__ = [
     "krippendorff_alpha",
     "label_features",
     "language_shares",
+    "layer_profile",
     "leave_one_participant_out",
     "load_predicted_topography",
     "locate_features",
@@ -143,11 +148,13 @@ __all__ = [
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
+    "rank_band_features",
     "read_annotations",
     "read_feature_labels",
     "restrict_encoder",
     "sample_features",
     "score_explanations",
+    "score_stories",
     "smooth_random_maps",
     "spin_places",
     "spin_test",

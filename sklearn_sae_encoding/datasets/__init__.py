@@ -13,6 +13,7 @@ from sklearn_sae_encoding.datasets._sentences import load_sentences
 from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._simulated_stories import make_story_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
+from sklearn_sae_encoding.datasets._story_corpora import load_lebel2023, load_lepetitprince, read_narratives_story
 from sklearn_sae_encoding.datasets._three_languages import load_three_languages
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "load_gemma3_270m",
     "load_jaeger2015",
     "load_lancaster_norms",
+    "load_lebel2023",
+    "load_lepetitprince",
     "load_provo",
     "load_sentences",
     "load_smollm2",
@@ -33,4 +36,5 @@ __all__ = [
     "load_three_languages",
     "make_story_responses",
     "make_voxel_responses",
+    "read_narratives_story",
 ]

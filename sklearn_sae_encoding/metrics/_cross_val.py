@@ -25,6 +25,7 @@ from sklearn_sae_encoding.metrics._runs import (
     put,
     shaped_like,
     take,
+    too_few_runs,
 )
 from sklearn_sae_encoding.metrics._scores import (
     ceiling_of,
@@ -283,7 +284,10 @@ def _splits(cv, X, Y, routed):
     first = next(iter(routed.values()), None)
     if first is None:
         raise ValueError("There is no model to score: the dictionary of estimators is empty.")
-    splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
+    try:
+        splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
+    except ValueError as error:
+        raise (too_few_runs(cv, Y, error) if isinstance(Y, list) else error) from error
     for i, (_, test) in enumerate(splits):
         n_test = n_rows(take(Y, test))
         if n_test < 2:
