@@ -61,10 +61,7 @@ def _mean_over_folds(fold_scores):
 
 
 # What a fold's score is, and how folds are averaged.
-_METRICS = {
-    "pearson": (voxelwise_pearson, fisher_mean),
-    "r2": (voxelwise_r2, _mean_over_folds),
-}
+_METRICS = {"pearson": (voxelwise_pearson, fisher_mean), "r2": (voxelwise_r2, _mean_over_folds)}
 
 
 def cross_val_voxel_scores(
