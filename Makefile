@@ -1,7 +1,7 @@
 # Every target makes .venv and installs what it needs when that is missing. `make demo` is the main job.
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist worksteal
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --constraint constraints.txt
@@ -25,8 +25,16 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/plot_augmented_encoder.py
 	$(BIN)/python examples/plot_alice.py
 
-test: $(VENV)/.demo $(VENV)/.test
+test: $(VENV)/.demo $(VENV)/.test $(VENV)/.kernels
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Kernels are compiled once for all workers, half of them on each of two cores; anew where any of them was edited, since
+# numba doesn't notice an edited callee.
+$(VENV)/.kernels: $(VENV)/.base $(wildcard sklearn_sae_encoding/_solvers/*.py sklearn_sae_encoding/_solvers/*/*.py)
+	rm -f sklearn_sae_encoding/_solvers/*/__pycache__/*.nb*
+	$(BIN)/python -m sklearn_sae_encoding warmup --features dense & dense=$$!; \
+	$(BIN)/python -m sklearn_sae_encoding warmup --features sparse && wait $$dense
+	touch $@
 
 # The oldest scikit-learn stands alone in a folder that is looked into first; all else is as pinned.
 OLDEST_SKLEARN := 1.6.1
@@ -66,4 +74,4 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.b
 	touch $@
 
 clean:
-	rm -rf $(VENV) doc/_build doc/auto_examples doc/api demo_output
+	rm -rf $(VENV) doc/_build doc/auto_examples doc/api demo_output reproduction_output

@@ -16,6 +16,14 @@ def test_warming_up_fits_every_kind_of_features(capsys):
     ]
 
 
+def test_warming_up_may_be_shared_among_processes_by_kind(capsys):
+    assert main(["warmup", "--features", "sparse"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "sparse features, float64",
+        "sparse features, float32",
+    ]
+
+
 def test_help_names_every_command_with_what_it_does(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])

@@ -18,10 +18,21 @@ from sklearn.linear_model import (
 )
 
 from sklearn_sae_encoding._encoder.marking import is_other_data
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 _LEAST_SQUARES = (
-    *(SparseVoxelEncoder, LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet, ElasticNetCV),
+    *(
+        SparseVoxelEncoder,
+        BandedRidgeEncoder,
+        LinearRegression,
+        Ridge,
+        RidgeCV,
+        Lasso,
+        LassoCV,
+        ElasticNet,
+        ElasticNetCV,
+    ),
     *(MultiTaskLasso, MultiTaskElasticNet),
 )
 _BLOCK = 4096  # voxels at once

@@ -10,7 +10,9 @@ import numpy as np
 
 from sklearn_sae_encoding import __version__
 from sklearn_sae_encoding._data_hash import hash_data, hash_responses
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.report._bands import banded_regression
 from sklearn_sae_encoding.report._models import describe_features, one_line, reading_settings
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "sae-lens", "nilearn")
@@ -40,6 +42,8 @@ def _masker(fitted):
 
 def _regression(fitted):
     encoder = fitted.encoder
+    if isinstance(encoder, BandedRidgeEncoder):
+        return banded_regression(encoder)
     if not isinstance(encoder, SparseVoxelEncoder):
         return f"Responses were regressed on the features by {type(encoder).__name__}."
     kind = "the lasso" if encoder.l1_ratio == 1 else f"an elastic net (l1_ratio = {encoder.l1_ratio:g})"

@@ -14,6 +14,7 @@ from sklearn_sae_encoding.plotting import (
     plot_score_scatter,
     plot_surprisal_content_map,
 )
+from sklearn_sae_encoding.report._bands import bands_section
 from sklearn_sae_encoding.report._checks import find_problems
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
@@ -143,6 +144,7 @@ def encoder_report(
         ("data", "Data and exclusions", _data_section(fitted, noise_ceiling, noise_floor)),
         ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
         ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
+        ("bands", "Bands", bands_section(fitted)),
         ("features-used", "Features", features_section(fitted, n_features, n_texts)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
     ]

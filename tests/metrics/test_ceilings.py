@@ -92,6 +92,12 @@ def test_signs_of_identical_constant_and_noiseless_voxels():
     np.testing.assert_array_equal(noise_ceiling_from_repeats(repeats), [1.0, 0.0])
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_texts_that_differ_by_rounding_alone_have_no_signal_whatever_the_unit(unit):
+    responses = unit * (1 + np.finfo(float).eps * np.tile([0, 1], 10))
+    np.testing.assert_array_equal(ncsnr_from_repeats(np.stack([responses] * 3)[..., None]), [0.0])
+
+
 def test_float32_repeats_give_the_ratio_of_float64():
     _, repeats = _simulate([0.3], n_samples=100)
     narrow = (repeats + 1000).astype(np.float32)

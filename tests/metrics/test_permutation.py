@@ -77,6 +77,13 @@ def test_one_voxel_has_about_the_p_value_of_scikit_learn():
     assert test.p_values[0] == pytest.approx(p_value, abs=0.12)
 
 
+def test_one_permutation_has_p_values_of_a_half_or_one():
+    X, Y = _data(20)
+    test = permutation_test_voxel_scores(Ridge(), X, Y, cv=CV, n_permutations=1, random_state=0)
+    np.testing.assert_array_equal(test.p_values, np.where(test.scores > test.null_scores[0], 0.5, 1.0))
+    assert set(test.p_values) == {0.5, 1.0}
+
+
 def test_null_scores_are_the_scores_of_shuffled_responses_on_the_same_folds():
     X, Y = _data(3)
     test = permutation_test_voxel_scores(Ridge(), X, Y, cv=KFold(4, shuffle=True), n_permutations=2, random_state=5)
@@ -174,6 +181,8 @@ def test_images_are_masked_once_and_tested_as_their_voxels():
 
 def test_progress_is_shown_where_asked_for(capsys):
     X, Y = _data(2)
+    permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=2)
+    assert capsys.readouterr() == ("", "")
     permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=2, verbose=1)
     assert "2 permutations in " in capsys.readouterr().err
 
@@ -205,3 +214,5 @@ def test_bad_input_is_explained():
         permutation_p_values([0.1, 0.2], np.zeros((5, 2)), pool=[0, 1, 1])
     with pytest.raises(ValueError, match=r"\(n_permutations, n_voxels\), got \(2,\) and \(5, 3\)"):
         permutation_p_values([0.1, 0.2], np.zeros((5, 3)))
+    with pytest.raises(ValueError, match=r"\(n_permutations, n_voxels\), got \(2, 1\) and \(5, 2\)"):
+        permutation_p_values([[0.1], [0.2]], np.zeros((5, 2)))

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -32,7 +33,16 @@ def test_r2_without_absent_voxels_is_scikit_learns_own_score(problem):
     assert make_voxel_scorer("r2")(model, X, Y) == pytest.approx(model.score(X, Y))
 
 
-@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: make_pipeline(StandardScaler(), e)])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda encoder: encoder,
+        make_pipeline,
+        lambda encoder: make_pipeline(StandardScaler(), encoder),
+        lambda encoder: make_pipeline(StandardScaler(), PCA(4), encoder),
+    ],
+    ids=["alone", "one step", "two steps", "three steps"],
+)
 def test_an_encoder_is_asked_for_its_own_voxel_scores_alone_in_a_pipeline_and_as_a_searchs_best(problem, wrap):
     X, Y = problem
     encoder = wrap(SparseVoxelEncoder(alphas=5, cv=3)).fit(X, Y)
@@ -41,6 +51,14 @@ def test_an_encoder_is_asked_for_its_own_voxel_scores_alone_in_a_pipeline_and_as
     name = "l1_ratio" if encoder is not None and not hasattr(encoder, "steps") else "sparsevoxelencoder__l1_ratio"
     search = GridSearchCV(encoder, {name: [1.0]}, cv=3, scoring=make_voxel_scorer()).fit(X, Y)
     assert make_voxel_scorer()(search, X, Y) == pytest.approx(search.score(X, Y))
+
+
+def test_a_callable_is_the_metric_or_the_average(problem):
+    X, Y = problem
+    model = Ridge().fit(X, Y)
+    r2 = voxelwise_r2(Y, model.predict(X))
+    assert make_voxel_scorer(voxelwise_r2)(model, X, Y) == pytest.approx(r2.mean())
+    assert make_voxel_scorer("r2", np.max)(model, X, Y) == pytest.approx(r2.max())
 
 
 def test_voxels_without_a_score_are_left_out_and_counted(problem):

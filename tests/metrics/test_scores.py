@@ -43,6 +43,14 @@ def test_one_dimension_is_one_voxel(score):
     np.testing.assert_allclose(score(Y_true[:, 0], Y_pred[:, 0]), score(Y_true, Y_pred))
 
 
+def test_rounding_carries_no_correlation_beyond_one():
+    Y_true, _ = _pair(n_voxels=500)
+    r = voxelwise_pearson(Y_true, 0.3 * Y_true)
+    assert r.max() == 1.0
+    assert voxelwise_pearson(Y_true, -0.3 * Y_true).min() == -1.0
+    np.testing.assert_allclose(r, 1.0)
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e6, 1e-30])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_constant_prediction_has_correlation_zero(constant, dtype):
@@ -141,6 +149,13 @@ def test_the_standard_error_of_a_fisher_mean_is_scipys_on_the_z_scale():
     np.testing.assert_allclose(fisher_sem(r), expected, rtol=1e-12)
     with pytest.raises(ValueError, match=r"at least two values along axis 0, got shape \(1, 4\)"):
         fisher_sem(r[:1])
+
+
+def test_a_standard_error_of_one_number_or_along_an_axis_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"at least two values along axis 0, got shape \(\)"):
+        fisher_sem(0.5)
+    with pytest.raises(ValueError, match=r"axis must be one of \[0\] for r of shape \(5,\), got 1"):
+        fisher_sem(np.zeros(5), axis=1)
 
 
 @pytest.mark.parametrize("axis", [2, -3, None])

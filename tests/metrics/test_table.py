@@ -22,6 +22,8 @@ def test_each_voxel_and_model_has_a_row(scored):
     results, voxels = scored
     table = voxel_score_table(results, voxels)
     assert list(table) == ["participant", "region", "voxel", "model", "score", "normalized_score"]
+    assert table.index.tolist() == list(range(8))
+    assert table["voxel"].tolist() == [0, 1, 2, 3] * 2
     wide = table.pivot_table(index=["participant", "region", "voxel"], columns="model", values="score")
     np.testing.assert_array_equal(wide["ridge"], results["ridge"].scores)
     np.testing.assert_array_equal(wide["mean"], results["mean"].scores)
@@ -53,3 +55,5 @@ def test_what_does_not_fit_is_refused(scored):
         voxel_score_table(results, voxels, columns=["lobe"])
     with pytest.raises(ValueError, match="must be a dictionary of the models' voxel scores"):
         voxel_score_table(results["ridge"])
+    with pytest.raises(ValueError, match="must be a dictionary of the models' voxel scores"):
+        voxel_score_table({})

@@ -18,7 +18,8 @@ def times():
 def test_every_excluded_row_is_counted_for_the_first_rule_that_meets_it(times):
     times.loc[[1, 2], "rt"] = 0
     times.loc[3, "rt"] = np.nan
-    times.loc[6, "rt"] = 5000
+    times.loc[[6, 11], "rt"] = 5000, 1000  # a bound itself is out
+    times.loc[8, "rt"] = 205
     times.loc[7, "bad"] = True
     kept = exclude_times(times, "rt", minimum=205, maximum=1000, first_words=1, last_words=1, where={"bad": True})
     counts = dict(zip(kept.excluded["reason"], kept.excluded["rows"], strict=True))
@@ -28,8 +29,8 @@ def test_every_excluded_row_is_counted_for_the_first_rule_that_meets_it(times):
         "bad in [True]": 1,
         "one of the first 1 words a text": 4,
         "one of the last 1 words a text": 4,
-        "rt <= 205": 0,
-        "rt >= 1000": 1,
+        "rt <= 205": 1,
+        "rt >= 1000": 2,
     }
     assert len(kept.table) == len(times) - kept.excluded["rows"].sum() == kept.excluded["left"].iloc[-1]
 

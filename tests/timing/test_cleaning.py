@@ -1,5 +1,7 @@
 """Responses are cleaned run by run."""
 
+import warnings
+
 import numpy as np
 import pytest
 from nilearn.signal import clean
@@ -77,6 +79,14 @@ def test_a_run_too_short_for_the_filter_is_detrended_with_a_warning(responses):
     np.testing.assert_allclose(cleaned, clean_runs([responses[0][:30]], t_r=2.0)[0])
 
 
+def test_a_run_of_one_whole_period_is_filtered_without_a_warning(responses):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (cleaned,) = clean_runs([responses[0][:64]], t_r=2.0, high_pass=1 / 128)
+    expected = clean(responses[0][:64], standardize="zscore_sample", filter="cosine", high_pass=1 / 128, t_r=2.0)
+    np.testing.assert_allclose(cleaned, expected, atol=1e-8)
+
+
 def test_an_absent_voxel_stays_absent_and_other_gaps_are_errors(responses):
     responses[0][:, 1] = np.nan
     cleaned = clean_runs(responses, t_r=2.0)
@@ -92,6 +102,8 @@ def test_other_numbers_of_runs_or_scans_are_errors(responses, movement):
         clean_runs(responses, t_r=2.0, confounds=movement[:1])
     with pytest.raises(ValueError, match="The confounds of run 0 have 80 rows; expected all 90 scans"):
         clean_runs(responses, t_r=2.0, confounds=movement[::-1])
+    with pytest.raises(ValueError, match="runs must be a list of 2 StoryRuns"):
+        clean_runs(responses, [make_run(n_scans=90)])
     with pytest.raises(ValueError, match="repetition time is missing"):
         clean_runs(responses)
     movement[0][0] = np.nan

@@ -65,6 +65,17 @@ def test_convolution_gives_the_values_of_nilearns_regressor(words, hrf_model, sc
         np.testing.assert_allclose(scans, expected[:, 0], atol=1e-6)
 
 
+def test_events_that_last_longer_than_the_response_are_convolved_as_nilearn_does_it(words):
+    times, values, _ = words
+    durations = np.linspace(0, 50, 150)
+    scans = words_to_scans(
+        values[:, 0], times, 40, t_r=2.0, method="hrf", scan_time="start", durations=durations, hrf_model="glover"
+    )
+    events = (times, durations, values[:, 0])
+    expected, _ = compute_regressor(events, "glover", np.arange(40) * 2.0, min_onset=-24)
+    np.testing.assert_allclose(scans, expected[:, 0], atol=1e-6)
+
+
 def test_convolved_impulses_are_a_column_of_nilearns_design_matrix(words):
     import pandas as pd
 

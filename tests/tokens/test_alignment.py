@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import llama_tokenizer, metaspace_tokenizer, tiny_tokenizer, wordpiece_tokenizer
 
-from sklearn_sae_encoding._tokens.alignment import trimmed, word_spans, words_of
+from sklearn_sae_encoding._tokens.alignment import trimmed, word_spans, words_of, words_within
 
 TOKENIZERS = {
     "GPT-2": tiny_tokenizer,
@@ -147,6 +147,16 @@ def test_rows_without_spelling_stand_for_the_word_before_and_are_flagged():
         words_of(text, offsets, [(2, 2)], of="text 4")
 
 
+def test_words_within_a_span_are_those_of_the_text_that_lie_in_it():
+    text = "one <pad> two three"
+    offsets = np.array([(0, 3), (10, 13), (14, 19)])  # the tokenizer dropped <pad>
+    for found, expected in zip(words_within(text, offsets, None, of="it"), words_of(text, offsets), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    inside = words_within(text, offsets, (4, 16), of="it")
+    np.testing.assert_array_equal(inside.spans, [(10, 13), (14, 16)])
+    np.testing.assert_array_equal(inside.tokens, [(1, 2), (2, 3)])
+
+
 def test_tokens_of_white_space_alone_are_no_words_but_belong_to_a_span_around_them():
     text = "a \n b"
     offsets = np.array([(0, 1), (1, 3), (3, 5)])
@@ -178,6 +188,13 @@ def test_a_white_space_word_that_the_tokenizer_drops_is_left_out_and_a_span_of_i
 def test_spans_that_are_none_are_refused(spans, message):
     with pytest.raises(ValueError, match=message):
         words_of("abc", np.array([(0, 3)]), spans)
+
+
+def test_a_long_text_is_cut_short_in_errors():
+    with pytest.raises(ValueError, match=r"its 100 characters: 'a{57}\.\.\.'"):
+        words_of("a" * 100, np.array([(0, 100)]), [(0, 101)])
+    with pytest.raises(ValueError, match=r"its 60 characters: 'a{60}'"):
+        words_of("a" * 60, np.array([(0, 60)]), [(0, 61)])
 
 
 def test_trimming_leaves_white_space_alone_where_it_is_all_there_is():
