@@ -225,8 +225,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
             In units of the response over units of the feature; 0 in a sparse model that doesn't use the feature.
         """
         check_is_fitted(self)
-        view = fitted_view(self.regressor_)
-        return self._map(view.weights[:, [view.column(feature)]].toarray().ravel())
+        return self._map(fitted_view(self.regressor_).weights_for([feature]).toarray().ravel())
 
     def alpha_img(self):
         """Give the penalty that was chosen for each voxel as an image."""

@@ -146,6 +146,8 @@ def test_images_are_predicted_through_a_mask(fitted, model, Y):
     images = nibabel.Nifti1Image(Y.astype(np.float32).T.reshape(2, 2, 1, -1), np.eye(4))
     masked = MaskedTargetRegressor(clone(model), NiftiMasker(mask, standardize=False)).fit(SENTENCES, images)
     np.testing.assert_allclose(masked.predict(SENTENCES), fitted.predict(SENTENCES), rtol=1e-3, atol=1e-3)
+    one = masked.coef_img("surprisal_mean").get_fdata().ravel()
+    np.testing.assert_allclose(one, masked.regressor_.regressor_.primal_weights(features=[44])[:, 0], rtol=1e-5)
     assert set(fitted_view(masked).features["band"]) == set(fitted.bands_)
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sklearn_sae_encoding._fitted.parts import leaves
 from sklearn_sae_encoding._fitted.tables import KINDS, find_feature, find_features
-from sklearn_sae_encoding._fitted.weights import weights_of
+from sklearn_sae_encoding._fitted.weights import some_weights, weights_of
 
 _BLOCK = 4096  # targets whose predictions are taken apart at once
 
@@ -153,6 +153,19 @@ class FittedView:
                 "that were made before. Pass their columns or names."
             )
         return found
+
+    def weights_for(self, features):
+        """Give the weights of some features, of any model however large.
+
+        Parameters
+        ----------
+        features : int, str or sequence of these
+
+        Returns
+        -------
+        weights : scipy.sparse.csr_array of shape (n_targets, n_chosen)
+        """
+        return some_weights(self.linear, find_features(self._columns, features))
 
     def of_kind(self, *kinds):
         """Find the columns of some kinds.

@@ -34,6 +34,13 @@ def weights_of(linear):
     return as_weights(linear.primal_weights())
 
 
+def some_weights(linear, columns):
+    """Give the weights of some columns, a CSR array of shape (n_targets, n_columns)."""
+    if hasattr(linear, "coef_"):
+        return as_weights(linear.coef_)[:, columns]
+    return as_weights(linear.primal_weights(features=columns))
+
+
 def as_weights(coef):
     """Give weights of any form and type as a CSR array of floats, whose signs and products can't overflow."""
     coef = coef if sparse.issparse(coef) else np.atleast_2d(np.asarray(coef))

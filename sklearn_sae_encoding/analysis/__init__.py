@@ -26,7 +26,9 @@ from sklearn_sae_encoding.analysis.comparison import (
 )
 from sklearn_sae_encoding.analysis.contexts import feature_contexts
 from sklearn_sae_encoding.analysis.detection import ExplanationScores, score_explanations
+from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, compare_dictionaries
 from sklearn_sae_encoding.analysis.explanations import explain_features
+from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -80,6 +82,7 @@ __all__ = [
     "Category",
     "CategoryEncoding",
     "Convergence",
+    "DictionaryComparison",
     "Enrichment",
     "ExplanationScores",
     "FeatureStability",
@@ -92,7 +95,9 @@ __all__ = [
     "MapComparison",
     "MatchedDraws",
     "PrevalenceReferences",
+    "RandomDictionary",
     "RaterAgreement",
+    "SemiNMF",
     "SpinTest",
     "Topography",
     "TransferScores",
@@ -109,6 +114,7 @@ __all__ = [
     "check_interpretation",
     "classify_features",
     "cluster_voxels",
+    "compare_dictionaries",
     "compare_feature_maps",
     "compare_models",
     "compare_raters",

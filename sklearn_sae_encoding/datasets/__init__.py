@@ -5,7 +5,7 @@ from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
 from sklearn_sae_encoding.datasets._gemma3 import load_gemma3_270m
 from sklearn_sae_encoding.datasets._jaeger2015 import load_jaeger2015
-from sklearn_sae_encoding.datasets._lepori2026 import fetch_lepori2026
+from sklearn_sae_encoding.datasets._lepori2026 import fetch_lepori2026, fetch_lepori2026_3t
 from sklearn_sae_encoding.datasets._norms import load_lancaster_norms, load_supersenses
 from sklearn_sae_encoding.datasets._provo import load_provo
 from sklearn_sae_encoding.datasets._reading_corpora import fetch_natural_stories, fetch_provo
@@ -19,6 +19,7 @@ from sklearn_sae_encoding.datasets._three_languages import load_three_languages
 __all__ = [
     "StoryData",
     "fetch_lepori2026",
+    "fetch_lepori2026_3t",
     "fetch_natural_stories",
     "fetch_provo",
     "get_data_home",

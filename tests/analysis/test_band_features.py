@@ -60,6 +60,9 @@ def test_weights_that_are_too_many_are_not_computed_unasked(monkeypatch):
     view = fitted_view(encoder)
     assert view.features["band"].tolist() == ["words"] * 30 + ["sound"] * 6
     assert len(rank_band_features(view, "sound")) == 6
+    np.testing.assert_allclose(
+        view.weights_for(["x3", -1]).toarray(), encoder.primal_weights(features=[3, 35]), rtol=1e-8
+    )
     with pytest.raises(ValueError, match=r"The 5 x 36 weights of a BandedRidgeEncoder .* too many .* primal_weights"):
         _ = view.weights
     with pytest.raises(AttributeError, match="The BandedRidgeEncoder has no coef_"):
