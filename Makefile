@@ -74,4 +74,4 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.b
 	touch $@
 
 clean:
-	rm -rf $(VENV) doc/_build doc/auto_examples doc/api demo_output
+	rm -rf $(VENV) doc/_build doc/auto_examples doc/api demo_output reproduction_output

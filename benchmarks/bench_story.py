@@ -11,7 +11,6 @@ taken in one process, peaks of memory each in a process of its own, less that of
 import argparse
 import importlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -165,9 +164,15 @@ def peak(name, folder):
 
 def child(name, folder):
     imports()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmRSS")
     COMPETITORS[name](load(folder))
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9)
+    print(resident("VmHWM") - before)
+
+
+def resident(what):
+    """Read gigabytes of this program (Linux): ru_maxrss would start from those of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(what))
 
 
 def save(story, folder):
@@ -212,6 +217,19 @@ def lasso(story):
     return (time.perf_counter() - start) / n_voxels, n_voxels
 
 
+def table(times, cpus, scores, n_voxels):
+    """Print seconds, their ratios to ours, and how far scores lie apart."""
+    heads = ("seconds", "ratio", "CPU s", "ratio", "per 1,000", "mean r2", "difference")
+    print(f"{'':32s}" + "".join(f"{head:>11s}" for head in heads))
+    for name in times:
+        cells = []
+        for unit in (times, cpus):
+            cells += [f"{unit[name]:11.3g}", f"{unit[name] / unit['ours']:11.2f}"]
+        difference = np.abs(scores[name] - scores["ours"]).max()
+        cells.append(f"{1000 * times[name] / n_voxels:11.3g}")
+        print(f"{name:32s}{''.join(cells)}{np.mean(scores[name]):11.3f}{difference:11.1e}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("scans", 900), ("runs", 6), ("voxels", 5000), ("candidates", 20)):
@@ -244,17 +262,13 @@ def main():
         scores[name] = COMPETITORS[name](story)
         times[name], cpus[name] = time.perf_counter() - start, time.process_time() - cpu
         print(f"  {name} done in {times[name]:.1f} s", file=sys.stderr, flush=True)
+    table(times, cpus, scores, options.voxels)
     with tempfile.TemporaryDirectory() as folder:
         save(story, folder)
         peaks = {name: peak(name, folder) for name in names}
-    heads = ("seconds", "ratio", "CPU s", "ratio", "peak GB", "ratio", "mean r2", "difference")
-    print(f"{'':32s}" + "".join(f"{head:>11s}" for head in heads))
+    print("peak memory beyond the imports, each in a process of its own:")
     for name in names:
-        difference = np.abs(scores[name] - scores["ours"]).max()
-        cells = []
-        for unit in (times, cpus, peaks):
-            cells += [f"{unit[name]:11.3g}", f"{unit[name] / unit['ours']:11.2f}"]
-        print(f"{name:32s}{''.join(cells)}{np.mean(scores[name]):11.3f}{difference:11.1e}")
+        print(f"  {name:32s}{peaks[name]:9.3f} GB{peaks[name] / peaks['ours']:9.2f} x ours", flush=True)
     print("projected from the operations of a fit, for ours:")
     project(
         times["ours"],

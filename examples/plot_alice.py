@@ -68,7 +68,7 @@ scores = {name: result.scores.reshape(len(who), n_regions) for name, result in r
 # The scores
 # ----------
 # A ceiling belongs to a target. For the mean over listeners it comes from halves of
-# them. Over single listeners stand mean, standard error, and a paired t test.
+# them. Single listeners have a mean, and two paired tests of the gain.
 
 ceiling = story.noise_ceiling["mean"]
 before, after = scores.values()
@@ -79,12 +79,19 @@ for name, score in scores.items():
 for name, score in scores.items():
     print(f"{name + ', listeners':28}{''.join(f'{r:8.2f}' for r in score[1:].mean(0))}")
 test = stats.ttest_rel(after[1:], before[1:])
-print(f"{'p of the gain':28}{''.join(f'{p:8.3f}' for p in test.pvalue)}")
+print(f"{'p of the gain, t test':28}{''.join(f'{p:8.3f}' for p in test.pvalue)}")
+gains = after[1:] - before[1:]
+signs = np.random.default_rng(0).choice([-1, 1], size=(9999, len(gains), 1))
+extreme = np.abs(np.mean(signs * gains, axis=1)) >= np.abs(gains.mean(axis=0))
+flipped = (1 + extreme.sum(axis=0)) / (1 + len(signs))
+print(f"{'p, signs flipped':28}{''.join(f'{p:8.3f}' for p in flipped)}")
 
 # %%
 # For the group, features of what is said add most in the anterior temporal lobes and
 # the posterior left one; in the parietal and premotor regions pace and surprise do
-# nearly as well alone. Single listeners are far noisier, and say the same.
+# nearly as well alone. Single listeners are far noisier: over them the gain is sure in
+# the left anterior temporal lobe alone, and near nothing in the other half of the
+# regions.
 
 figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
 colors = ["0.6", "#0072b2"]

@@ -94,7 +94,7 @@ plt.show()
 
 # %%
 # In voxels that follow length, content alone reaches more than a third of what length
-# does, and surprisal a seventh: longer sentences hold other features, and less
+# does, and surprisal less than a fifth: longer sentences hold other features, and less
 # surprising words. Beyond length, both explain nothing. Only in voxels of content has
 # content a part of its own; less than length and surprisal have in theirs, since 200
 # sentences are few for hundreds of features.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which don't run __getattr__;
     from .reading import ReadingTimeModel
     from .sae import SAEProjector
     from .surprisal import SurprisalTransformer
+    from .timing import RunwiseRegressor, StoryRun
     from .tokens import TokenTable
 
 # What a user types first, and the module it lives in: each is imported when it is asked for (PEP 562).
@@ -27,8 +28,10 @@ _HOMES = {
     "LanguageModel": "language_model",
     "MaskedTargetRegressor": "masking",
     "ReadingTimeModel": "reading",
+    "RunwiseRegressor": "timing",
     "SAEProjector": "sae",
     "SparseVoxelEncoder": "encoder",
+    "StoryRun": "timing",
     "SurprisalTransformer": "surprisal",
     "TokenTable": "tokens",
     "cross_val_voxel_scores": "metrics",
@@ -42,8 +45,10 @@ __all__ = [
     "LanguageModel",
     "MaskedTargetRegressor",
     "ReadingTimeModel",
+    "RunwiseRegressor",
     "SAEProjector",
     "SparseVoxelEncoder",
+    "StoryRun",
     "SurprisalTransformer",
     "TokenTable",
     "cross_val_voxel_scores",

@@ -15,7 +15,6 @@ from ._banded.fitting import fit_bands, warn_of_edges
 from ._banded.predicting import band_part, chosen_bands, chosen_columns, intercepts, weights_of
 from ._banded.preparing import prepare_bands
 from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
-from ._solvers.banded.backend import backend_name
 from ._solvers.banded.bands import without_duplicates
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._validation import random_state as seed
@@ -216,7 +215,6 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             If the fit would take more than `max_memory`; the message says what would fit.
         """
         check_parameters(self, _ALLOWED)
-        backend_name(self.device)
         X, Y = self._validate(X, y)
         split_params = self._split_params(params)
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
@@ -335,6 +333,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         for name in ("coef_", "dual_coef_", "X_fit_", "intercept_", "cv_scores_", "gradient_scores_"):
             vars(self).pop(name, None)
         self.bands_, self.left_out_, self.kept_ = columns, prepared.left_out, prepared.kept
+        self.feature_deviations_ = prepared.deviations
         self.feature_means_, self.feature_scales_ = prepared.means, prepared.scales
         self.candidates_ = np.zeros((len(solution.candidates.weights), len(columns)))
         self.candidates_[:, prepared.used], self.alphas_ = solution.candidates

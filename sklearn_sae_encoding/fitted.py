@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from sklearn_sae_encoding._fitted.parts import is_estimator, parts_of, unwrap
 from sklearn_sae_encoding._fitted.tables import COLUMNS, KINDS, as_table, feature_table, with_labels
 from sklearn_sae_encoding._fitted.view import FittedView
 from sklearn_sae_encoding._fitted.walking import columns_of, complete, inputs_of
+from sklearn_sae_encoding._fitted.weights import as_weights, band_of_columns, shape_of_weights
 
 __all__ = [
     "KINDS",
@@ -85,33 +85,21 @@ def fitted_view(estimator, *, features=None, labels=None):
     ((2, 3), 2, array([2]))
     """
     wrappers, transformers, linear = unwrap(estimator)
-    weights = weights_of(linear)
-    columns = _columns(transformers, linear, wrappers, features, weights.shape[1])
+    n_targets, n_features = shape_of_weights(linear)
+    columns = _columns(transformers, linear, wrappers, features, n_features)
+    if (bands := band_of_columns(linear)) is not None:
+        columns = columns.assign(band=bands)
     columns = with_labels(columns, labels) if labels is not None else columns
     return FittedView(
-        weights=weights,
         features=columns[[*COLUMNS, *(name for name in columns if name not in (*COLUMNS, *_INTERNAL))]],
         scale=columns["scale"].to_numpy(dtype=np.float64),
         centre=columns["centre"].to_numpy(dtype=np.float64),
-        target_scale=_target_scale(wrappers, weights.shape[0]),
+        target_scale=_target_scale(wrappers, n_targets),
         linear=linear,
         transformers=transformers,
         wrappers=wrappers,
         _columns=columns,
     )
-
-
-def weights_of(linear):
-    """Give the weights of a linear model, a CSR array of shape (n_targets, n_features)."""
-    if not hasattr(linear, "coef_"):
-        raise AttributeError(f"The {type(linear).__name__} has no coef_: it gives no weights to map.")
-    return as_weights(linear.coef_)
-
-
-def as_weights(coef):
-    """Give weights of any form and type as a CSR array of floats, whose signs and products can't overflow."""
-    coef = coef if sparse.issparse(coef) else np.atleast_2d(np.asarray(coef))
-    return sparse.csr_array(coef, dtype=coef.dtype if coef.dtype == np.float32 else np.float64)
 
 
 def weights_and_features(fitted, features=None):

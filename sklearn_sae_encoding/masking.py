@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
-from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sae_encoding._images.by_run import by_run, mask_runs, pooled, takes_runs
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
-from sklearn_sae_encoding._images.masks import fit_masker, is_fitted, mask_rows, unmask
+from sklearn_sae_encoding._images.masks import fit_masker, mask_rows, unmask
+from sklearn_sae_encoding._images.pycortex import from_pycortex, to_pycortex
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
+from sklearn_sae_encoding._images.surfaces import read_surface, surface_to_cifti
+from sklearn_sae_encoding._images.wrapping import WrapsRegressor
 from sklearn_sae_encoding._voxelwise import counts_constant
 from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.metrics._scores import voxel_metric
 
-__all__ = ["ImageRows", "MaskedTargetRegressor"]
+__all__ = ["ImageRows", "MaskedTargetRegressor", "from_pycortex", "read_surface", "surface_to_cifti", "to_pycortex"]
 
 
-class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Regress brain images on features or texts, and give brain images back.
 
     The images are masked, a few at a time, into one float32 array of one row a sample, and a clone of `regressor` is
@@ -117,7 +118,8 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             What the regressor takes: features, texts.
 
         y : images, ImageRows or array-like of shape (n_samples, n_elements) or (n_samples,)
-            One image a sample, in any form that :class:`ImageRows` takes, or responses that are masked already.
+            One image a sample, in any form that :class:`ImageRows` takes, or responses that are masked already. With a
+            :class:`~sklearn_sae_encoding.timing.RunwiseRegressor` one 4-D or surface image, or array, a run, in a list.
 
         **fit_params : dict
             Handed to the ``fit`` of the regressor; routed, if metadata routing is enabled.
@@ -130,11 +132,16 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             raise ValueError("This MaskedTargetRegressor requires y to be passed, but the target y is None.")
         check_arguments(X, fit_params)
         self.masker_, Y = self._mask(y, None, X)
-        self.n_elements_, self._is_1d = Y.shape[1] if Y.ndim == 2 else 1, Y.ndim == 1
-        self.missing_, self.constant_ = find_exclusions(Y, self.masker, not counts_constant(self.regressor))
+        rows = pooled(Y)
+        self.n_elements_, self._is_1d = rows.shape[1] if rows.ndim == 2 else 1, rows.ndim == 1
+        self.missing_, self.constant_ = find_exclusions(rows, self.masker, not counts_constant(self.regressor))
+        del rows
         if get_config()["enable_metadata_routing"]:
             fit_params = process_routing(self, "fit", **fit_params).regressor.fit
-        Y = self._kept(Y)  # under the same name, so that the whole is not held beside the part
+        if self.missing_.any():
+            Y = by_run(
+                lambda rows: rows[:, ~self.missing_], Y
+            )  # under the same name, so that the whole is not held beside the part
         self.regressor_ = clone(self.regressor).fit(X, Y, **fit_params)
         return self
 
@@ -151,15 +158,13 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n_samples, n_elements_) or (n_samples,), or image
+        y : ndarray of shape (n_samples, n_elements_) or (n_samples,), or image, or a list of one of these a run
             NaN in voxels that are missing.
         """
         check_is_fitted(self)
         check_arguments(X)
-        predicted = np.asarray(self.regressor_.predict(X))
-        predicted = self._expanded(predicted.reshape(len(predicted), -1))  # a single target comes as 1-D or 2-D
-        predicted = predicted[:, 0] if self._is_1d else predicted
-        return self.to_img(predicted) if as_image else predicted
+        predicted = by_run(self._as_fitted, self.regressor_.predict(X))
+        return by_run(self.to_img, predicted) if as_image else predicted
 
     def score(self, X, y):
         """Compute the mean over voxels of the coefficient of determination.
@@ -200,7 +205,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         metric, Y = voxel_metric(metric), self._mask(y, self.masker_, X)[1]
-        return metric(Y, self.predict(X))
+        return metric(pooled(Y), pooled(self.predict(X)))
 
     def voxel_scores_img(self, X, y, metric="pearson"):
         """Give the score of each voxel as an image; see :meth:`voxel_scores`."""
@@ -220,8 +225,7 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             In units of the response over units of the feature; 0 in a sparse model that doesn't use the feature.
         """
         check_is_fitted(self)
-        view = fitted_view(self.regressor_)
-        return self._map(view.weights[:, [view.column(feature)]].toarray().ravel())
+        return self._map(fitted_view(self.regressor_).weights_for([feature]).toarray().ravel())
 
     def alpha_img(self):
         """Give the penalty that was chosen for each voxel as an image."""
@@ -309,51 +313,10 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             )
         return self._mask(imgs, getattr(self, "masker_", None))[1]
 
-    @property
-    def n_features_in_(self):
-        """Number of features, as the regressor tells it."""
-        return self._told("n_features_in_")
-
-    @property
-    def feature_names_in_(self):
-        """Names of the features, as the regressor tells them."""
-        return self._told("feature_names_in_")
-
-    def get_metadata_routing(self):
-        """Say that parameters of ``fit`` go to the regressor's.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return MetadataRouter(owner=self).add(
-            regressor=self.regressor, method_mapping=MethodMapping().add(caller="fit", callee="fit")
-        )
-
-    def __sklearn_is_fitted__(self):
-        return "regressor_" in vars(self)
-
-    def __sklearn_tags__(self):
-        tags, inner = super().__sklearn_tags__(), get_tags(self.regressor)
-        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
-        tags.regressor_tags = inner.regressor_tags
-        return tags
-
-    def __sklearn_clone__(self):
-        # A fitted masker may know a mask that its parameters don't: it stays fitted. The copy is shallow, so that
-        # set_params on the clone leaves the original alone, and masks aren't copied for each fold.
-        cloned = super().__sklearn_clone__()
-        if is_fitted(self.masker):
-            cloned.masker = copy.copy(self.masker)
-        return cloned
-
-    def _told(self, name):
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"This {type(self).__name__} has no {name} before it is fitted.")
-        return getattr(self.regressor_, name)
-
     def _mask(self, y, masker, X=None):
         """Give the fitted masker and the responses as an array, which has a row a sample of `X`, if that is given."""
+        if isinstance(y, (list, tuple)) and takes_runs(self.regressor):
+            return mask_runs(y, masker, self.masker, X)
         if not is_images(y):
             masker = fit_masker(self.masker) if masker is None else masker
             Y = check_rows(y, masker)
@@ -364,8 +327,10 @@ class MaskedTargetRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         masker = fit_masker(self.masker, rows) if masker is None else masker
         return masker, mask_rows(rows, masker)
 
-    def _kept(self, Y):
-        return Y[:, ~self.missing_] if self.missing_.any() else Y
+    def _as_fitted(self, predicted):
+        predicted = np.asarray(predicted)
+        predicted = self._expanded(predicted.reshape(len(predicted), -1))  # a single target comes as 1-D or 2-D
+        return predicted[:, 0] if self._is_1d else predicted
 
     def _expanded(self, values):
         """Put values of the fitted voxels among those of all voxels, NaN for the missing ones."""

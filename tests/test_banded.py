@@ -1,5 +1,6 @@
 """BandedRidgeEncoder against scikit-learn, himalaya and its own promises."""
 
+import functools
 import pickle
 
 import h5py
@@ -16,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_sae_encoding._solvers.banded import search
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
@@ -358,10 +360,10 @@ def test_groups_reach_the_splitter():
 
 def test_grid_search_tries_bands_and_scales():
     X, Y = problem()
-    search = GridSearchCV(
+    grid = GridSearchCV(
         BandedRidgeEncoder(BANDS, candidates=2), {"scale": [None, "columns"], "bands": [None, BANDS]}, cv=2
     ).fit(X, Y)
-    assert search.best_params_["bands"] == BANDS
+    assert grid.best_params_["bands"] == BANDS
 
 
 def test_an_interrupted_fit_resumes_from_its_candidates(tmp_path, capsys):
@@ -372,6 +374,31 @@ def test_an_interrupted_fit_resumes_from_its_candidates(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "primal form: 80 rows, 45 columns in 2 bands, 8 voxels, 3 candidates of 20 penalties, 5 folds: about" in said
     assert "3 candidates in" in said
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_fit_that_was_cut_off_searches_only_the_candidates_that_were_left(form, tmp_path, monkeypatch):
+    X, Y = problem()
+    encoder = BandedRidgeEncoder(BANDS, candidates=10, form=form, memory=tmp_path)
+    whole = clone(encoder).set_params(memory=None).fit(X, Y)
+    solve, searched = search.search_candidates, []
+
+    @functools.wraps(solve)
+    def cut_off(task, weights, *threads):
+        if sum(searched) >= 8:
+            raise KeyboardInterrupt
+        searched.append(len(weights))
+        return solve(task, weights, *threads)
+
+    monkeypatch.setattr(search, "search_candidates", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.fit(X, Y)
+    assert sum(searched) == 8
+    searched.clear()
+    encoder.fit(X, Y)
+    assert sum(searched) == 2
+    np.testing.assert_array_equal(encoder.cv_scores_, whole.cv_scores_)
+    np.testing.assert_array_equal(encoder.predict(X), whole.predict(X))
 
 
 @pytest.mark.parametrize("kind", ["memory map", "HDF5"])

@@ -240,6 +240,13 @@ def trials_alone(stimuli):
     return events[events["sentence"].notna()].reset_index(drop=True), responses, make_run(events, responses)
 
 
+def test_a_flash_is_a_trial_like_any_other():
+    _, responses, _ = trials_alone(["a", "b", "c"])
+    events = make_events(["a", "b", "c"]).assign(duration=0.05)
+    trials = trial_betas(fit_glm([to_img(make_run(events, responses))], [events]))
+    assert_allclose(trials.betas, responses, atol=2e-2)
+
+
 @pytest.mark.parametrize("shift", [500.0, -500.0])
 def test_trials_outside_the_scans_are_left_out_and_take_nothing_from_their_stimulus(shift):
     events, _, scans = trials_alone(["a", "b", "c", "a"])

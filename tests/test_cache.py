@@ -1,9 +1,12 @@
 """Entries of caches: whole, of today's format, usable by a group, and never dearer than a warning."""
 
+import importlib.util
+import json
 import multiprocessing
 import os
 import stat
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -203,3 +206,14 @@ def test_a_solution_of_another_shape_or_with_broken_weights_is_none(name, wrong)
     if wrong is None:
         del arrays[name]
     assert unpack(solution(0), arrays, 2) is None
+
+
+def test_code_that_makes_what_is_kept_does_not_change_without_its_format_number():
+    path = Path(__file__).parent.parent / "tools" / "cache_formats.py"
+    spec = importlib.util.spec_from_file_location("cache_formats", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    record = json.loads(tool.RECORD.read_text(encoding="utf-8"))
+    assert record.keys() == _cache.FORMATS.keys()
+    changed = tool.changed(record, _cache.FORMATS)
+    assert changed == set(), f"run `python tools/cache_formats.py`: other code makes {sorted(changed)}"

@@ -14,14 +14,17 @@ from sklearn.linear_model import Lasso, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from story_cases import make_run
 from tiny_models import SENTENCES
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.fitted import feature_table, fitted_view, parts_of, weights_and_features
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
+from sklearn_sae_encoding.pipeline import make_story_features
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.timing import RunwiseRegressor
 
 
 def n_words(texts):
@@ -307,3 +310,27 @@ def test_weights_of_any_form_come_with_their_table():
         feature_table(["a"], kinds={"c": "sae"})
     with pytest.raises(ValueError, match="an index for each of 1 SAE columns"):
         feature_table(["a"], kinds="sae", sae_index=[1, 2])
+
+
+def test_the_features_of_a_story_model_know_their_band_delay_and_maker(tiny_lm_dir):
+    model = RunwiseRegressor(
+        make_story_features(tiny_lm_dir, layer=1, sae=None, sae_params={"n_features": 16, "k": 3, "n_steps": 5}),
+        Ridge(),
+        delays={"sae": (1, 3), "surprisal": (2,), "rate": (0,)},
+    )
+    runs = [make_run(n_scans=20, scans=slice(2, None)), make_run(n_scans=24)]
+    rng = np.random.default_rng(0)
+    responses = [rng.normal(size=(run.n_rows, 2)) for run in runs]
+    view = fitted_view(model.fit(runs, responses))
+    n = len(model.features_.transformer_list[0][1].get_feature_names_out())
+    table = view.features
+    assert table["band"].tolist() == ["sae"] * 2 * n + ["surprisal", "rate"]
+    assert table["delay"].tolist() == [1] * n + [3] * n + [2, 0]
+    assert table["kind"].tolist() == ["sae"] * 2 * n + ["surprisal", "control"]
+    assert table["sae_index"].dropna().tolist() == [*range(n), *range(n)]
+    assert table["feature"].tolist() == model.design_["name"].tolist()
+    assert view.column("sae_00003_delay3") == n + 3
+    assert isinstance(view.made_by("sae_00003_delay3")[0], SAEProjector)
+    assert isinstance(view.maker(LMActivationTransformer), LMActivationTransformer)
+    predicted = view.transform(runs) @ view.weights.T + view.linear.intercept_
+    assert_allclose(predicted, np.concatenate(model.predict(runs)), rtol=1e-5)

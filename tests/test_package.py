@@ -60,3 +60,23 @@ def test_importing_the_package_alone_loads_nothing_at_all():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert run.stdout.split() == ["False", "False"]
+
+
+def test_the_page_of_a_class_lists_its_methods():
+    jinja2 = pytest.importorskip("jinja2")
+    folder = Path(__file__).parent.parent / "doc" / "_templates" / "autosummary"
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder))
+    environment.filters |= {"escape": str, "underline": str}  # sphinx's own
+    page = environment.get_template("class.rst")
+    for name in ("SparseVoxelEncoder", "SurprisalTransformer", "MaskedTargetRegressor"):
+        found = getattr(sklearn_sae_encoding, name)
+        methods = ["__init__", *(method for method in dir(found) if callable(getattr(found, method)))]
+        shown = page.render(fullname=name, name=name, objname=name, module=found.__module__, methods=methods)
+        assert ":members:" in shown
+        own = [
+            one
+            for one in vars(found)
+            if not one.startswith(("_", "set_", "get_metadata")) and callable(getattr(found, one))
+        ]
+        assert len(own) > 1
+        assert [method for method in own if f"~{name}.{method}\n" not in f"{shown}\n"] == []

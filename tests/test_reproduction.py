@@ -65,13 +65,19 @@ def _voxels(X, regions, language, n_each=3, n_coarse=WIDTHS[0]):
 def run(tool, monkeypatch, tmp_path):
     """Function of the responses and further options that runs the script; returns the folder of its output."""
 
-    def run(sets, language, *options):
+    def run(of_sets, language, *options, at_3t=None):
         from lepori2026 import study
 
-        def fetch(_participants, name):
-            return sets if name == tool.SETS else language
+        def fetch(*, sets):
+            return of_sets if sets == tool.SETS else language
+
+        def fetch_3t():
+            if at_3t is None:
+                raise OSError("not here")
+            return at_3t
 
         monkeypatch.setattr(study, "fetch_lepori2026", fetch)
+        monkeypatch.setattr(study, "fetch_lepori2026_3t", fetch_3t)
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         monkeypatch.setattr(sys, "argv", ["reproduce", "--output", str(tmp_path), "--jobs", "1", *options])
         tool.main()
@@ -93,7 +99,10 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
     monkeypatch.setattr(tool, "load_tokens", lambda *_args: tokens)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
-    run(sets, language)
+    monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "chosen_on", ["p1", "p2"])
+    at_3t = _voxels(X, {"IFG": False, "AntTemp": True}, language=True, n_each=1)
+    at_3t.betas, at_3t.voxels = at_3t.betas[:, 2:4], at_3t.voxels.iloc[2:4].assign(participant="average")
+    run(sets, language, at_3t=at_3t)
 
     table = pd.read_csv(tmp_path / "sets.csv", header=[0, 1], index_col=0)
     assert table.loc["hard_to_process", ("Surprisal", "here")] > 0.8
@@ -103,6 +112,18 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert table.loc["abstract", ("Matryoshka", "paper")] == 0.682
     assert table.loc["abstract", ("gain of Matryoshka and Dense", "paper")] == pytest.approx((0.682 + 0.700) / 2 - 0.2)
     assert table.loc["abstract", ("gain of all three", "paper")] == 0.459
+
+    means = pd.read_csv(tmp_path / "sets_groups.csv", header=[0, 1], index_col=[0, 1])["Matryoshka"]
+    assert means.loc["abstract"].index.tolist() == ["p1-p3", "p1-p2", "p3"]
+    own = means.loc["abstract", "mean"]
+    assert own["p1-p3"] == pytest.approx((2 * own["p1-p2"] + own["p3"]) / 3)
+    assert own["p1-p3"] == pytest.approx(table.loc["abstract", ("Matryoshka", "here")])
+    assert means.loc[("abstract", "p1-p3"), "paper"] == 0.682
+    assert np.isnan(means.loc[("abstract", "p3"), "sem"])
+    replicated = pd.read_csv(tmp_path / "3t.csv", header=[0, 1], index_col=0)
+    assert replicated.loc["IFG", ("Surprisal", "here")] > 0.8 > replicated.loc["AntTemp", ("Surprisal", "here")] + 0.3
+    assert replicated.loc["AntTemp", ("Matryoshka", "here")] > 0.8
+    assert replicated.loc["AntTemp", ("Matryoshka", "paper")] == 0.483
 
     bins = pd.read_csv(tmp_path / "regions_bins.csv", index_col=0)
     assert bins.loc["0-8", "mean"] > bins.loc["8+", "mean"] + 0.2
@@ -177,7 +198,8 @@ def test_another_configuration_is_all_that_gemma_needs(tool, run, tiny_hub, tmp_
     assert tokens <= {"(space)", *(word for text in TEXTS for word in _pieces(text))}
     report = (tmp_path / "report.txt").read_text()
     assert report.startswith(tool.CONFIGURATIONS[configuration]["title"])
-    assert report.endswith("Not reproduced: the 3T replication (no data).\n")
+    assert "Not reproduced: the 3T replication (its data can't be had)." in report
+    assert "JumpReLU features and another layer" not in report
     assert (tmp_path / "regions.csv").exists() == (option != "--sets-only")
 
 

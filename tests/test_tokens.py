@@ -184,6 +184,7 @@ def test_words_are_a_table_of_words_that_know_their_place(table):
     assert words.n_tokens.tolist() == [len(text.split()) for text in TEXTS]
     assert words.is_sparse == table.is_sparse
     assert words.origin() == table.origin()
+    assert "names" not in repr(TokenTable([np.ones((2, 2))], names=["some", "names"]))
     assert repr(words).startswith("TokenTable(5 texts, 10 words, width=6")
     at = table.words()[2].tokens
     expected = np.stack([dense(table[2])[first:last].sum(axis=0) for first, last in at])
@@ -280,6 +281,10 @@ def test_tables_of_one_origin_add_up(table):
     other = TokenTable(table.values, **{**ORIGIN, "hook": "blocks.2.hook_resid_post"})
     with pytest.raises(ValueError, match=r"blocks\.1\.hook_resid_post.*blocks\.2\.hook_resid_post"):
         table + other
+    with pytest.raises(ValueError, match="all dense or all sparse, make one table"):
+        make_table(is_sparse=True) + make_table()
+    with pytest.raises(ValueError, match="BOS token and width"):
+        table + make_table(is_sparse=table.is_sparse, width=5)
     assert (table + TokenTable(table.values, **table.origin())).tokens is None
 
 

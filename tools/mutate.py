@@ -2,7 +2,7 @@
 Change the code a little, many times, and see whether the tests that mirror it notice.
 
     python tools/mutate.py --out mutants.jsonl --number 200 --seed 0
-    python tools/mutate.py --out mutants.jsonl --number 200 --seed 0 --again    after writing what was missing
+    python tools/mutate.py --out mutants.jsonl --again    those that survived, after writing what was missing
     python tools/mutate.py --out mutants.jsonl --report
 
 A mutant is one module with one change: another comparison or operator, a number that is one larger, a condition that
@@ -231,14 +231,18 @@ def run(options):
     """Run as many mutants as asked, spread over the modules, those that are not in the file yet."""
     for name in HEAVY:
         importlib.import_module(name)  # before the fork, so once
-    known = {record["name"] for record in read(options.out)} - (survivors(options.out) if options.again else set())
+    left = survivors(options.out)
+    known = {record["name"] for record in read(options.out)}
     chosen, rng = [], random.Random(options.seed)
     modules = options.modules or list(MIRRORS)
     for module in modules:
         every = list(mutants(module))
         rng.shuffle(every)
-        every = every[: -(-options.number // len(modules))]
-        if all(record["name"] in known for record, _ in every):
+        if options.again:
+            every = [one for one in every if one[0]["name"] in left]
+        else:
+            every = [one for one in every[: -(-options.number // len(modules))] if one[0]["name"] not in known]
+        if not every:
             continue
         unchanged = ast.parse((ROOT / "sklearn_sae_encoding" / module).read_text(encoding="utf-8"))
         if is_noticed(module, unchanged, options.seconds, options.interpret) != "survived":
@@ -246,12 +250,21 @@ def run(options):
         chosen += every
     rng.shuffle(chosen)
     for i, (record, make) in enumerate(chosen):
-        if record["name"] in known:
-            continue
         record["result"] = is_noticed(record["module"], make(), options.seconds, options.interpret)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        keep(options.out, record)
         print(f"{i + 1} of {len(chosen)}: {record['result']}: {record['name']}", flush=True)
+
+    if options.again:  # the code has changed under the others
+        found = {record["name"] for record, _ in chosen}
+        for record in read(options.out):
+            if record["name"] in left - found and record["module"] in modules:
+                keep(options.out, record | {"result": "gone"})
+
+
+def keep(path, record):
+    """Add a result."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 def read(path):
@@ -274,7 +287,7 @@ def equivalent():
 def report(path):
     """Print the share that was noticed, and the survivors."""
     known, left = equivalent(), survivors(path)
-    results = [record for record in read(path) if record["name"] not in known]
+    results = [record for record in read(path) if record["name"] not in known and record["result"] != "gone"]
     n_modules = len({record["module"] for record in results})
     print(f"{len(results) - len(left)} of {len(results)} mutants of {n_modules} modules were noticed", end="")
     print(f" ({1 - len(left) / len(results):.1%}), equivalent ones left out" if results else "")

@@ -74,11 +74,15 @@ def provo(args):
             comparisons=("shuffled", "random", "dense"), **options,
         )  # fmt: skip
         print_table(f"log {measure}: features beyond surprisal", result, started)
-    print("\nHow much the base matters: surprisal and log gaze, in-sample")
+    times = join_words(exclude_times(data.times, "gaze", minimum=80, maximum=1500, first_words=1).table, words)
+    print("\nHow much the base matters: log gaze, in-sample")
+    print(f"  {'base':16s} {'surprisal':>10s} {'components':>11s}, beyond surprisal")
     for name, terms in BASES.items():
         base = ReadingTimeModel(f"log(gaze) ~ {terms}").fit(times)
         full = ReadingTimeModel(f"log(gaze) ~ {terms} + {SURPRISAL}").fit(times)
-        print(f"  {name:16s} {full.log_likelihood_ - base.log_likelihood_:8.1f}")
+        meaning = ReadingTimeModel(full.formula, reduce=N_COMPONENTS).fit(times, features=features)
+        gain = meaning.log_likelihood_ - full.log_likelihood_
+        print(f"  {name:16s} {full.log_likelihood_ - base.log_likelihood_:10.1f} {gain:11.1f}", flush=True)
 
 
 def jaeger(args):
@@ -123,7 +127,7 @@ def main():
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--memory", default=None, help="folder that keeps what the model says of each text")
     parser.add_argument("--only", choices=["provo", "jaeger"])
-    parser.add_argument("--measures", nargs="+", default=["first", "gaze", "total"])
+    parser.add_argument("--measures", nargs="*", default=["first", "gaze", "total"])
     parser.add_argument("--jaeger-model", default=None)
     parser.add_argument("--layer", type=int, default=9)
     args = parser.parse_args()

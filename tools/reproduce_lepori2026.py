@@ -17,7 +17,17 @@ import joblib
 import numpy as np
 from lepori2026 import figures, populations, published, tables
 from lepori2026.store import Store
-from lepori2026.study import Study, for_language, load_features, load_tokens, load_voxels, make_encoder, models_of
+from lepori2026.study import (
+    Study,
+    at_3t,
+    for_language,
+    load_3t,
+    load_features,
+    load_tokens,
+    load_voxels,
+    make_encoder,
+    models_of,
+)
 
 from sklearn_sae_encoding.analysis import bin_firing, cluster_voxels
 from sklearn_sae_encoding.datasets import load_demo_sae, load_smollm2
@@ -30,7 +40,7 @@ CONFIGURATIONS = {
         "sae": (load_demo_sae, None),
         "jumprelu": None,
         "widths": (64, 256, 1024, 2048),
-        "participants": ["p1", "p2", "p3", "p4"],
+        "chosen_on": ["p1", "p2", "p3", "p4"],  # model, layer and SAE, by their scores
     },
     "gemma": {
         "title": "Gemma-2-2b, layer 12 of 26, gemma-2-2b-res-matryoshka-dc (32,768 features)",
@@ -39,7 +49,7 @@ CONFIGURATIONS = {
         "sae": ("gemma-2-2b-res-matryoshka-dc", "blocks.12.hook_resid_post"),
         "jumprelu": ("gemma-scope-2b-pt-res-canonical", "layer_12/width_16k/canonical"),
         "widths": (128, 512, 2048, 8192, 32768),
-        "participants": None,  # all eight
+        "chosen_on": [],
     },
 }
 CONFIGURATIONS["gemma-layer14"] = CONFIGURATIONS["gemma"] | {
@@ -54,10 +64,36 @@ ABOUT_FEATURES = (
     "effect: of a text that has the feature, in standard deviations of the responses, mean over voxels that use it. "
     "tokens: those on which it is most active; what stands before in their word is in parentheses."
 )
+MARGIN = 0.02  # within which scores over the noise ceiling count as equal
 CHOSEN = {"sets": "their responses to these texts", "language": "a localizer"}
 
 
-def report_sets(report, study, names, texts, tokens, widths):
+def report_groups(report, study, models, chosen_on, paper):
+    """Tell participants on whom choices were made from those on whom none was; and is sparse as good as dense?"""
+    by_group = tables.by_group(study.results, study.voxels, models, chosen_on, paper)
+    chosen = ", ".join(chosen_on) or "none"
+    note = f"Model, layer and SAE were chosen on: {chosen}. paper: all eight participants, Gemma-2-2b."
+    report.add(f"{study.name}_groups", "The same by group of participants, mean and SEM over them", by_group, note)
+    table = tables.as_good_as_dense(study.results, study.voxels, MARGIN)
+    note = f"Matryoshka minus dense. p_equivalent: within {MARGIN}; p_not_worse: not below by more than {MARGIN}."
+    report.add(f"{study.name}_equivalence", "Are sparse features as good as dense ones?", table, note)
+
+
+def report_3t(report, configuration, options, store, encoder):
+    """The replication: averages of five participants, 1,000 sentences, five regions."""
+    loaded = load_3t()
+    if loaded is None:
+        return report.say("\nNot reproduced: the 3T replication (its data can't be had).")
+    data, Y, voxels = loaded
+    features = {name: X for name, (X, _) in load_features(configuration, data.texts, options.output, store).items()}
+    models = at_3t(models_of(configuration["widths"], features, encoder))
+    study = Study("3t", features, Y, voxels, models, encoder, store, options.jobs)
+    table = tables.regions_at_3t(study.results, voxels, published.AT_3T)
+    note = f"{len(data.texts)} sentences, five participants whose responses were averaged: there is no error over them."
+    return report.add("3t", "Replication at 3T: score / noise ceiling by language region", table, note)
+
+
+def report_sets(report, study, names, texts, tokens, widths, chosen_on):
     """Study 1 and 2: the five sets of voxels."""
     voxels, results = study.voxels, study.results
     models = ["Shuffled", "Surprisal", *tables.compared(results)]
@@ -67,6 +103,7 @@ def report_sets(report, study, names, texts, tokens, widths):
         "sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table, note
     )
     report.add("sets_tests", "The same: paired tests against surprisal", tests)
+    report_groups(report, study, models, chosen_on, published.SETS)
     note = "gain: over the ceiling, beside those of two layers of Gemma; in r: plain, beside that of layer 12."
     report.add("sets_gain", "Gain over surprisal", tables.gains(results, voxels), note)
     supports = tables.supports(results["Matryoshka"], study.coef, study.alpha, voxels)
@@ -78,6 +115,7 @@ def report_sets(report, study, names, texts, tokens, widths):
     report.add("sets_supports", "Features selected in the folds (Matryoshka)", supports, note, digits=2)
     bins = tables.bin_scores(results, voxels, widths, published.SET_BINS)
     report.add("sets_bins", "Matryoshka bins, all five sets; the paper's bin in the same place", bins)
+    report.add("sets_bin_tests", "First bin against the rest, all five sets", tables.bin_tests(results, voxels, widths))
     firing = bin_firing(study.X, names).set_index("bin")
     note = f"Published: {published.FIRING} of the others."
     report.add("bin_firing", "Features that fire on at least so many sentences", firing, note)
@@ -92,7 +130,11 @@ def report_sets(report, study, names, texts, tokens, widths):
 
 def report_set_clusters(report, study):
     """Do the sets come out of the transfer of features alone?"""
-    scores = study.transfer(np.ones(len(study.voxels), dtype=bool), "transfer-all")
+    everything = np.ones(len(study.voxels), dtype=bool)
+    scores = study.transfer(everything, "transfer-all")
+    table = tables.set_transfer(scores, study.transfer(everything, "transfer-all", "training"), study.voxels)
+    note = "Features and signs selected on all texts (published), or on each fold's training texts alone (training)."
+    report.add("sets_transfer", "Transfer of features between voxels of the sets, means over pairs", table, note)
     clusters = cluster_voxels(scores.normalized_scores, min_size=10)
     table = tables.clusters_by(clusters.labels, study.voxels, "set")
     report.add("set_clusters", "Voxels of all five sets, clustered by the transfer of their features", table)
@@ -139,7 +181,7 @@ def report_populations(report, study, stimuli, others):
     report.add(f"{study.name}_readings", "Do the features of a population pick its strongest texts?", table, note)
 
 
-def report_language(report, study, names, data, tokens, widths):
+def report_language(report, study, names, data, tokens, widths, chosen_on):
     """Study 3: the language regions."""
     voxels, results = study.voxels, study.results
     models = ["Surprisal", *tables.compared(results)]
@@ -147,6 +189,7 @@ def report_language(report, study, names, data, tokens, widths):
     note = tables.note_on_tests(results)
     report.add("regions", "Score / noise ceiling by language region; gain; adjusted p", table, note)
     report.add("regions_tests", "The same: paired tests against surprisal", tests)
+    report_groups(report, study, models, chosen_on, published.REGIONS)
     pooled = tables.pooled_scores(results, voxels, models, published.POOLED)
     report.add("regions_pooled", "All language voxels of a participant alike", pooled)
     size = tables.supports(results["Matryoshka"], study.coef, study.alpha, voxels)
@@ -258,8 +301,8 @@ def main():
 
 
 def run(configuration, options, store, report):
-    widths, participants = configuration["widths"], configuration["participants"]
-    data, Y, voxels = load_voxels(participants, SETS)
+    widths, chosen_on = configuration["widths"], configuration["chosen_on"]
+    data, Y, voxels = load_voxels(SETS)
     loaded = load_features(configuration, data.texts, options.output, store)
     tokens = load_tokens(configuration, data.texts, options.output, store)
     features, names = {name: X for name, (X, _) in loaded.items()}, loaded["sae"][1]
@@ -270,25 +313,27 @@ def run(configuration, options, store, report):
     report.say("Published: Gemma-2-2b, layer 12, 32,768 features, eight participants.")
     study = Study("sets", features, Y, voxels, models, encoder, store, options.jobs)
     with store.stage("sets: tables and figures"):
-        report_sets(report, study, names, data.texts, tokens, widths)
+        report_sets(report, study, names, data.texts, tokens, widths, chosen_on)
         report_set_clusters(report, study)
         largest = report_ghosts(report, study, names, data.texts, tokens)
         others = {"largest cluster of ghosts": (largest, "transfer between them, on these texts")}
         report_populations(report, study, data.stimuli, others)
     if not options.whole_paths:
         report_early_stopping(report, study)
+    with store.stage("3T: all"):
+        report_3t(report, configuration, options, store, encoder)
     if not options.sets_only:
-        _, Y, voxels = load_voxels(configuration["participants"], LANGUAGE, options.thin)
+        _, Y, voxels = load_voxels(LANGUAGE, options.thin)
         if options.thin > 1:
             report.say(f"\nOf the language regions, every {options.thin}-th voxel: {len(voxels)}.")
         study = Study("language", features, Y, voxels, for_language(models, widths), encoder, store, options.jobs)
         with store.stage("language regions: tables and figures"):
-            report_language(report, study, names, data, tokens, widths)
+            report_language(report, study, names, data, tokens, widths, chosen_on)
             report_populations(report, study, data.stimuli, {})
         if not options.whole_paths:
             report_early_stopping(report, study)
-    missing = "" if "jumprelu" in features else "; JumpReLU features and another layer (no such SAE of this model)"
-    report.say(f"\nNot reproduced: the 3T replication (no data){missing}.")
+    if "jumprelu" not in features:
+        report.say("\nNot reproduced: JumpReLU features and another layer (no such SAE of this model).")
 
 
 if __name__ == "__main__":

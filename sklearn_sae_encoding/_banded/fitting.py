@@ -34,7 +34,7 @@ class Solution(NamedTuple):
 
 def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Solution:
     """Search and solve; `splits` is called if there is anything to choose."""
-    n_samples, dtype = X.shape[0], X.dtype
+    n_samples, dtype, backend = X.shape[0], X.dtype, backend_name(given.device)
     candidates = make_candidates(given, prepared, n_samples)
     primal = is_primal(given, prepared, n_samples)
     choose = candidates.weights.shape[0] * len(candidates.alphas) > 1 or given.search == "gradient"
@@ -64,7 +64,7 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
         folds=folds,
         alphas=candidates.alphas,
         centre=given.fit_intercept,
-        backend=backend_name(given.device),
+        backend=backend,
     )
     for start in range(0, len(voxels), block):
         part = voxels[start : start + block]

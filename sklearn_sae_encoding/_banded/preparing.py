@@ -26,6 +26,7 @@ class Prepared(NamedTuple):
     left_out: dict  # how many columns of each band left, and why
     means: np.ndarray  # (n_features,), subtracted from the columns
     scales: np.ndarray  # (n_features,), divided by
+    deviations: np.ndarray  # (n_features,), standard deviations
     kept: np.ndarray  # (n_features,) bool
     diagonals: np.ndarray  # (n_used,), mean diagonals of the kernels
 
@@ -59,7 +60,18 @@ def prepare_bands(X, columns: Mapping, given) -> Prepared:
         means[band.columns], scales[band.columns], kept[band.columns] = band.means, band.scales, True
     diagonals = np.array([_diagonal(band, statistics, centre) for band in bands])
     places = np.array([list(columns).index(name) for name in used])
-    return Prepared(tuple(used), places, len(columns), tuple(bands), left_out, means, scales, kept, diagonals)
+    return Prepared(
+        names=tuple(used),
+        used=places,
+        n_bands=len(columns),
+        bands=tuple(bands),
+        left_out=left_out,
+        means=means,
+        scales=scales,
+        deviations=statistics.deviations,
+        kept=kept,
+        diagonals=diagonals,
+    )
 
 
 def _used(only, columns):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sklearn_sae_encoding.timing import WordsToScans
+
 # Under which names a fitted wrapper holds the estimator that it wraps.
 _INNER = ("best_estimator_", "regressor_", "estimator_")
 
@@ -65,12 +67,15 @@ def parts_of(estimator):
 def leaves(transformer):
     """Give all transformers inside pipelines, unions and column transformers, in the order of the flow."""
     inside = list(_listed(transformer))
-    if not inside:
-        return [transformer] if is_estimator(transformer) else []
-    return [leaf for part in inside for leaf in leaves(part)]
+    found = [leaf for part in inside for leaf in leaves(part)]
+    does_more = isinstance(transformer, WordsToScans) or not inside  # than to hold what is inside
+    return [*found, transformer] if does_more and is_estimator(transformer) else found
 
 
 def _listed(estimator):
+    if isinstance(estimator, WordsToScans):
+        of_words = getattr(estimator, "features_", estimator.features)
+        return (part for part in [of_words] if is_estimator(part))
     pairs = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None)
     pairs = pairs or getattr(estimator, "transformers_", None) or ()
     return (part for _, part, *_ in pairs if is_estimator(part))

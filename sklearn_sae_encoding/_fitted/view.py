@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from scipy import sparse
 
 from sklearn_sae_encoding._fitted.parts import leaves
 from sklearn_sae_encoding._fitted.tables import KINDS, find_feature, find_features
+from sklearn_sae_encoding._fitted.weights import some_weights, weights_of
 
 _BLOCK = 4096  # targets whose predictions are taken apart at once
 
@@ -23,7 +25,8 @@ class FittedView:
     Attributes
     ----------
     weights : scipy.sparse.csr_array of shape (n_targets, n_features)
-        In units of the targets that the linear model saw, over units of the features that it saw.
+        In units of the targets that the linear model saw, over units of the features that it saw. Those of a
+        BandedRidgeEncoder in the kernel form are computed when they are first asked for, if they aren't too many.
 
     features : pandas.DataFrame of n_features rows
         A row a column of the weights:
@@ -58,7 +61,6 @@ class FittedView:
     fitted_view : Makes it.
     """
 
-    weights: sparse.csr_array
     features: pd.DataFrame
     scale: np.ndarray
     centre: np.ndarray
@@ -67,6 +69,11 @@ class FittedView:
     transformers: list
     wrappers: list
     _columns: pd.DataFrame = field(repr=False)
+
+    @cached_property
+    def weights(self):
+        """Weights, a CSR array of shape (n_targets, n_features); computed when first asked for in the kernel form."""
+        return weights_of(self.linear)
 
     @property
     def makers(self):
@@ -147,6 +154,19 @@ class FittedView:
             )
         return found
 
+    def weights_for(self, features):
+        """Give the weights of some features, of any model however large.
+
+        Parameters
+        ----------
+        features : int, str or sequence of these
+
+        Returns
+        -------
+        weights : scipy.sparse.csr_array of shape (n_targets, n_chosen)
+        """
+        return some_weights(self.linear, find_features(self._columns, features))
+
     def of_kind(self, *kinds):
         """Find the columns of some kinds.
 
@@ -187,14 +207,18 @@ class FittedView:
         Parameters
         ----------
         X : sequence of length n_samples
-            What the model takes: texts, or features, which come back as they are.
+            What the model takes: texts, or features, which come back as they are, or runs.
 
         Returns
         -------
         features : ndarray or scipy.sparse.csr_array of shape (n_samples, n_features)
+            Of runs the rows that their responses hold, one run below the other.
         """
+        runs = X
         for transformer in self.transformers:
             X = transformer.transform(X)
+        if isinstance(X, list):
+            X = _stacked(X, runs)
         if sparse.issparse(X):
             return sparse.csr_array(X)
         return X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
@@ -243,3 +267,9 @@ class FittedView:
             part = part.toarray() if sparse.issparse(part) else np.asarray(part)
             spread[block] = part.std(axis=0, dtype=np.float64)
         return spread * self.target_scale
+
+
+def _stacked(arrays, runs):
+    """Put the rows of runs below each other: of each run those that its responses hold."""
+    kept = [array[run.rows] if hasattr(run, "rows") else array for array, run in zip(arrays, runs, strict=True)]
+    return sparse.vstack(kept, format="csr") if sparse.issparse(kept[0]) else np.concatenate(kept)

@@ -11,6 +11,7 @@ from sklearn_sae_encoding._fitted.tables import default_names, feature_table
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.timing import BandUnion, RunwiseDelayer, WordsToScans
 
 
 def columns_of(transformer, given=None, width=None):
@@ -28,6 +29,9 @@ def columns_of(transformer, given=None, width=None):
     given = inputs_of(transformer) if given is None else given
     if hasattr(transformer, "get_feature_table_out"):
         return complete(transformer.get_feature_table_out(given), transformer)
+    for kind, walk in _OF_RUNS.items():
+        if isinstance(transformer, kind):
+            return walk(transformer, given)
     for names, walk in _CONTAINERS.items():
         if hasattr(transformer, names):
             return walk(transformer, given, width)
@@ -102,6 +106,28 @@ def _positions(columns, names):
     return np.arange(len(names))[columns]
 
 
+def _bands(union, given):
+    parts = [columns_of(part).assign(band=name) for name, part in union.transformer_list]
+    return _side_by_side(parts).assign(feature=union.get_feature_names_out())
+
+
+def _words(to_scans, given):
+    """Columns keep their maker: resampling to scans is linear, and the same for all."""
+    if hasattr(to_scans, "features_"):
+        return columns_of(to_scans.features_, None, to_scans.n_features_out_)
+    names = to_scans.get_feature_names_out()
+    return complete(feature_table(names, kinds=["control"] * len(names)), to_scans)
+
+
+def _delayed(delayer, given):
+    """Copies of columns, some scans later; bands are those of what made the columns, if it has bands."""
+    delayed = delayer.table(given["feature"])
+    table = _restart(given.iloc[delayed["column"].to_numpy()])
+    parts = {"band": delayed["band"], "delay": delayed["delay"], "source": delayed["feature"]}
+    return table.assign(feature=delayed["name"], **parts)
+
+
+_OF_RUNS = {BandUnion: _bands, WordsToScans: _words, RunwiseDelayer: _delayed}
 _CONTAINERS = {"steps": _chain, "transformer_list": _union, "transformers_": _by_column}
 
 

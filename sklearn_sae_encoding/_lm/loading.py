@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sklearn_sae_encoding._forks import mind_forks
 from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_files_key, tokenizer_key
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, forget_commits, quiet, where, where_tokenizer
@@ -46,6 +47,7 @@ _object_locks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 def load_model(source: ModelSource) -> LoadedModel:
     """The one copy of this model in this process, loaded at the first call."""
+    mind_forks()
     if source.is_object:
         return _wrap(source, source.model, lock=_lock_of(source.model))
     source = source.plain()

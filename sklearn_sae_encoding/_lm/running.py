@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 
+from sklearn_sae_encoding._forks import mind_forks
+
 
 @contextlib.contextmanager
 def evaluating(model):
     """Switch dropout off for a while, module by module as it was: the model may be the user's own."""
+    mind_forks()
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False

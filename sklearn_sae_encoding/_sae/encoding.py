@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from sklearn_sae_encoding._forks import mind_forks
 from sklearn_sae_encoding._sae.processing import prepared
 from sklearn_sae_encoding._tokens.pooling import pool_ranges
 
@@ -51,6 +52,7 @@ class Encoder(NamedTuple):
         import torch
 
         values = prepared(values, self.sae.cfg.metadata)
+        mind_forks()
         with torch.inference_mode(), _alone(self.sae):
             # Activations from the store are read-only, of which torch warns.
             x = torch.from_numpy(np.require(values, requirements="CW")).to(self.sae.device, self.sae.dtype)
@@ -206,6 +208,7 @@ def _decode(encoder: Encoder, features: sparse.csr_array | np.ndarray) -> np.nda
 
     full = np.zeros((features.shape[0], encoder.sae.cfg.d_sae), dtype=features.dtype)
     full[:, encoder.columns] = features.toarray() if sparse.issparse(features) else features
+    mind_forks()
     with torch.inference_mode():
         full = torch.from_numpy(full).to(encoder.sae.device, encoder.sae.dtype)
         if encoder.by_decoder_norm:

@@ -21,7 +21,8 @@ def is_texts(X, is_table: bool) -> bool:
         return True
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(text) == 2 for text in X)
-    return isinstance(X, (list, tuple)) and any(isinstance(text, np.ndarray) and text.ndim == 2 for text in X)
+    # Arrays of any library count, tensors of torch among them; lists of numbers are rows.
+    return isinstance(X, (list, tuple)) and any(getattr(text, "ndim", None) == 2 for text in X)
 
 
 def checked_texts(texts: Sequence, fitted_width: int | None) -> list[np.ndarray]:
@@ -87,7 +88,13 @@ def check_belongs(sae, origin: Origin, width: int, check_match: bool) -> None:
 
 
 def _as_floats(text, index: int) -> np.ndarray:
-    array = np.asarray(text)
+    try:
+        array = np.asarray(text)
+    except (RuntimeError, TypeError) as error:  # tensors of torch that need a gradient, are bfloat16 or on a GPU
+        raise ValueError(
+            f"The activations of text {index} can't become an array of numpy: {error} Give "
+            "tensor.detach().float().cpu()."
+        ) from error
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise ValueError(
             f"Expected one (n_tokens, d_model) array of numbers a text, but text {index} is an array of shape "

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sklearn_sae_encoding._forks import mind_forks
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def load_sae(sae, sae_id: str | None = None, *, revision: str | None = None, dev
         `sae_weights.safetensors`. An object is taken as it is; a training SAE gives its inference form.
     revision : commit, tag or branch of the release's hub repository.
     """
+    mind_forks()
     if isinstance(sae, SAEArrays):
         return _ready(sae.build(device))
     if not isinstance(sae, (str, Path)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sklearn_sae_encoding._forks import mind_forks
 from sklearn_sae_encoding._sae.arrays import SAEArrays
 from sklearn_sae_encoding._sae.processing import MAX_NORM, clip_norms
 
@@ -110,6 +111,7 @@ def train_matryoshka(
     ten seconds.
     """
 
+    mind_forks()
     scale = measure_scale(values, seed=plan.seed)
     with _seeded(plan.seed, device):
         trainer = _trainer(values.shape[1], plan, scale, device)

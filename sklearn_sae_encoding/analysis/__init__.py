@@ -7,6 +7,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.band_features import rank_band_features
 from sklearn_sae_encoding.analysis.baselines import (
     BaselineComparison,
     MatchedDraws,
@@ -25,7 +26,9 @@ from sklearn_sae_encoding.analysis.comparison import (
 )
 from sklearn_sae_encoding.analysis.contexts import feature_contexts
 from sklearn_sae_encoding.analysis.detection import ExplanationScores, score_explanations
+from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, compare_dictionaries
 from sklearn_sae_encoding.analysis.explanations import explain_features
+from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -46,6 +49,7 @@ from sklearn_sae_encoding.analysis.languages import (
     language_shares,
     translation_retrieval,
 )
+from sklearn_sae_encoding.analysis.layers import LayerProfile, layer_profile
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
     compare_regions,
@@ -58,6 +62,7 @@ from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, preva
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
+from sklearn_sae_encoding.analysis.stories import score_stories
 from sklearn_sae_encoding.analysis.supports import support_stability
 from sklearn_sae_encoding.analysis.taxonomy import FeatureTaxonomy
 from sklearn_sae_encoding.analysis.topography import (
@@ -77,6 +82,7 @@ __all__ = [
     "Category",
     "CategoryEncoding",
     "Convergence",
+    "DictionaryComparison",
     "Enrichment",
     "ExplanationScores",
     "FeatureStability",
@@ -84,11 +90,14 @@ __all__ = [
     "GroupMap",
     "InterpretationCheck",
     "LanguageTransfer",
+    "LayerProfile",
     "LeftOut",
     "MapComparison",
     "MatchedDraws",
     "PrevalenceReferences",
+    "RandomDictionary",
     "RaterAgreement",
+    "SemiNMF",
     "SpinTest",
     "Topography",
     "TransferScores",
@@ -105,6 +114,7 @@ __all__ = [
     "check_interpretation",
     "classify_features",
     "cluster_voxels",
+    "compare_dictionaries",
     "compare_feature_maps",
     "compare_models",
     "compare_raters",
@@ -127,6 +137,7 @@ __all__ = [
     "krippendorff_alpha",
     "label_features",
     "language_shares",
+    "layer_profile",
     "leave_one_participant_out",
     "load_predicted_topography",
     "locate_features",
@@ -143,11 +154,13 @@ __all__ = [
     "prevalence_entropy",
     "prevalence_references",
     "promoted_tokens",
+    "rank_band_features",
     "read_annotations",
     "read_feature_labels",
     "restrict_encoder",
     "sample_features",
     "score_explanations",
+    "score_stories",
     "smooth_random_maps",
     "spin_places",
     "spin_test",

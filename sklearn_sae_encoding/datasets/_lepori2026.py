@@ -17,6 +17,7 @@ FOLDER = "data/processed_csvs_anon/"  # both in the repository and below <data_h
 PARTICIPANTS = tuple(f"p{i}" for i in range(1, 9))
 LANGUAGE_SET = "langfroi12345"
 SETS = ("hard_to_process", "easy_to_process", "abstract", "concrete", "ghost", LANGUAGE_SET)
+AVERAGES = "S3T_baseline_avg"  # of five participants, at 3T
 LANGUAGE_PARCELS = {1: "IFGorb", 2: "IFG", 3: "MFG", 4: "AntTemp", 5: "PostTemp"}
 N_REPEATS = 3
 
@@ -108,8 +109,80 @@ def fetch_lepori2026(participants=None, sets=None, *, data_home=None, download_i
             index=pd.MultiIndex.from_product([participants, sets], names=["participant", "set"]),
             name="n_duplicates",
         ),
-        DESCR=(files("sklearn_sae_encoding.datasets") / "data" / "lepori2026.rst").read_text(encoding="utf-8"),
+        DESCR=_description(),
     )
+
+
+def fetch_lepori2026_3t(*, data_home=None, download_if_missing=True):
+    """Load the responses of five language regions to 1,000 sentences (3T fMRI), averaged over five participants.
+
+    Missing files are downloaded (0.2 MB) and all are verified as by :func:`fetch_lepori2026`. The source states no
+    licence. See :ref:`lepori2026` for what they are.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        As for :func:`fetch_lepori2026`; the files lie in ``lepori2026/data/processed_csvs_anon/S3T_baseline_avg``.
+
+    download_if_missing : bool, default=True
+        False raises an ``OSError`` instead of going to the network.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With
+
+        - ``texts``, a list of the 1,000 sentences, in the order of the rows of ``betas``;
+        - ``stimuli``, a DataFrame with a row a sentence: ``sentence``, ``item_id``, ``surprisal-5gram_mean``,
+          ``surprisal-gpt2-xl_mean``, ``surprisal-pcfg_mean`` and what else the source tells;
+        - ``betas``, an array of shape `(1000, 5)`, a column a region;
+        - ``voxels``, a DataFrame with a row a column of ``betas``: ``participant`` (always ``"average"``), ``set``
+          (``"S3T_baseline_avg"``), ``region`` (IFGorb, IFG, MFG, AntTemp, PostTemp), ``neuroid_id``,
+          ``noise_ceiling`` (in units of r) and ``nc`` (its square in percent), as the source gives it;
+        - ``DESCR``, a description.
+
+    Raises
+    ------
+    ValueError
+        If the files contradict each other.
+    OSError
+        If a file is missing and can't be downloaded, or isn't the expected one.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.datasets import fetch_lepori2026_3t
+    >>> data = fetch_lepori2026_3t()  # doctest: +SKIP
+    >>> data.betas.shape, data.voxels["region"].tolist()  # doctest: +SKIP
+    ((1000, 5), ['IFGorb', 'IFG', 'MFG', 'AntTemp', 'PostTemp'])
+    """
+    root = get_data_home(data_home) / "lepori2026"
+    paths = [f"{FOLDER}{AVERAGES}/{name}.csv" for name in ("stimset", f"{LANGUAGE_SET}_betas", f"{LANGUAGE_SET}_meta")]
+    ensure_files(_as_remote(root, paths), download_if_missing=download_if_missing, notice=_NOTICE)
+
+    folder = root / FOLDER / AVERAGES
+    stimuli = pd.read_csv(folder / "stimset.csv")
+    betas, meta = _read_betas(folder, LANGUAGE_SET, stimuli["item_id"].to_numpy())
+    voxels = pd.DataFrame(
+        {
+            "participant": "average",
+            "set": AVERAGES,
+            "region": [LANGUAGE_PARCELS[i] for i in betas.columns],
+            "neuroid_id": betas.columns,
+            "noise_ceiling": np.sqrt(meta["nc"].to_numpy() / 100),
+            "nc": meta["nc"].to_numpy(),
+        }
+    )
+    return Bunch(
+        texts=stimuli["sentence"].tolist(),
+        stimuli=stimuli,
+        betas=betas.to_numpy(dtype=np.float64),
+        voxels=voxels,
+        DESCR=_description(),
+    )
+
+
+def _description():
+    return (files("sklearn_sae_encoding.datasets") / "data" / "lepori2026.rst").read_text(encoding="utf-8")
 
 
 def _chosen(names, valid, kind):
@@ -140,6 +213,10 @@ def _remote_files(root, participants, sets):
     for participant in participants:
         paths.append(f"{FOLDER}{participant}/stimset.csv")
         paths += [f"{FOLDER}{participant}/{name}_{part}.csv" for name in sets for part in ("betas", "meta")]
+    return _as_remote(root, paths)
+
+
+def _as_remote(root, paths):
     checksums = _checksums()
     weight = dict.fromkeys((p for p in paths if p.endswith(f"{LANGUAGE_SET}_betas.csv")), _WEIGHT_OF_LANGUAGE_BETAS)
     return [RemoteFile(root / path, BASE_URL + path, checksums[path], weight.get(path, 1.0)) for path in paths]
@@ -172,22 +249,28 @@ class _VoxelSet(NamedTuple):
 
 
 def _read_set(folder, participant, name, item_ids):
-    path = folder / participant / f"{name}_betas.csv"
+    betas, meta = _read_betas(folder / participant, name, item_ids)
+    values = betas.to_numpy(dtype=np.float64)
+    kept = _first_of_identical(values)
+    return _VoxelSet(
+        betas=values[:, kept],
+        voxels=_describe(meta.iloc[kept], participant, name),
+        n_duplicates=values.shape[1] - len(kept),
+    )
+
+
+def _read_betas(folder, name, item_ids):
+    """Read the betas, and their metadata in the order of their columns."""
+    path = folder / f"{name}_betas.csv"
     betas = pd.read_csv(path).set_index("item_id")
     if not np.array_equal(betas.index, item_ids):
         raise ValueError(f"The rows of {path} (item_id) are not the sentences of stimset.csv in their order.")
     # Columns of one file and rows of the other come in different orders: only the id connects them.
     betas.columns = betas.columns.astype(int)
-    meta = pd.read_csv(folder / participant / f"{name}_meta.csv").set_index("neuroid_id")
+    meta = pd.read_csv(folder / f"{name}_meta.csv").set_index("neuroid_id")
     if not betas.columns.is_unique or not meta.index.is_unique or set(betas.columns) != set(meta.index):
         raise ValueError(f"{path} and {name}_meta.csv beside it do not hold the same voxels (neuroid_id), each once.")
-    values = betas.to_numpy(dtype=np.float64)
-    kept = _first_of_identical(values)
-    return _VoxelSet(
-        betas=values[:, kept],
-        voxels=_describe(meta.loc[betas.columns[kept]], participant, name),
-        n_duplicates=values.shape[1] - len(kept),
-    )
+    return betas, meta.loc[betas.columns]
 
 
 def _first_of_identical(values):

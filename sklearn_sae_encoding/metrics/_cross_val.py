@@ -25,8 +25,15 @@ from sklearn_sae_encoding.metrics._runs import (
     put,
     shaped_like,
     take,
+    too_few_runs,
 )
-from sklearn_sae_encoding.metrics._scores import fisher_mean, normalize_scores, voxelwise_pearson, voxelwise_r2
+from sklearn_sae_encoding.metrics._scores import (
+    ceiling_of,
+    fisher_mean,
+    normalize_scores,
+    voxelwise_pearson,
+    voxelwise_r2,
+)
 
 
 class Splits(list):
@@ -53,11 +60,8 @@ def _mean_over_folds(fold_scores):
     return np.mean(fold_scores, axis=0)
 
 
-# What a fold's score is, how folds are averaged, and the power of a ceiling in units of r that bounds it.
-_METRICS = {
-    "pearson": (voxelwise_pearson, fisher_mean, 1),
-    "r2": (voxelwise_r2, _mean_over_folds, 2),
-}
+# What a fold's score is, and how folds are averaged.
+_METRICS = {"pearson": (voxelwise_pearson, fisher_mean), "r2": (voxelwise_r2, _mean_over_folds)}
 
 
 def cross_val_voxel_scores(
@@ -178,6 +182,7 @@ def cross_val_voxel_scores(
     """
     if metric not in _METRICS:
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
+    ceiling = None if noise_ceiling is None else ceiling_of(metric, noise_ceiling)
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
     Y, may_miss_voxels = masked(Y, models)
     if is_runs(X, Y):
@@ -193,8 +198,7 @@ def cross_val_voxel_scores(
     if not seen:
         warn_of_leaks(X, splits)
 
-    score, _, power = _METRICS[metric]
-    ceiling = None if noise_ceiling is None else np.asarray(noise_ceiling, dtype=np.float64) ** power
+    score, _ = _METRICS[metric]
     _check_ceiling(ceiling, Y)
     jobs = [(name, split) for name in models for split in splits]
     folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
@@ -239,7 +243,7 @@ def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_
 
 
 def _collect(folds, splits, Y, metric, ceiling):
-    _, average, _ = _METRICS[metric]
+    _, average = _METRICS[metric]
     fold_scores = np.array([fold.scores for fold in folds])
     scores = average(fold_scores)
     predictions = None
@@ -277,7 +281,10 @@ def _splits(cv, X, Y, routed):
     first = next(iter(routed.values()), None)
     if first is None:
         raise ValueError("There is no model to score: the dictionary of estimators is empty.")
-    splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
+    try:
+        splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
+    except ValueError as error:
+        raise (too_few_runs(cv, Y, error) if isinstance(Y, list) else error) from error
     for i, (_, test) in enumerate(splits):
         n_test = n_rows(take(Y, test))
         if n_test < 2:

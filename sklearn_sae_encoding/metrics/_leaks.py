@@ -114,7 +114,8 @@ def _key_of_entry(entry):
     if isinstance(entry, str):
         return entry
     if isinstance(getattr(entry, "text", None), str):
-        return entry.text
+        block = getattr(entry, "block", None)  # parts of a recording share the text, but not what was heard in them
+        return entry.text if block is None else (entry.text, block.start, block.stop)
     if sparse.issparse(entry):
         return _digest(*_parts(entry))
     if isinstance(entry, (np.ndarray, list, tuple)):

@@ -5,6 +5,8 @@ import numpy as np
 
 def is_runs(X, Y):
     """Tell a list with one array a run from a list of rows; two dimensions, or one where `X` holds runs or arrays."""
+    if isinstance(Y, (list, tuple)) and any(hasattr(run, "n_scans") for run in Y):
+        raise ValueError("Y holds StoryRuns: X and Y are swapped. X are the runs, Y the responses to them.")
     if not isinstance(Y, (list, tuple)) or not Y or not all(isinstance(run, np.ndarray) for run in Y):
         return False
     if all(run.ndim == 2 for run in Y):
@@ -69,6 +71,14 @@ def find_absent(responses):
                 f"{bad[0][0]}. Clean the run, or leave the scan out by the run's kept=."
             )
     return everywhere
+
+
+def too_few_runs(cv, Y, error):
+    """Say in words of runs that a splitter can't split them."""
+    return ValueError(
+        f"The splitter {cv!r} can't split {len(Y)} run(s), as a sample is a run: {error} Give more runs or "
+        "fewer folds, or cut a recording into parts (StoryRun.cut)."
+    )
 
 
 def take(Y, samples):

@@ -4,9 +4,8 @@ import warnings
 
 import numpy as np
 
-from sklearn_sae_encoding.metrics._scores import normalize_scores, voxel_metric
+from sklearn_sae_encoding.metrics._scores import ceiling_of, normalize_scores, voxel_metric
 
-_CEILING_POWERS = {"pearson": 1, "r2": 2}  # of a ceiling in units of r
 _AVERAGES = {"mean": np.mean, "median": np.median}
 
 
@@ -92,8 +91,7 @@ class VoxelScorer:
         """
         scores = np.atleast_1d(_voxel_scores(estimator, X, y, self.metric, params))
         if self.noise_ceiling is not None:
-            ceiling = np.asarray(self.noise_ceiling, dtype=np.float64)
-            scores = normalize_scores(scores, np.sign(ceiling) * np.abs(ceiling) ** _CEILING_POWERS[self.metric])
+            scores = normalize_scores(scores, ceiling_of(self.metric, self.noise_ceiling))
         defined = ~np.isnan(scores)
         if not defined.all():
             warnings.warn(

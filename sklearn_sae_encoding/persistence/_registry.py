@@ -15,6 +15,7 @@ OURS = (
     "sklearn_sae_encoding.encoder.SparseVoxelEncoder",
     "sklearn_sae_encoding.language_model.LanguageModel",
     "sklearn_sae_encoding.masking.MaskedTargetRegressor",
+    "sklearn_sae_encoding.pipeline.BandedFeatureRegressor",
     "sklearn_sae_encoding.pipeline.TextFeatureUnion",
     "sklearn_sae_encoding.reading.CategorySums",
     "sklearn_sae_encoding.reading.ChosenFeatures",

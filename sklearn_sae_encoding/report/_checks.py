@@ -18,10 +18,21 @@ from sklearn.linear_model import (
 )
 
 from sklearn_sae_encoding._encoder.marking import is_other_data
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 _LEAST_SQUARES = (
-    *(SparseVoxelEncoder, LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet, ElasticNetCV),
+    *(
+        SparseVoxelEncoder,
+        BandedRidgeEncoder,
+        LinearRegression,
+        Ridge,
+        RidgeCV,
+        Lasso,
+        LassoCV,
+        ElasticNet,
+        ElasticNetCV,
+    ),
     *(MultiTaskLasso, MultiTaskElasticNet),
 )
 _BLOCK = 4096  # voxels at once
@@ -171,6 +182,8 @@ def _below_floor(noise_ceiling, noise_floor):
 
 
 def _repeated_texts(fitted):
+    if fitted.runs is not None:
+        return None  # words that are heard again in a story are no repeat; `cross_val_voxel_scores` looks at runs
     n = len(fitted.texts) - len(set(fitted.texts))
     if n == 0:
         return None

@@ -7,7 +7,8 @@ from itertools import groupby
 import numpy as np
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
-from sklearn_sae_encoding.analysis import count_feature_use, top_texts
+from sklearn_sae_encoding.analysis import count_feature_use, rank_band_features, top_texts
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
@@ -17,6 +18,8 @@ _LEVELS = 5  # shades of a token, t1 to t5
 
 def features_section(fitted, n_features, n_texts):
     """Make the tables of features and of what drives them."""
+    if isinstance(fitted.encoder, BandedRidgeEncoder):
+        return _banded_section(fitted, n_features, n_texts)
     use = count_feature_use(fitted.view).head(n_features)
     if use.empty:
         return paragraph("No voxel uses any feature.")
@@ -28,6 +31,31 @@ def features_section(fitted, n_features, n_texts):
         "deviations of the response."
     )
     return join([about, _feature_table(fitted, use, labelled), _driver_table(fitted, use, labelled, n_texts)])
+
+
+def _banded_section(fitted, n_features, n_texts):
+    """Rank features by their effect: ridge uses all of them in every voxel."""
+    ranked = rank_band_features(fitted.view).head(n_features)
+    labelled = ranked["label"].ne("").any()
+    about = paragraph(
+        "Ridge uses every feature in every voxel. The effect of a feature is the root mean square, over voxels, of how "
+        "far one of its standard deviations moves the prediction, in units of the response. Correlated features share "
+        "their effect."
+    )
+    columns = [("Feature", "text"), ("Band", "text"), *([("Label", "text")] if labelled else [])]
+    columns += [("Effect", "number"), ("Raises", "number")]
+    rows = [
+        [
+            cell(_finder(row.feature), row.feature, class_="name"),
+            cell(row.band),
+            *_labels(fitted, row.index, labelled),
+            cell(f"{row.effect:.3g}", f"{row.effect:.6g}", class_="number"),
+            cell(f"{row.positive:.0%}", f"{row.positive:.6f}", class_="number"),
+        ]
+        for row in ranked.itertuples(index=False)
+    ]
+    table = searchable_table("features", "Features of the largest effect", columns, rows, rows_are="features")
+    return join([about, table, _driver_table(fitted, ranked, labelled, n_texts)])
 
 
 def _labels(fitted, column, labelled):
@@ -76,7 +104,7 @@ def _effects(fitted, use):
 def _driver_table(fitted, use, labelled, n_texts):
     columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Value in text", "number")]
     # Features that were given don't say which token made them.
-    by_token = fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
+    by_token = fitted.runs is None and fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
     columns += [("Strongest token", "text")] if by_token else []
     columns += [("Text", "text")]
     rows = []
@@ -93,7 +121,7 @@ def _drivers(fitted, column, labelled, n_texts, by_token):
     strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
     rows = []
     for i, activation, tokens in zip(top["text"], top["activation"], on_tokens, strict=True):
-        text = fitted.texts[i]
+        text = fitted.text(i, column)
         rows.append(
             [
                 cell(name, class_="name"),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_sae_encoding.metrics import VoxelScores, normalize_scores
+from sklearn_sae_encoding.metrics._scores import ceiling_of
 
 _SYMBOLS = {"pearson": "r", "r2": "R²"}
 
@@ -52,7 +53,7 @@ def _prepare(name, result, noise_ceiling, noise_floor, n_voxels):
         raise ValueError(f"Expected a score a voxel, {n_voxels}, but {name!r} has {raw.shape[-1]}.")
     metric, shown = _SYMBOLS[result.metric], raw
     if noise_ceiling is not None:
-        shown = normalize_scores(raw, noise_ceiling if metric == "r" else noise_ceiling**2)
+        shown = normalize_scores(raw, ceiling_of(result.metric, noise_ceiling))
         shown = np.where(noise_ceiling >= noise_floor, shown, np.nan)
     return Scores(shown, raw, metric, result.splits)
 

@@ -15,6 +15,7 @@ from sklearn_sae_encoding.timing._delays import RunwiseDelayer
 from sklearn_sae_encoding.timing._folds import inner_folds, stack_rows, trained_rows
 from sklearn_sae_encoding.timing._lists import as_arrays, check_responses, is_list_of_arrays, is_list_of_runs
 from sklearn_sae_encoding.timing._run import StoryRun
+from sklearn_sae_encoding.timing._union import named_bands
 
 
 class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -39,8 +40,9 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     delays : sequence of int or dict of str to sequence of int, default=None
         Delays in scans, for all bands or by band; see :class:`RunwiseDelayer`. None delays nothing.
 
-    bands : dict of str to slice or array of int, default=None
-        Which columns are which band. None asks the features for their ``bands_``.
+    bands : dict of str to slice, array of int, str or sequence of str, default=None
+        Which columns are which band: by number, or by the names of features or of bands of the `features`. None asks
+        the features for their ``bands_``.
 
     gap : int, default=None
         Scans left out of training beside scans of the same recording that are held out, by the caller or in the
@@ -98,6 +100,8 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     >>> [run.shape for run in model.fit(X, y).predict(X[:2])]
     [(60, 2), (60, 2)]
     """
+
+    sample_is_run = True  # what masks images asks
 
     def __init__(self, features, regressor, *, delays=None, bands=None, gap=None):
         self.features = features
@@ -264,7 +268,7 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                     f"Features must have a row for each of the {run.n_scans} scans of {run!r}, got {table.shape}."
                 )
         if reset:
-            bands = _bands_of(self.features_) if self.bands is None else self.bands
+            bands = named_bands(self.bands, self.features_)
             self.delayer_ = RunwiseDelayer((0,) if self.delays is None else self.delays, bands=bands).fit(tables)
             names = getattr(self.features_, "get_feature_names_out", lambda: None)()
             self.design_ = self.delayer_.table(names)
@@ -327,13 +331,6 @@ def _different(runs):
 
 def _stack(designs):
     return sparse.vstack(designs, format="csr") if sparse.issparse(designs[0]) else np.concatenate(designs)
-
-
-def _bands_of(features):
-    if features is None:
-        return None
-    last = features.steps[-1][1] if hasattr(features, "steps") else features
-    return getattr(last, "bands_", None)
 
 
 def _parameter(regressor, name):

@@ -114,3 +114,35 @@ def _joined(parts):
     if any(sparse.issparse(part) for part in parts):
         return sparse.hstack([sparse.csr_array(part) for part in parts], format="csr")
     return np.hstack(parts)
+
+
+def named_bands(bands, features):
+    """Give bands as columns: those of fitted features, or others that are named by features or bands of theirs."""
+    known = _bands_of(features)
+    if bands is None or features is None:
+        return known if bands is None else bands
+    return {band: _named(band, parts, known or {}, features) for band, parts in bands.items()}
+
+
+def _bands_of(features):
+    if features is None:
+        return None
+    last = features.steps[-1][1] if hasattr(features, "steps") else features
+    return getattr(last, "bands_", None)
+
+
+def _named(band, parts, known, features):
+    named = [parts] if isinstance(parts, str) else parts
+    if isinstance(named, slice) or not all(isinstance(part, str) for part in named):
+        return parts
+    names = np.asarray(features.get_feature_names_out(), dtype=object)
+    everything, found = np.arange(len(names)), []
+    for part in named:
+        columns = everything[known[part]] if part in known else np.flatnonzero(names == part)
+        if not len(columns):
+            raise ValueError(
+                f"The band {band!r} is made of {part!r}, which is neither a band ({', '.join(known) or 'none'}) nor a "
+                f"feature, such as {names[0]!r}."
+            )
+        found.append(columns)
+    return np.concatenate(found)

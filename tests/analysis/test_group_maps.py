@@ -46,6 +46,14 @@ def test_family_wise_error_and_discovery_rate_hold_where_there_is_nothing():
     assert np.mean([one.p_values <= 0.05 for one in results]) == pytest.approx(0.05, abs=0.015)
 
 
+def test_two_participants_make_a_map_whose_p_values_say_nothing():
+    values = np.random.default_rng(4).normal(size=(2, 5)) + 1
+    with pytest.warns(UserWarning, match="With 2 participants no two-sided sign flip .* smallest p-value is 0.5"):
+        result = group_map(values)
+    np.testing.assert_allclose(result.t, stats.ttest_1samp(values, 0).statistic)
+    assert result.p_values.min() >= 0.5
+
+
 def test_voxels_that_some_participants_miss_are_tested_on_the_others():
     values = np.random.default_rng(3).normal(size=(9, 4)) + 1
     values[:2, 1], values[:8, 2], values[:, 3] = np.nan, np.nan, np.nan

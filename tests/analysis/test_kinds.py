@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from sklearn_sae_encoding.analysis import FeatureTaxonomy, classify_features, feature_enrichment
+from sklearn_sae_encoding.analysis.kinds import _lemmas
 from sklearn_sae_encoding.datasets import load_lancaster_norms, load_supersenses
 
 PEOPLE = [
@@ -115,6 +116,36 @@ def test_ratings_are_compared_by_scipys_spearman():
     assert found.loc["gustatory", "effect"] == pytest.approx(witness.statistic)
     assert found.loc["gustatory", "p_value"] == pytest.approx(witness.pvalue)
     assert found.index[0] == "gustatory"
+
+
+def test_categories_and_features_of_just_as_many_words_as_asked_for_are_tested():
+    words = pd.DataFrame({"word": PEOPLE + FOOD})
+    sizes = {"five": 5, "four": 4, "rest": 15}
+    kinds = words.assign(category=np.repeat(list(sizes), list(sizes.values())))
+    features = np.random.default_rng(0).random((24, 2)) + 0.1
+    features[5:, 1] = 0.0  # active on five words
+    table = feature_enrichment(features, words, properties=kinds, min_words=5).table
+    assert set(map(tuple, table[["index", "property"]].to_numpy())) == {
+        (i, p) for i in (0, 1) for p in ("five", "rest")
+    }
+    table = feature_enrichment(features, words, properties=kinds, min_words=6).table
+    assert table[["index", "property"]].to_numpy().tolist() == [[0, "rest"]]
+
+
+@pytest.mark.parametrize(
+    ("word", "forms"),
+    [
+        ("cats,", ["cats", "cat"]),
+        ("“ladies”", ["ladies", "lady", "ladi", "ladie"]),
+        ("baked", ["baked", "bak", "bake"]),
+        ("bus", ["bus"]),
+        ("king", ["king"]),
+        ("doing", ["doing"]),
+        ("baking", ["baking", "bak", "bake"]),
+    ],
+)
+def test_forms_of_a_word_are_looked_up_unless_little_would_be_left(word, forms):
+    assert list(_lemmas(word)) == forms
 
 
 def test_rates_of_false_discovery_hold_where_features_follow_nothing():

@@ -86,6 +86,15 @@ def test_centres_of_parcels_lie_on_the_sphere_among_their_vertices(sphere):
     np.testing.assert_allclose(np.linalg.norm(centres["left"], axis=1), 1)
 
 
+@pytest.mark.parametrize("nowhere", ["", 0, None, np.nan])
+def test_vertices_of_no_parcel_are_left_out_however_atlases_say_it(sphere, nowhere):
+    labels = np.full(600, nowhere, dtype=object)
+    labels[:20], labels[580:] = 1, 2
+    centres, parcels = parcel_centres(labels, sphere)
+    assert parcels.tolist() == [1, 2]
+    assert {side: len(of_side) for side, of_side in centres.items()} == {"left": 1, "right": 1}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

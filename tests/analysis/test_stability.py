@@ -6,6 +6,7 @@ from scipy import sparse
 from sklearn.linear_model import Lasso
 
 from sklearn_sae_encoding.analysis import count_feature_use, stability_selection
+from sklearn_sae_encoding.analysis.stability import FeatureStability
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 
@@ -63,6 +64,13 @@ def test_sparse_features_give_the_same_and_what_is_selected_is_counted_like_weig
     np.testing.assert_array_equal(dense.frequency.toarray(), packed.frequency.toarray())
     counted = count_feature_use(dense.selected(0.9).astype(float), [f"f{i}" for i in range(12)])
     assert set(counted["feature"]) == {"f0", "f5"}
+
+
+def test_a_feature_of_just_the_threshold_is_selected():
+    frequency = sparse.csr_array([[0.7, 0.6, 1.0]])
+    stability = FeatureStability(frequency, frequency, np.array([2.3]), 10)
+    np.testing.assert_array_equal(stability.selected(0.7).toarray(), [[True, False, True]])
+    np.testing.assert_array_equal(stability.selected(0.6).toarray(), [[True, True, True]])
 
 
 def test_samples_of_one_group_go_to_one_half():

@@ -81,6 +81,22 @@ def test_a_band_of_noise_costs_little_and_moves_the_others_by_less():
     assert -0.02 < shares[2] < 0.01
 
 
+@pytest.mark.parametrize("order", [("rate", "words", "sound"), ("sound", "rate", "words")])
+def test_the_order_of_bands_and_of_their_columns_changes_no_part(order):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(120, 18))
+    Y = X @ rng.normal(size=(18, 3)) + 3 * rng.normal(size=(120, 3))
+    candidates = rng.dirichlet(np.ones(3), 5)
+    plain = partition_variance(score(band_models(BandedRidgeEncoder(BANDS, candidates=candidates)), X, Y), Y)
+    columns = np.concatenate([rng.permutation(np.arange(18)[BANDS[band]]) for band in order])
+    bands = {band: [int(np.flatnonzero(columns == one)[0]) for one in np.arange(18)[BANDS[band]]] for band in order}
+    places = [list(BANDS).index(band) for band in order]
+    permuted = BandedRidgeEncoder(bands, candidates=candidates[:, places])
+    table = partition_variance(score(band_models(permuted), X[:, columns], Y), Y)
+    for name in ("unique_words", "unique_sound", "unique_rate", "shared"):
+        np.testing.assert_allclose(table[name], plain[name], rtol=1e-7, atol=1e-10)
+
+
 def test_models_hold_the_same_candidates_and_are_found_in_pipelines():
     model = make_pipeline(StandardScaler(), BandedRidgeEncoder(BANDS, candidates=7, random_state=3))
     models = band_models(model)

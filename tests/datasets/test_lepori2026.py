@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_sae_encoding.datasets import _base, _lepori2026, fetch_lepori2026, get_data_home
+from sklearn_sae_encoding.datasets import _base, _lepori2026, fetch_lepori2026, fetch_lepori2026_3t, get_data_home
 from sklearn_sae_encoding.metrics import voxelwise_pearson
 
 N_TEXTS = 6
@@ -47,9 +47,20 @@ def published(tmp_path, monkeypatch):
         for name, table in files.items():
             table.to_csv(folder / participant / f"{name}.csv", index=name == "langfroi12345_meta")
     baseline.astype({"item_id": int}).to_csv(folder / "baseline200.csv", index=False)
+    _save_averages(folder / _lepori2026.AVERAGES, baseline)
     _expect(monkeypatch, tmp_path / "source")
     monkeypatch.setattr(_base, "_RETRY_DELAYS", (0.0, 0.0))
     return tmp_path / "source"
+
+
+def _save_averages(folder, stimuli):
+    """Save two regions, in another order in the betas than in the metadata."""
+    folder.mkdir()
+    stimuli.to_csv(folder / "stimset.csv", index=False)
+    betas = stimuli[["item_id"]].assign(**{"4": np.arange(N_TEXTS), "2": 0.0})
+    betas.to_csv(folder / "langfroi12345_betas.csv", index=False)
+    meta = pd.DataFrame({"neuroid_id": [2, 4], "parc_name_glasser": "lang", "nc": [25.0, 64.0], "corr_SentPC1": np.nan})
+    meta.to_csv(folder / "langfroi12345_meta.csv", index=False)
 
 
 def _expect(monkeypatch, source):
@@ -164,6 +175,24 @@ def test_the_description_says_that_no_licence_is_stated(home):
     assert "The source states no licence." in data.DESCR
     assert data.texts == data.stimuli["sentence"].tolist()
     assert len(data.texts) == N_TEXTS
+
+
+def test_the_averages_at_3t_are_regions_with_the_ceilings_of_the_source(home):
+    data = fetch_lepori2026_3t(data_home=home, download_if_missing=False)
+    assert data.voxels["region"].tolist() == ["AntTemp", "IFG"]
+    assert data.voxels["noise_ceiling"].tolist() == [0.8, 0.5]
+    assert set(data.voxels["participant"]) == {"average"}
+    assert data.betas[:, 0].tolist() == list(range(N_TEXTS))
+    assert data.texts == data.stimuli["sentence"].tolist()
+    assert "3T" in data.DESCR
+
+
+def test_averages_of_other_items_are_refused(home, published, monkeypatch):
+    path = published / _lepori2026.FOLDER / _lepori2026.AVERAGES / "stimset.csv"
+    pd.read_csv(path).iloc[::-1].to_csv(path, index=False)
+    _expect(monkeypatch, published)
+    with pytest.raises(ValueError, match=r"rows of .*S3T_baseline_avg.langfroi12345_betas\.csv \(item_id\) are not"):
+        fetch_lepori2026_3t(data_home=home)
 
 
 @pytest.mark.parametrize(
@@ -337,44 +366,62 @@ FROI_COUNTS = {
     "p2": {"IFGorb": 78, "IFG": 85, "MFG": 197, "AntTemp": 95, "PostTemp": 475},
     "p3": {"IFGorb": 79, "IFG": 107, "MFG": 50, "AntTemp": 22, "PostTemp": 255},
     "p4": {"IFG": 9, "MFG": 7, "AntTemp": 21, "PostTemp": 80},
+    "p5": {"IFGorb": 33, "IFG": 1, "MFG": 118, "AntTemp": 77, "PostTemp": 345},
+    "p6": {"IFGorb": 48, "IFG": 97, "MFG": 22, "AntTemp": 158, "PostTemp": 420},
+    "p7": {"IFG": 16, "MFG": 16, "AntTemp": 28, "PostTemp": 53},
+    "p8": {"IFGorb": 42, "IFG": 29, "MFG": 119, "AntTemp": 56, "PostTemp": 298},
 }
 
 
 @pytest.fixture(scope="module")
-def four_participants():
+def everyone():
     try:
-        return fetch_lepori2026(["p1", "p2", "p3", "p4"], download_if_missing=False)
+        return fetch_lepori2026(download_if_missing=False)
     except OSError as error:
         pytest.skip(f"the published betas are not here: {error}")
 
 
 @pytest.mark.published_data
-def test_published_counts_of_language_voxels(four_participants):
-    language = four_participants.voxels.query("set == 'langfroi12345'")
+def test_published_counts_of_language_voxels(everyone):
+    language = everyone.voxels.query("set == 'langfroi12345'")
     for participant, counts in FROI_COUNTS.items():
         of_participant = language[language["participant"] == participant]
         assert of_participant["region"].value_counts().to_dict() == counts
-    removed = four_participants.n_duplicates.xs("langfroi12345", level="set")
-    assert removed.to_dict() == {"p1": 124, "p2": 113, "p3": 103, "p4": 26}
+    removed = everyone.n_duplicates.xs("langfroi12345", level="set")
+    assert removed[["p1", "p2", "p3", "p4"]].tolist() == [124, 113, 103, 26]
+    assert (removed.sum(), len(language)) == (5021 - 4375, 4375)
 
 
 @pytest.mark.published_data
-def test_published_sets_hold_twenty_voxels_each(four_participants):
-    counts = four_participants.voxels.query("set != 'langfroi12345'").groupby(["participant", "set"]).size()
+def test_published_sets_hold_twenty_voxels_each(everyone):
+    counts = everyone.voxels.query("set != 'langfroi12345'").groupby(["participant", "set"]).size()
     assert (counts == 20).all()
-    assert len(counts) == 20
+    assert len(counts) == 40
 
 
 @pytest.mark.published_data
-def test_published_ceilings_are_those_of_three_repeats(four_participants):
-    voxels = four_participants.voxels
+def test_published_ceilings_are_those_of_three_repeats(everyone):
+    voxels = everyone.voxels
     np.testing.assert_allclose(100 * voxels["noise_ceiling"] ** 2, voxels["nc"], rtol=1e-13)
 
 
 @pytest.mark.published_data
 @pytest.mark.parametrize("component", ["PC1", "PC2"])
-def test_published_correlations_with_the_components_come_out(four_participants, component):
+def test_published_correlations_with_the_components_come_out(everyone, component):
     # Would fail if columns, rows or metadata were out of step.
-    scores = np.broadcast_to(four_participants.stimuli[component].to_numpy()[:, None], four_participants.betas.shape)
-    r = voxelwise_pearson(four_participants.betas, scores)
-    np.testing.assert_allclose(r, four_participants.voxels[f"corr_Sent{component}"], atol=1e-12)
+    scores = np.broadcast_to(everyone.stimuli[component].to_numpy()[:, None], everyone.betas.shape)
+    r = voxelwise_pearson(everyone.betas, scores)
+    np.testing.assert_allclose(r, everyone.voxels[f"corr_Sent{component}"], atol=1e-12)
+
+
+@pytest.mark.published_data
+def test_published_averages_at_3t_follow_surprisal_in_every_region():
+    try:
+        data = fetch_lepori2026_3t(download_if_missing=False)
+    except OSError as error:
+        pytest.skip(f"the published averages are not here: {error}")
+    assert data.voxels["region"].tolist() == ["IFGorb", "IFG", "MFG", "AntTemp", "PostTemp"]
+    assert (data.betas.shape, len(set(data.texts))) == ((1000, 5), 1000)
+    surprisal = np.broadcast_to(data.stimuli["surprisal-gpt2-xl_mean"].to_numpy()[:, None], data.betas.shape)
+    # Would be 0, with a standard deviation of .03, if rows were out of step.
+    assert np.all(voxelwise_pearson(data.betas, surprisal) > 0.1)

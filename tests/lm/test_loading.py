@@ -18,7 +18,7 @@ from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding.activations import LMActivationTransformer
-from sklearn_sae_encoding.language_model import LanguageModel, release_models
+from sklearn_sae_encoding.language_model import LanguageModel, forget_texts, release_models
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 
@@ -362,6 +362,33 @@ def test_a_model_of_another_make_is_read_at_a_given_path_or_its_lists_are_named(
     )
     plain = LMActivationTransformer(LanguageModel(model.inside, tokenizer=tiny_tokenizer()), 1)
     np.testing.assert_array_equal(found.fit_transform(texts)[0], plain.fit_transform(texts)[0])
+
+
+def test_surprisal_alone_asks_for_no_decoder_blocks(texts):
+    model = tiny_model()
+    expected = SurprisalTransformer(LanguageModel(model, tokenizer=tiny_tokenizer())).fit_transform(texts)
+    model.model.layers = _Renamed(model.model.layers)
+    with pytest.raises(ValueError, match="no list of 4 decoder blocks"):
+        find_blocks(model, 4)
+    release_models()
+    forget_texts()
+    found = SurprisalTransformer(LanguageModel(model, tokenizer=tiny_tokenizer())).fit_transform(texts)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+class _Renamed(torch.nn.Module):
+    """Blocks that are in no list."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        for name, block in zip("abcd", blocks, strict=True):
+            setattr(self, name, block)
+
+    def __iter__(self):
+        return iter(self.children())
+
+    def __getitem__(self, some):
+        return list(self.children())[some]
 
 
 @pytest.mark.real_model

@@ -67,6 +67,13 @@ def test_r2_is_the_plain_mean_over_folds_and_its_ceiling_is_squared(data):
     assert np.isnan(result.normalized_scores[4])
 
 
+@pytest.mark.parametrize("metric", ["pearson", "r2"])
+@pytest.mark.parametrize("ceiling", [-0.3, [0.5, 0.6, -0.3, 0.8, 0.9]])
+def test_a_negative_ceiling_is_refused_before_anything_is_fitted_and_never_squared(data, metric, ceiling):
+    with pytest.raises(ValueError, match=r"cannot be negative, got -0\.3 for voxel [02]"):
+        cross_val_voxel_scores(None, *data, metric=metric, noise_ceiling=ceiling)
+
+
 def test_normalized_scores_are_scores_over_ceilings(data):
     X, Y = data
     ceiling = np.linspace(0.5, 0.9, 5)

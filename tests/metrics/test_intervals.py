@@ -18,8 +18,19 @@ def test_the_t_interval_is_scipys_and_nan_is_left_out():
     assert ours.sem == pytest.approx(stats.sem(values))
     assert np.isnan(mean_interval([1.0])[1:6]).all()
     assert mean_interval([1.0]).mean == 1.0
-    with pytest.raises(ValueError, match="confidence must lie between 0 and 1, got 95"):
-        mean_interval(values, confidence=95)
+    assert np.isnan(mean_interval([]).mean)
+    assert np.isfinite(mean_interval([1.0, 2.0])).all()
+    for wrong in (0, 1, 95):
+        with pytest.raises(ValueError, match=f"confidence must lie between 0 and 1, got {wrong}"):
+            mean_interval(values, confidence=wrong)
+
+
+def test_bootstrap_limits_are_quantiles_of_the_drawn_means_widened_for_few_values():
+    values = np.random.default_rng(0).normal(size=8)
+    means = [values[row].mean() for row in np.random.RandomState(3).randint(8, size=(500, 8))]
+    tail = stats.norm.cdf(-np.sqrt(8 / 7) * 1.894578605)  # of t with 7 degrees of freedom, 5 % below
+    interval = mean_interval(values, confidence=0.9, n_bootstraps=500, random_state=3)
+    np.testing.assert_allclose([interval.low, interval.high], np.quantile(means, [tail, 1 - tail]), rtol=1e-7)
 
 
 @pytest.mark.parametrize("n", [4, 8])
@@ -63,6 +74,24 @@ def test_drawn_scores_are_correlations_of_the_drawn_rows():
     z = _drawn_z(np.bincount(rows, minlength=30)[None], measured, predicted)
     r = [stats.pearsonr(measured[rows, v], predicted[rows, v])[0] for v in range(3)]
     np.testing.assert_allclose(z[0], np.arctanh(r))
+
+
+def test_limits_of_scores_are_quantiles_of_the_scores_of_drawn_rows_widened_for_the_smallest_fold():
+    rng, draws = np.random.default_rng(5), np.random.RandomState(4)
+    predicted = rng.normal(size=(40, 2))
+    measured = predicted + rng.normal(size=(40, 2))
+    drawn = []
+    for rows in np.array_split(np.arange(40), 3):
+        counts = draws.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=100)
+        of_fold = [np.repeat(rows, count) for count in counts]
+        drawn.append([[stats.pearsonr(measured[of, v], predicted[of, v])[0] for v in range(2)] for of in of_fold])
+    tail = stats.norm.cdf(-np.sqrt(13 / 12) * 1.782287556)  # of t with 12 degrees of freedom, 5 % below
+    expected = np.tanh(np.quantile(np.arctanh(drawn).mean(axis=0), [tail, 1 - tail], axis=0))
+    result, options = _scored(measured, predicted, 3), {"confidence": 0.9, "n_bootstraps": 100}
+    np.testing.assert_allclose(voxel_score_intervals(result, measured, random_state=4, **options), expected, rtol=1e-6)
+    for wrong in (0, 1):
+        with pytest.raises(ValueError, match=f"confidence must lie between 0 and 1, got {wrong}"):
+            voxel_score_intervals(result, measured, confidence=wrong)
 
 
 def test_voxels_without_a_score_have_no_interval_and_results_without_predictions_are_refused():

@@ -8,8 +8,10 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold
+from story_cases import make_run
 
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, group_repeats, permutation_test_voxel_scores
+from sklearn_sae_encoding.timing import RunwiseRegressor, WordsToScans
 
 RNG = np.random.default_rng(0)
 STIMULI = RNG.normal(size=(20, 3))
@@ -103,3 +105,17 @@ def test_groups_hold_all_repeats_and_all_of_a_run_and_no_more():
         group_repeats(X, RUN)
     with pytest.raises(ValueError, match="one label a sample, 60, got 3"):
         group_repeats(X, [1, 2, 3])
+
+
+def test_parts_of_a_recording_are_no_repeats_of_each_other_but_the_same_part_heard_twice_is():
+    runs = make_run(n_scans=40).cut(4)
+    rng = np.random.default_rng(0)
+    responses = [rng.normal(size=(10, 2)) for _ in range(8)]
+    model = RunwiseRegressor(WordsToScans(["rate", "letters"]), Ridge(), delays=(0, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cross_val_voxel_scores(model, runs, responses[:4], cv=4)
+    again = make_run(n_scans=40).cut(4, recording="another listener")
+    with pytest.warns(UserWarning, match="8 of 8 samples .* such as 0 and 4"):
+        cross_val_voxel_scores(model, runs + again, responses, cv=2)
+    assert group_repeats(runs + again).tolist() == [0, 1, 2, 3, 0, 1, 2, 3]

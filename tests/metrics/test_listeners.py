@@ -54,6 +54,30 @@ def test_ceilings_are_what_a_perfect_model_of_the_shared_signal_scores():
     np.testing.assert_allclose(mean, noise_ceiling_from_repeats(responses), atol=0.02)
 
 
+def test_two_listeners_are_each_others_halves():
+    _, responses = simulated(2, n_scans=50)
+    r = np.array([np.corrcoef(responses[0, :, v], responses[1, :, v])[0, 1] for v in range(3)])
+    assert (r > 0).all()
+    np.testing.assert_allclose(split_half_reliability(responses, n_splits=3), 2 * r / (1 + r))
+    np.testing.assert_allclose(listener_noise_ceilings(responses)[1], [r, r])
+
+
+def test_a_voxel_that_is_constant_or_opposed_has_no_reliability():
+    _, responses = simulated(2, n_scans=50)
+    responses[:, :, 0], responses[1, :, 1] = 5.0, -responses[0, :, 1]
+    np.testing.assert_array_equal(split_half_reliability(responses)[:2], 0)
+
+
+def test_a_bootstrap_interval_is_made_of_quantiles_of_averages_of_drawn_rows():
+    values, draws = np.random.default_rng(0).uniform(size=(6, 2)), np.random.RandomState(1)
+    averages = [np.median(values[draws.randint(6, size=6)], axis=0) for _ in range(50)]
+    interval = bootstrap_interval(
+        values, level=0.8, n_bootstrap=50, average=lambda rows: np.median(rows, axis=0), random_state=1
+    )
+    np.testing.assert_allclose(interval, np.quantile(averages, [0.1, 0.9], axis=0))
+    assert np.shape(bootstrap_interval([0.1, 0.2])) == (2,)
+
+
 def test_a_bootstrap_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = []
@@ -72,5 +96,6 @@ def test_bad_responses_of_listeners_say_what_is_wrong():
         explainable_variance(np.where(np.arange(60).reshape(2, 15, 2) == 7, np.nan, 1.0))
     with pytest.raises(ValueError, match="at least two runs or listeners"):
         bootstrap_interval([0.3])
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        bootstrap_interval([0.3, 0.2], level=95)
+    for wrong in (0, 1, 95):
+        with pytest.raises(ValueError, match=f"level must lie between 0 and 1, got {wrong}"):
+            bootstrap_interval([0.3, 0.2], level=wrong)

@@ -37,12 +37,29 @@ def test_the_scans_of_a_run_stay_in_it(method):
         assert 0 < np.sum(steps != 1) <= broken
 
 
-def test_a_shift_is_at_least_the_block():
-    shifts = {
-        int(surrogate_responses([np.arange(40.0)], "shift", block=10, random_state=seed)[0][0]) for seed in range(200)
-    }
-    assert min(shifts) >= 10
-    assert max(shifts) <= 30
+def test_phases_are_drawn_from_the_whole_circle():
+    run = np.random.default_rng(0).normal(size=61)
+    turned = [np.fft.rfft(surrogate_responses([run], random_state=seed)[0]) / np.fft.rfft(run) for seed in range(100)]
+    np.testing.assert_allclose(np.abs(turned), 1)
+    assert np.abs(np.mean(np.array(turned)[:, 1:])) < 4 / np.sqrt(3000)
+    np.testing.assert_allclose(np.array(turned)[:, 0], 1)
+
+
+@pytest.mark.parametrize(("block", "least"), [(10, 10), (None, 4)])
+def test_a_shift_is_at_least_the_block_either_way(block, least):
+    shifts = [surrogate_responses([np.arange(40.0)], "shift", block=block, random_state=seed) for seed in range(300)]
+    assert {int(shift[0][0]) for shift in shifts} == set(range(least, 40 - least + 1))
+
+
+@pytest.mark.parametrize(("n_scans", "block", "size"), [(40, None, 5), (100, None, 10), (40, 8, 8), (40, 1, 1)])
+def test_blocks_are_as_long_as_asked_for_and_begin_anywhere(n_scans, block, size):
+    run, begins = np.arange(float(n_scans)), set()
+    for seed in range(300):
+        (surrogate,) = surrogate_responses([run], "block", block=block, random_state=seed)
+        breaks = np.flatnonzero(np.diff(surrogate) % n_scans != 1) + 1  # the run is a circle
+        assert set(breaks % size) <= {0}
+        begins |= set((surrogate[breaks] % size).astype(int))
+    assert begins == set(range(size))
 
 
 def test_bad_methods_and_short_runs_are_named():
@@ -50,8 +67,11 @@ def test_bad_methods_and_short_runs_are_named():
         surrogate_responses([np.arange(40.0)], "bootstrap")
     with pytest.raises(ValueError, match="Run 1 has 3 scans, too few"):
         surrogate_responses([np.arange(40.0), np.arange(3.0)])
-    with pytest.raises(ValueError, match="Run 0 has 40 scans, too few for method='block' with block=30"):
-        surrogate_responses([np.arange(40.0)], "block", block=30)
+    assert len(surrogate_responses([np.arange(4.0)], "scan")[0]) == 4
+    assert len(surrogate_responses([np.arange(40.0)], "block", block=20)[0]) == 40
+    for block in (0, 21):
+        with pytest.raises(ValueError, match=f"Run 0 has 40 scans, too few for method='block' with block={block}"):
+            surrogate_responses([np.arange(40.0)], "block", block=block)
     X, y = noisy_runs()
     with pytest.raises(ValueError, match="surrogate= is for lists of runs"):
         permutation_test_voxel_scores(Ridge(), X[0], y[0], surrogate="phase")

@@ -11,7 +11,7 @@ from nibabel import Nifti1Image
 from nilearn.datasets import load_fsaverage
 from nilearn.maskers import NiftiLabelsMasker, NiftiMasker, SurfaceMasker
 from nilearn.surface import SurfaceImage
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from sklearn.base import BaseEstimator
@@ -31,7 +31,7 @@ from sklearn_sae_encoding.masking import ImageRows, MaskedTargetRegressor
 from sklearn_sae_encoding.persistence import SavedEncoderError, load_encoder, read_manifest, save_encoder
 from sklearn_sae_encoding.persistence._decoding import decode
 from sklearn_sae_encoding.persistence._manifest import fingerprint_of
-from sklearn_sae_encoding.pipeline import make_augmented_encoder
+from sklearn_sae_encoding.pipeline import make_augmented_encoder, make_story_features
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.timing import RunwiseRegressor
 
@@ -647,3 +647,15 @@ def test_stories_are_told_apart_by_their_words_and_times(encoder, tmp_path):
     ):
         with pytest.raises(SavedEncoderError, match="This X is not what the encoder was fitted to"):
             load_encoder(tmp_path / "m", X=other)
+
+
+def test_a_whole_story_model_comes_back_with_its_bands_and_delays(tiny_lm_dir, tmp_path):
+    features = make_story_features(tiny_lm_dir, layer=1, content="activations")
+    model = RunwiseRegressor(features, Ridge(), delays={"activations": (1, 2), "surprisal": (2,), "rate": (0,)})
+    runs = [make_run(n_scans=20), make_run(n_scans=24, scans=slice(2, None))]
+    responses = [np.random.default_rng(i).normal(size=(run.n_rows, 2)) for i, run in enumerate(runs)]
+    save_encoder(model.fit(runs, responses), tmp_path / "m", X=runs, Y=responses)
+    loaded = load_encoder(tmp_path / "m", X=runs, Y=responses)
+    for found, expected in zip(loaded.predict(runs), model.predict(runs), strict=True):
+        assert_allclose(found, expected)
+    assert loaded.design_["band"].tolist() == model.design_["band"].tolist()

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_models import metaspace_tokenizer, tiny_model, tiny_tokenizer
+from tiny_models import llama_tokenizer, metaspace_tokenizer, tiny_model, tiny_tokenizer
 
 from sklearn_sae_encoding.__main__ import main
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.language_model import LanguageModel
-from sklearn_sae_encoding.reading import add_word_features, word_features, word_table
+from sklearn_sae_encoding.reading import add_word_features, running_text, word_features, word_table
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 TEXTS = {"a": "The “old” dog barks. Nobody knows why!", "b": "He said: no."}
@@ -78,6 +78,52 @@ def test_surprisal_of_a_texts_words_adds_up_to_that_of_its_tokens_in_every_langu
         assert difference < 5  # what is left is the end of the last word
     else:
         assert difference == pytest.approx(0, abs=1e-4)
+
+
+def by_hand(tokenizer, model, text, spans, *, ends_in_space):
+    """Surprisal of words from the model's own logits; a word is over where a token with white space in front may come.
+
+    Pimentel and Meister (2024), equation 8, with white space marked by Ġ (byte-level) or ▁ (SentencePiece).
+    """
+    import torch
+
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    with torch.no_grad():
+        logits = model(torch.tensor([[tokenizer.bos_token_id, *encoded["input_ids"]]])).logits[0]
+    log_p = logits.double().log_softmax(-1).numpy()  # row i predicts token i
+    marked = np.array([i for token, i in tokenizer.get_vocab().items() if token.startswith(("Ġ", "▁"))])
+    log_start = np.logaddexp.reduce(log_p[:, marked], axis=1)
+    log_start[0] = 0.0  # a text begins with a word
+    costs = -log_p[np.arange(len(log_p) - 1), encoded["input_ids"]]
+    letters = [a + len(text[a:b]) - len(text[a:b].lstrip()) for a, b in encoded["offset_mapping"]]
+    firsts = [next(i for i, at in enumerate(letters) if at >= start) for start, _ in spans]
+    # A token of white space alone stands at its end: it belongs to the word after it.
+    firsts = [first - (first > 0 and text[slice(*encoded["offset_mapping"][first - 1])].isspace()) for first in firsts]
+    is_marked = [*np.isin(encoded["input_ids"], marked), ends_in_space]
+    for first, after in zip(firsts, [*firsts[1:], len(costs)], strict=True):
+        before = log_start[first] if is_marked[first] else 0.0
+        yield costs[first:after].sum() + before - (log_start[after] if is_marked[after] else 0.0)
+
+
+@pytest.mark.parametrize("make_tokenizer", [tiny_tokenizer, metaspace_tokenizer, llama_tokenizer])
+@pytest.mark.parametrize(
+    ("listed", "separator"),
+    [
+        (["Rain", "fell", "on", "the", "old", "bridge."], " "),
+        (["Quand", "j'", "avais", "six", "ans,", "l'", "été", "était", "long."], " "),
+        (["他", "听说过", "老板，", "并且", "记得", "他。"], ""),
+    ],
+    ids=["english", "french", "chinese"],
+)
+def test_white_space_is_corrected_for_where_it_is_in_each_language_and_family_of_tokenizers(
+    listed, separator, make_tokenizer
+):
+    tokenizer, model, running = make_tokenizer(), tiny_model("llama"), running_text(listed, separator=separator)
+    frame = pd.DataFrame({"text": 1, "number": np.arange(len(listed)), "word": listed})
+    table = add_word_features(frame, model=LanguageModel(model, tokenizer=tokenizer), separator=separator)
+    expected = list(by_hand(tokenizer, model, running.text, running.spans, ends_in_space=bool(separator)))
+    assert not table["shared_token"].any()
+    np.testing.assert_allclose(table["surprisal"], expected, atol=1e-4)
 
 
 def test_features_of_words_are_their_tokens_pooled_in_the_order_of_the_table(words, tiny_lm_dir):

@@ -99,6 +99,18 @@ def test_dense_features_of_tokens_are_not_held_twice(folder):
     assert peak < 1.6 * sum(one.nbytes for one in features)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("container", [list, tuple])
+def test_tensors_are_arrays(texts, folder, dtype, container):
+    import torch
+
+    tensors = container(torch.from_numpy(text.astype(dtype)) for text in texts)
+    expected = SAEProjector(folder).fit_transform([text.astype(dtype) for text in texts])
+    np.testing.assert_array_equal(SAEProjector(folder).fit_transform(tensors).toarray(), expected.toarray())
+    with pytest.raises(ValueError, match=r"activations of text 1 can.t become an array .* Give tensor\.detach"):
+        SAEProjector(folder).fit([tensors[0], tensors[1].clone().requires_grad_()])
+
+
 def test_averaging_before_encoding_gives_other_features(texts, folder):
     projector = SAEProjector(folder, sparse_output=False)
     averaged_first = projector.fit_transform(np.stack([text.mean(0) for text in texts]))

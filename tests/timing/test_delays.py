@@ -57,6 +57,12 @@ def test_bands_follow_each_other_and_have_their_own_delays(runs):
     assert table["delay"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
+def test_columns_come_in_the_order_of_their_band(runs):
+    order = [3, 1, 0, 2]
+    (delayed,) = RunwiseDelayer((0,), bands={"a": order}).fit_transform(runs[:1])
+    np.testing.assert_array_equal(delayed, runs[0][:, order])
+
+
 def test_columns_are_named_by_their_delay_unless_there_is_none_but_zero(runs):
     first = [RunwiseDelayer(delays).fit(runs).get_feature_names_out(list("wxyz"))[0] for delays in ((0,), (3,), (0, 3))]
     assert first == ["w", "w_delay3", "w_delay0"]

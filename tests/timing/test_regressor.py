@@ -301,6 +301,20 @@ def test_bands_of_a_union_reach_delays_and_the_regressor():
     assert set(searched.best_params_) == {"features__form__cutoff"}
 
 
+def test_bands_of_runs_are_named_by_bands_and_features():
+    union = BandUnion([("rate", WordsToScans("rate", method="hrf")), ("form", WordsToScans(["letters", "duration"]))])
+    run, y = make_run(n_scans=40), np.random.default_rng(0).normal(size=(40, 2))
+    bands = {"size": ["letters"], "time": ["rate", "duration"]}
+    model = RunwiseRegressor(union, Ridge(), bands=bands, delays={"size": (1, 2), "time": (0,)}).fit([run], [y])
+    assert model.design_["name"].tolist() == ["letters_delay1", "letters_delay2", "rate", "duration"]
+    whole = RunwiseRegressor(union, Ridge(), bands={"all": ["form", "rate"]}).fit([run], [y])
+    assert whole.design_["feature"].tolist() == ["letters", "duration", "rate"]
+    with pytest.raises(
+        ValueError, match=r"band 'size' is made of 'height', which is neither a band \(rate, form\) nor a f"
+    ):
+        RunwiseRegressor(union, Ridge(), bands={"size": "height"}).fit([run], [y])
+
+
 def test_voxel_scores_count_scans_so_that_a_fold_may_be_one_run():
     X, y = noisy_runs(n_runs=4)
     model = RunwiseRegressor(None, Ridge(), delays=DELAYS)
@@ -333,3 +347,19 @@ def test_voxel_scores_of_noise_with_autocorrelated_responses_are_zero():
         X = [rng.normal(size=(len(run), 4)) for run in y]
         scores.append(cross_val_voxel_scores(RunwiseRegressor(None, Ridge(), delays=DELAYS), X, y, cv=3).scores)
     assert abs(np.mean(scores)) < 3 * np.std(scores) / np.sqrt(np.size(scores)) + 0.01
+
+
+def test_voxel_scores_name_runs_that_are_swapped_too_few_or_unlike():
+    runs = make_run(n_scans=40).cut(4)
+    y = [np.random.default_rng(0).normal(size=(10, 2)) for _ in runs]
+    model = RunwiseRegressor(WordsToScans("rate"), Ridge())
+    for X, Y, message in (
+        (y, runs, "Y holds StoryRuns: X and Y are swapped"),
+        (runs[:1], y[:1], r"LeaveOneOut\(\) can't split 1 run\(s\), as a sample is a run: .*StoryRun.cut"),
+        (runs, y[:3], "X holds 4 runs, but Y holds the responses to 3"),
+        (runs, [*y[:3], y[3][:, :1]], "All runs need the same voxels, but the responses to run 3"),
+        (runs, [*y[:3], y[3][:9]], r"run 3 have 9 rows, but the run has 10 \(after scans= and kept=\)"),
+        (runs, [*y[:3], np.where(np.arange(10)[:, None] == 4, np.nan, y[3])], "run 3 hold 2 value.* first in scan 4"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cross_val_voxel_scores(model, X, Y, cv=LeaveOneOut())

@@ -190,6 +190,13 @@ def test_spans_that_are_none_are_refused(spans, message):
         words_of("abc", np.array([(0, 3)]), spans)
 
 
+def test_a_long_text_is_cut_short_in_errors():
+    with pytest.raises(ValueError, match=r"its 100 characters: 'a{57}\.\.\.'"):
+        words_of("a" * 100, np.array([(0, 100)]), [(0, 101)])
+    with pytest.raises(ValueError, match=r"its 60 characters: 'a{60}'"):
+        words_of("a" * 60, np.array([(0, 60)]), [(0, 61)])
+
+
 def test_trimming_leaves_white_space_alone_where_it_is_all_there_is():
     text = " a \n b "
     np.testing.assert_array_equal(trimmed(text, np.array([(0, 3), (3, 4), (4, 7)])), [(1, 2), (3, 4), (5, 6)])

@@ -65,6 +65,7 @@ def test_spans_of_several_texts_are_stacked(spans):
         (TEXTS, [(0, 1), (2, 9)], None, r"Span 1 is \(2, 9\).*text of 8 characters: 'So what\?'"),
         (TEXTS, [(-1, 1), (2, 3)], None, r"Span 0 is \(-1, 1\)"),
         (TEXTS, [(0.5, 1), (2, 3)], None, "spans as integers"),
+        (TEXTS, [(0, 1, 2), (2, 3, 4)], None, r"spans as integers of shape.*got shape \(2, 3\)"),
         ([1, "a"], [(0, 1), (0, 1)], None, "Text 0 is of type int"),
     ],
 )

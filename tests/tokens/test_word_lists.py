@@ -58,6 +58,8 @@ def test_chinese_words_are_found_without_white_space():
 def test_punctuation_that_a_word_spells_belongs_to_it():
     text = '"Well," she said -- and left (at last).'
     assert spelled(text, text.split()) == text.split()
+    nested = '("Well," (she said): "[so]...")'
+    assert spelled(nested, nested.split()) == nested.split()
     assert spelled(text, ["well", "she", "said", "--", "and", "left", "at", "last"])[3] == "--"
 
 

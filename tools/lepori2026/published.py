@@ -48,6 +48,18 @@ REGIONS = pd.DataFrame(
 
 POOLED = pd.Series({"Surprisal": 0.208, "JumpReLU": 0.418, "Matryoshka": 0.499, "Dense": 0.515})
 
+# Averages of five participants at 3T, 1,000 sentences.
+AT_3T = pd.DataFrame(
+    {
+        "IFGorb": [0.250, 0.379, 0.432, 0.322],
+        "IFG": [0.281, 0.394, 0.403, 0.444],
+        "MFG": [0.311, 0.367, 0.392, 0.393],
+        "AntTemp": [0.196, 0.411, 0.483, 0.474],
+        "PostTemp": [0.280, 0.402, 0.447, 0.401],
+    },
+    index=["Surprisal", *MODELS],
+).T
+
 FRONTAL = ["IFGorb", "IFG", "MFG"]
 SURPRISAL_OVER_MATRYOSHKA = pd.Series({"IFGorb": 0.43, "IFG": 0.51, "MFG": 0.75, "AntTemp": 0.30, "PostTemp": 0.37})
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import matryoshka_models, restrict_encoder, top_tokens, transfer_scores
-from sklearn_sae_encoding.datasets import fetch_lepori2026
+from sklearn_sae_encoding.datasets import fetch_lepori2026, fetch_lepori2026_3t
 from sklearn_sae_encoding.fitted import features_of
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, shuffle_responses
@@ -201,9 +201,25 @@ def _size_and_time(source):
     return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
 
-def load_voxels(participants, name, thin=1):
-    """Data with responses and what is known of the voxels; of each region, every so many-th voxel."""
-    data = fetch_lepori2026(participants, name)
+def at_3t(models):
+    """The models that the paper scores at 3T."""
+    wanted = ("Surprisal", "JumpReLU", "Matryoshka", "Dense")
+    return {name: models[name] for name in wanted if name in models}
+
+
+def load_3t():
+    """Data with responses of regions at 3T and what is known of them; None where the files can't be had."""
+    try:
+        data = fetch_lepori2026_3t()
+    except OSError as error:
+        print(f"\nThe averages at 3T can't be had: {error}")
+        return None
+    return data, np.ascontiguousarray(data.betas), data.voxels
+
+
+def load_voxels(name, thin=1):
+    """Data of all participants, with responses and what is known of voxels; of each region, every so many-th voxel."""
+    data = fetch_lepori2026(sets=name)
     chosen = np.sort(
         np.concatenate([rows[::thin] for rows in data.voxels.groupby(["participant", "region"]).indices.values()])
     )

@@ -106,6 +106,43 @@ def note_on_tests(results):
     )
 
 
+def by_group(results, voxels, models, chosen_on, paper):
+    """Mean and standard error over participants, apart for those on whom choices were made and the others."""
+    means = average_participants(table_of(results, voxels, models))[models]
+    participants = means.index.get_level_values("participant")
+    chosen = participants.isin(chosen_on)
+    groups = {_span(participants): np.ones(len(means), dtype=bool)}
+    groups |= {_span(participants[mask]): mask for mask in (chosen, ~chosen) if 0 < mask.sum() < len(mask)}
+    parts = {}
+    for name, mask in groups.items():
+        of_region = means[mask].groupby(level="region")
+        parts[name] = pd.concat({"mean": of_region.mean(), "sem": of_region.sem()}, axis=1).swaplevel(axis=1)
+    table = pd.concat(parts, names=["participants"]).swaplevel().sort_index(level=0, sort_remaining=False)
+    for model in models:
+        table[model, "paper"] = paper[model].reindex(table.index.get_level_values("region")).to_numpy()
+    columns = [(model, what) for model in models for what in ("mean", "sem", "paper")]
+    regions = [region for region in paper.index if region in table.index.get_level_values("region")]
+    return table[columns].loc[regions]
+
+
+def _span(participants):
+    names = sorted(set(participants))
+    return names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
+
+
+def as_good_as_dense(results, voxels, margin):
+    """Test whether sparse features are as good as dense ones: within the margin, and not worse by more than it."""
+    table = table_of(results, voxels, ["Dense", "Matryoshka"])
+    tests = compare_models(table, "Dense", models=["Matryoshka"], margin=margin, random_state=0).set_index("region")
+    return tests[["difference", "low", "high", "p_value", "p_equivalent", "p_not_worse"]]
+
+
+def regions_at_3t(results, voxels, paper):
+    """Scores of participants' averages, one number a region, the published ones beside them."""
+    ours = pd.DataFrame({name: result.normalized_scores for name, result in results.items()}, index=voxels["region"])
+    return beside(ours, paper.loc[ours.index, [name for name in paper if name in ours]])
+
+
 def gains(results, voxels):
     """What the models gain over surprisal, over the ceiling (in two layers of the paper) and in plain r."""
     table = table_of(results, voxels, ["Surprisal", *compared(results)])
@@ -274,6 +311,14 @@ def transfer(scores, fair, Y, voxels, keep):
     ]
     table[f"paper_transfer ({published.TRANSFER_PAIRS})"] = paper
     return table, pairs
+
+
+def set_transfer(scores, fair, voxels):
+    """Means over pairs of voxels of the same and of other participants and sets, by both ways of selecting."""
+    named = {"published": scores.normalized_scores, "training": fair.normalized_scores}
+    pairs = average_pairs(voxels["participant"].to_numpy(), voxels["region"].to_numpy(), **named)
+    means = within_and_across(pairs).rename(columns={"same_region": "same_set"})
+    return means.groupby(["same_participant", "same_set"])[list(named)].mean()
 
 
 def same_against_other_region(pairs):

@@ -1,0 +1,135 @@
+"""GIFTI pairs and CIFTI files to surface images, and maps back to the kind that came in."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+_STRUCTURES = {"left": "CIFTI_STRUCTURE_CORTEX_LEFT", "right": "CIFTI_STRUCTURE_CORTEX_RIGHT"}
+
+
+def read_surface(file, mesh):
+    """Read a run on the surface, from a pair of GIFTI files or a CIFTI file, as an image.
+
+    Parameters
+    ----------
+    file : (left, right) of path-like, path-like or nibabel.Cifti2Image
+        Two GIFTI files (``.func.gii``, one of each hemisphere), or a CIFTI file (``.dtseries.nii``, ``.dscalar.nii``).
+        Of a CIFTI file cortex alone is taken.
+
+    mesh : nilearn.surface.PolyMesh or str
+        The mesh on which the vertices lie, or the name of one that nilearn has (``"fsaverage5"``, ...,
+        ``"fsaverage"``). fsLR has 32,492 vertices a hemisphere; nilearn doesn't have it: give
+        ``PolyMesh(left="...L.midthickness.32k_fs_LR.surf.gii", right="...R...")``.
+
+    Returns
+    -------
+    img : nilearn.surface.SurfaceImage
+        One column a scan. Vertices that a CIFTI file lacks, as the medial wall, are NaN: nilearn's maskers and
+        :class:`MaskedTargetRegressor` leave them out.
+
+    Raises
+    ------
+    ValueError
+        If the file has other numbers of vertices than the mesh, or no cortex.
+    """
+    from nilearn.datasets import load_fsaverage
+    from nilearn.surface import SurfaceImage
+
+    mesh = load_fsaverage(mesh)["pial"] if isinstance(mesh, str) else mesh
+    n_vertices = {side: len(part.coordinates) for side, part in mesh.parts.items()}
+    if isinstance(file, (tuple, list)):
+        data = dict(zip(("left", "right"), map(_read_gifti, file), strict=True))
+        where = f"The files {', '.join(map(str, file))} have"
+    else:
+        data = _read_cifti(file)
+        where = "The CIFTI file has"
+    found = {side: len(part) for side, part in data.items()}
+    if found != n_vertices:
+        raise ValueError(f"{where} {found} vertices, but the mesh {n_vertices}: give the mesh that they lie on.")
+    return SurfaceImage(mesh=mesh, data=data)
+
+
+def surface_to_cifti(img, like, names=None):
+    """Write maps on the surface as a CIFTI image (dscalar), on the vertices of another one.
+
+    Parameters
+    ----------
+    img : nilearn.surface.SurfaceImage
+        One column a map, such as ``coef_img`` gives.
+
+    like : path-like or nibabel.Cifti2Image
+        A CIFTI file of the responses, which says which vertices there are.
+
+    names : sequence of str, default=None
+        A name a map.
+
+    Returns
+    -------
+    cifti : nibabel.Cifti2Image
+        ``cifti.to_filename("map.dscalar.nii")``. What lies under the cortex is not in it.
+
+    Raises
+    ------
+    ValueError
+        If `like` lies on another mesh.
+    """
+    from nibabel import Cifti2Image
+    from nibabel.cifti2 import ScalarAxis
+
+    parts = {side: np.asarray(part) for side, part in img.data.parts.items()}
+    parts = {side: part[:, None] if part.ndim == 1 else part for side, part in parts.items()}
+    axes = _cortex(_loaded(like))
+    for side, (_, axis) in axes.items():
+        if axis.nvertices[_STRUCTURES[side]] != len(parts[side]):
+            raise ValueError(
+                f"The {side} hemisphere of the image has {len(parts[side])} vertices, but that of the CIFTI file "
+                f"{axis.nvertices[_STRUCTURES[side]]}."
+            )
+    values = np.concatenate([parts[side][axis.vertex] for side, (_, axis) in axes.items()]).T.astype(np.float32)
+    first, *others = [axis for _, axis in axes.values()]
+    names = [f"map {i}" for i in range(len(values))] if names is None else list(names)
+    return Cifti2Image(values, (ScalarAxis(names), sum(others, first)))
+
+
+def _read_gifti(path):
+    import nibabel
+
+    parts = [part.data for part in nibabel.load(os.fspath(path)).darrays]
+    if not parts:
+        raise ValueError(f"{path} holds no data.")
+    return np.column_stack(parts).astype(np.float32, copy=False)
+
+
+def _read_cifti(file):
+    img = _loaded(file)
+    values = np.asarray(img.dataobj)
+    data = {}
+    for side, (columns, axis) in _cortex(img).items():
+        whole = np.full((axis.nvertices[_STRUCTURES[side]], len(values)), np.nan, dtype=np.float32)
+        whole[axis.vertex] = values[:, columns].T
+        data[side] = whole
+    return data
+
+
+def _loaded(file):
+    import nibabel
+
+    img = nibabel.load(os.fspath(file)) if isinstance(file, (str, os.PathLike)) else file
+    if not isinstance(img, nibabel.Cifti2Image):
+        raise ValueError(f"Expected a CIFTI file or a pair (left, right) of GIFTI files, got {file!r}.")
+    return img
+
+
+def _cortex(img):
+    """Give the columns of each hemisphere and which vertices they are."""
+    from nibabel.cifti2 import BrainModelAxis
+
+    models = [img.header.get_axis(i) for i in range(img.ndim)]
+    models = [axis for axis in models if isinstance(axis, BrainModelAxis)]
+    structures = {name: (part, axis) for name, part, axis in models[0].iter_structures()} if models else {}
+    found = {side: structures[name] for side, name in _STRUCTURES.items() if name in structures}
+    if len(found) < len(_STRUCTURES):
+        raise ValueError(f"The CIFTI file lacks a hemisphere: it has {', '.join(structures) or 'no brain models'}.")
+    return found
