@@ -198,11 +198,12 @@ def project(seconds, story, targets):
         return planning.Size(n_scans, story.X.shape[1], 4, n_voxels, len(story.candidates), 20, n_folds, 4, False, 1)
 
     here = size(len(story.train), len(story.folds), story.Y.shape[1])
-    unit = planning.seconds(here, here.n_voxels, np.float32)
+    unit = planning.operations(here, planning.voxels_of_a_block(here, None))
     for name, target in targets.items():
         there = size(*target)
-        hours = seconds * planning.seconds(there, there.n_voxels, np.float32) / unit / 3600
-        gigabytes = planning.peak_bytes(there, planning.voxels_of_a_block(there, None)) / planning.GB
+        block = planning.voxels_of_a_block(there, None)
+        hours = seconds * planning.operations(there, block) / unit / 3600
+        gigabytes = planning.peak_bytes(there, block) / planning.GB
         print(f"  {name:44s}{hours:10.2f} h{gigabytes:10.1f} GB")
 
 

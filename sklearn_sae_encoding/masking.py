@@ -227,10 +227,26 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         check_is_fitted(self)
         return self._map(fitted_view(self.regressor_).weights_for([feature]).toarray().ravel())
 
-    def alpha_img(self):
-        """Give the penalty that was chosen for each voxel as an image."""
+    def alpha_img(self, band=None):
+        """Give the penalty that was chosen for each voxel as an image.
+
+        Parameters
+        ----------
+        band : str, default=None
+            Of a :class:`~sklearn_sae_encoding.banded.BandedRidgeEncoder` the band, whose penalty it is; infinite where
+            the voxel leaves it out.
+
+        Returns
+        -------
+        img : image
+        """
         check_is_fitted(self)
         linear = fitted_view(self.regressor_).linear
+        bands = list(getattr(linear, "bands_", ()))
+        if band is not None or bands:
+            if band not in bands:
+                raise ValueError(f"Penalties are given by band: band must be one of {bands}, got {band!r}.")
+            return self._map(linear.band_alphas_[:, bands.index(band)])
         if not hasattr(linear, "alpha_"):
             raise AttributeError(f"The {type(linear).__name__} chose no penalties: it has no alpha_.")
         return self._map(np.broadcast_to(linear.alpha_, np.sum(~self.missing_)))

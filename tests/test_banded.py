@@ -507,3 +507,7 @@ def test_images_are_predicted_through_a_mask():
     predicted = model.fit(X, images).predict(X)
     alone = BandedRidgeEncoder(BANDS, candidates=3).fit(X, Y).predict(X)
     np.testing.assert_allclose(predicted, alone, rtol=1e-3, atol=1e-3)  # nilearn masks in single precision
+    penalties = model.alpha_img("words").get_fdata().ravel()
+    np.testing.assert_allclose(penalties, model.regressor_.band_alphas_[:, 0], rtol=1e-5)
+    with pytest.raises(ValueError, match=r"band must be one of \['words', 'sound'\], got None"):
+        model.alpha_img()

@@ -1,5 +1,6 @@
 """Whatever form features and splits come in, SparseVoxelEncoder gives what LassoCV gives of the same numbers."""
 
+import tempfile
 import warnings
 
 import numpy as np
@@ -39,6 +40,11 @@ def as_given(X, form, rng):
         X = X.copy()
         X.flags.writeable = False
         return X
+    if form == "mapped":
+        with tempfile.TemporaryFile() as file:
+            file.write(X.tobytes())
+            file.flush()
+            return np.memmap(file, dtype=X.dtype, mode="r", shape=X.shape)
     if form == "strided":
         wide = np.zeros((2 * len(X), X.shape[1]), dtype=X.dtype)
         wide[::2] = X
@@ -59,7 +65,7 @@ def as_given(X, form, rng):
 @given(
     seed=st.integers(0, 10_000),
     dtype=st.sampled_from(["int8", "uint8", "int16", "int64", "float32", "float64"]),
-    form=st.sampled_from(["C", "F", "read-only", "strided", "csr", "csc", "coo", "duplicates"]),
+    form=st.sampled_from(["C", "F", "read-only", "mapped", "strided", "csr", "csc", "coo", "duplicates"]),
     n_samples=st.integers(9, 40),
     n_features=st.integers(1, 30),
     power=st.integers(-12, 12),
@@ -144,6 +150,23 @@ def test_any_splits_give_the_errors_of_lasso_cv(seed, n_folds, masks, overlap):
     given_splits = [tuple(np.isin(np.arange(30), rows) if masks else rows for rows in split) for split in splits]
     encoder = SparseVoxelEncoder(6, cv=given_splits, standardize_targets=False).fit(X, Y)
     assert_errors_are_those_of_lasso_cv(encoder, X, Y, cv=splits)
+
+
+@PROPERTY
+@given(n_samples=st.integers(1, 6), n_folds=st.integers(2, 7), seed=st.integers(0, 100), absent=st.booleans())
+def test_few_samples_are_fitted_as_lasso_cv_does_it_or_refused_as_there(n_samples, n_folds, seed, absent):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(n_samples, 3)), rng.normal(size=(n_samples, 2))
+    X[:, 1] = 0.0 if absent else X[:, 1]
+    encoder = SparseVoxelEncoder(4, cv=n_folds, standardize_targets=False)
+    if n_samples < n_folds:
+        for model, y in ((LassoCV(cv=n_folds), Y[:, 0]), (encoder, Y)):
+            with pytest.raises(ValueError, match=r"n_splits|minimum of 2 is required|at least 2 samples|1 sample"):
+                model.fit(X, y)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # voxels at the end of their grid
+        assert_errors_are_those_of_lasso_cv(encoder.fit(X, Y), X, Y, cv=n_folds, rtol=1e-4)
 
 
 def example(seed=0):

@@ -139,6 +139,25 @@ def test_a_search_over_layers_saes_and_penalties_passes_every_text_once(
     assert set(counter.values()) == {1}
 
 
+def test_a_list_of_grids_gives_each_layer_its_own_sae_and_every_combination_a_score(
+    tiny_lm_dir, sae_dir, texts, Y, small_encoder, tmp_path
+):
+    from sae_lens import SAE
+
+    other = SAE.load_from_disk(sae_dir)
+    other.cfg.metadata.hook_name = "blocks.1.hook_resid_post"
+    other.save_model(tmp_path)
+    grids = [
+        {"features__content__activations__layer": [layer], "features__content__sae__sae": [sae]}
+        for layer, sae in {LAYER: sae_dir, 1: str(tmp_path)}.items()
+    ]
+    model = make_augmented_encoder(tiny_lm_dir, LAYER, sae_dir, encoder=small_encoder)
+    search = GridSearchCV(model, grids, cv=KFold(2), error_score="raise").fit(texts, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(ValueError, match=r"blocks\.2\.hook_resid_post"):  # one grid would pair them wrongly
+        clone(model).set_params(features__content__activations__layer=1).fit(texts, Y)
+
+
 def test_what_a_pass_keeps_is_set_from_the_parts(tiny_lm_dir):
     language_model = LanguageModel(tiny_lm_dir, context="Before.", keep=())
     both = make_augmented_encoder(language_model, LAYER, verbose=1).get_params()

@@ -182,6 +182,8 @@ def _below_floor(noise_ceiling, noise_floor):
 
 
 def _repeated_texts(fitted):
+    if fitted.runs is not None:
+        return None  # words that are heard again in a story are no repeat; `cross_val_voxel_scores` looks at runs
     n = len(fitted.texts) - len(set(fitted.texts))
     if n == 0:
         return None

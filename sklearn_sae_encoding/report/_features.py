@@ -104,7 +104,7 @@ def _effects(fitted, use):
 def _driver_table(fitted, use, labelled, n_texts):
     columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Value in text", "number")]
     # Features that were given don't say which token made them.
-    by_token = fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
+    by_token = fitted.runs is None and fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
     columns += [("Strongest token", "text")] if by_token else []
     columns += [("Text", "text")]
     rows = []
@@ -121,7 +121,7 @@ def _drivers(fitted, column, labelled, n_texts, by_token):
     strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
     rows = []
     for i, activation, tokens in zip(top["text"], top["activation"], on_tokens, strict=True):
-        text = fitted.texts[i]
+        text = fitted.text(i, column)
         rows.append(
             [
                 cell(name, class_="name"),

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.fitted import FittedView, fitted_view
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
+from sklearn_sae_encoding.report._runs import Runs, find_runs
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
@@ -43,11 +44,18 @@ class Fitted(NamedTuple):
     view: FittedView
     masked: MaskedTargetRegressor | None  # if the responses were images
     X: sparse.csr_array  # (n_texts, n_features)
-    texts: list
+    texts: list  # of runs the words heard at each row, a scan
     Y: np.ndarray  # (n_texts, n_voxels), with missing voxels
     kept: np.ndarray  # (n_voxels,), whether a voxel was fitted
     responses: Responses
     given: Given
+    runs: Runs | None  # if a sample is a run
+
+    def text(self, row, column):
+        """What was read where a feature has the value of a row: its text, or the words heard at a delayed scan."""
+        if self.runs is None:
+            return self.texts[row]
+        return self.runs.heard(row, int(self.view.features["delay"].iloc[column]))
 
     @property
     def encoder(self):
@@ -99,20 +107,41 @@ class Fitted(NamedTuple):
 def take_apart(model, texts, Y, features, feature_table=None, labels=None):
     """Find the parts of a model, and check that texts, responses and features belong to it."""
     check_is_fitted(model)
-    texts = _check_texts(texts)
     if feature_table is None and hasattr(features, "columns"):
         feature_table = list(features.columns)
     view = fitted_view(model, features=feature_table, labels=labels)
+    runs = find_runs(view, texts)
     masked = view.wrapper(MaskedTargetRegressor)
     given = Given(Y, features)
-    Y = np.asarray(Y if masked is None else masked.mask_targets(Y))
+    Y = Y if masked is None else masked.mask_targets(Y)
+    if runs is not None:
+        return _of_runs(view, masked, runs, Y, given)
+    texts, Y = _check_texts(texts), np.asarray(Y)
     Y = Y[:, None] if Y.ndim == 1 else Y
     if len(Y) != len(texts):
         raise ValueError(f"Expected a row of Y a text: {len(texts)} texts, but {len(Y)} rows or images.")
     kept = np.ones(Y.shape[1], dtype=bool) if masked is None else ~masked.missing_
     if view.weights.shape[0] != kept.sum():
         raise ValueError(f"The model was fitted to {view.weights.shape[0]} voxels, but Y has {kept.sum()}.")
-    return Fitted(view, masked, _features(view, texts, features), texts, Y, kept, _describe(Y), given)
+    return Fitted(view, masked, _features(view, texts, features), texts, Y, kept, _describe(Y), given, None)
+
+
+def _of_runs(view, masked, runs, Y, given):
+    """Put the scans of runs below each other, those that trained; a row is a scan."""
+    if not isinstance(Y, (list, tuple)) or len(Y) != len(runs.runs):
+        raise ValueError(f"Expected the responses to {len(runs.runs)} runs, a list with one array or image a run.")
+    Y = np.concatenate([np.reshape(run, (len(run), -1)) for run in Y])
+    if len(Y) != len(runs.run):
+        raise ValueError(f"Expected a row of Y a scan: {len(runs.run):,} scans, but {len(Y):,} rows.")
+    kept = np.ones(Y.shape[1], dtype=bool) if masked is None else ~masked.missing_
+    if kept.sum() != len(runs.absent):
+        raise ValueError(f"The model was fitted to {len(runs.absent)} voxels, but Y has {kept.sum()}.")
+    kept[kept] = ~runs.absent
+    X = sparse.csr_array(view.transform(runs.runs))[runs.trained]
+    texts = [runs.heard(row) for row in np.flatnonzero(runs.trained)]
+    Y = Y[runs.trained]
+    own = runs._replace(run=runs.run[runs.trained], scan=runs.scan[runs.trained])
+    return Fitted(view, masked, X, texts, Y, kept, _describe(Y), given, own)
 
 
 def _describe(Y):
@@ -170,6 +199,8 @@ class TokenValues(NamedTuple):
 def values_on_tokens(fitted, rows, column):
     """Give what a feature is on each token of some texts, or None for each if it isn't made token by token."""
     texts = [fitted.texts[i] for i in rows]
+    if fitted.runs is not None:  # a scan mixes words, whose tokens were read in the whole story
+        return [None] * len(texts)
     maker, output = fitted.view.made_by(int(column))
     kind = fitted.view.features["kind"].iloc[column]
     if not texts:

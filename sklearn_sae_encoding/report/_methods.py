@@ -31,6 +31,8 @@ def methods(fitted, scores, noise_ceiling):
 
 def _data(fitted):
     n_voxels = fitted.coef.shape[0]
+    if fitted.runs is not None:
+        return fitted.runs.sentences(n_voxels)
     return f"Responses of {n_voxels:,} voxels to {len(fitted.texts):,} texts were analysed."
 
 
@@ -106,8 +108,9 @@ def _evaluation(fitted, scores, noise_ceiling):
     divided = " and divided by the voxel's noise ceiling" if noise_ceiling is not None else ""
     made = f"; {result.splits.made_by}" if hasattr(result.splits, "made_by") else ""
     anew = "all that is fitted being" if fitted.view.makers else "on features made beforehand, the regression being"
+    what = "texts" if fitted.runs is None else "run(s)"
     return (
-        f"Models were tested on texts held out in {len(result.splits)} outer folds ({test} texts each{made}), {anew} "
+        f"Models were tested on {what} held out in {len(result.splits)} outer folds ({test} {what} each{made}), {anew} "
         f"fitted anew in each; a voxel's score is {average[result.metric]}{divided}."
     )
 
@@ -154,8 +157,10 @@ def _score_rows(scores):
 
 def _data_rows(fitted):
     """Count and hash the data, as `save_encoder` does: what is the same there is the same here."""
-    rows = [("texts", f"{len(fitted.texts):,}"), ("voxels", f"{fitted.Y.shape[1]:,}")]
-    rows.append(("SHA-256 of the texts", hash_data(fitted.texts)))
+    what = "texts" if fitted.runs is None else "runs"
+    given = fitted.texts if fitted.runs is None else fitted.runs.runs
+    rows = [(what, f"{len(given):,}"), ("voxels", f"{fitted.Y.shape[1]:,}")]
+    rows.append((f"SHA-256 of the {what}", hash_data(given)))
     if fitted.given.features is not None:
         rows.append(("SHA-256 of the features", hash_data(fitted.given.features)))
     return [*rows, ("SHA-256 of the responses", hash_responses(fitted.given.responses))]

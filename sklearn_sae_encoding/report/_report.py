@@ -53,10 +53,11 @@ def encoder_report(
         :class:`~sklearn_sae_encoding.encoder.SparseVoxelEncoder` (or another linear regressor), or a
         :class:`~sklearn_sae_encoding.masking.MaskedTargetRegressor` around either, which adds maps.
 
-    texts : list of str, array, Series or DataFrame of one column
-        The texts that it was fitted to.
+    texts : list of str, array, Series or DataFrame of one column, or list of StoryRun
+        The texts that it was fitted to. Of a :class:`~sklearn_sae_encoding.timing.RunwiseRegressor` the runs: the
+        report prints their clocks, and shows features with the words heard at a scan.
 
-    Y : array-like of shape (n_texts, n_voxels) or images
+    Y : array-like of shape (n_texts, n_voxels) or images, or a list with one of these a run
         The responses that it was fitted to, as they were given to ``fit``.
 
     scores : VoxelScores or dict of str to VoxelScores, default=None
@@ -187,7 +188,8 @@ def _page(title, summary, sections):
 
 
 def _summary(fitted, scores, unit, findings):
-    rows = [("Texts", f"{len(fitted.texts):,}"), ("Voxels", f"{len(fitted.kept):,}")]
+    rows = [("Texts" if fitted.runs is None else "Scans", f"{len(fitted.texts):,}")]
+    rows.append(("Voxels", f"{len(fitted.kept):,}"))
     used = np.unique(fitted.coef.nonzero()[1])
     rows.append(("Features in use", f"{len(used):,} of {fitted.X.shape[1]:,}"))
     if scores:
@@ -212,10 +214,8 @@ def _methods_section(fitted, scores, noise_ceiling):
 
 
 def _data_section(fitted, noise_ceiling, noise_floor):
-    lengths = np.array([len(text.split()) for text in fitted.texts])
     rows = [
-        ("texts", f"{len(fitted.texts):,}, {len(set(fitted.texts)):,} of them different"),
-        ("words in a text", f"median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}"),
+        *(_text_rows(fitted.texts) if fitted.runs is None else fitted.runs.clocks()),
         ("voxels given", f"{fitted.Y.shape[1]:,}"),
         ("excluded: values not finite", f"{int((~fitted.responses.finite).sum()):,}"),
         ("without variance", f"{int(fitted.responses.constant.sum()):,}"),
@@ -231,6 +231,14 @@ def _data_section(fitted, noise_ceiling, noise_floor):
     if fitted.masker is not None:
         rows.append(("masker", type(fitted.masker).__name__))
     return element("div", definitions(rows), class_="facts")
+
+
+def _text_rows(texts):
+    lengths = np.array([len(text.split()) for text in texts])
+    return [
+        ("texts", f"{len(texts):,}, {len(set(texts)):,} of them different"),
+        ("words in a text", f"median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}"),
+    ]
 
 
 def _support_sizes(fitted):

@@ -70,8 +70,8 @@ def runs_from_fmriprep(
         writes since version 21, and is an error where there is none.
 
     strategy, **confound_params
-        Which confounds, as in :func:`nilearn.interfaces.fmriprep.load_confounds`. With ``"scrub"`` or
-        ``"non_steady_state"`` scans are censored.
+        Which confounds, as in :func:`nilearn.interfaces.fmriprep.load_confounds`. Scans before the
+        steady state are censored, and with ``"scrub"`` those of movement.
 
     scans : slice, default=None
         The scans that responses will hold, of every run.

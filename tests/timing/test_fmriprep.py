@@ -40,7 +40,7 @@ def heard(entities):
     return {"words": word_table(), "story": f"{entities['task']} {entities['run']}"}
 
 
-MOTION = {"strategy": ("motion", "scrub", "non_steady_state"), "motion": "basic", "scrub": 0}
+MOTION = {"strategy": ("motion", "scrub"), "motion": "basic", "scrub": 0}
 
 
 def test_runs_have_the_clock_of_their_files_and_censored_scans_leave(tmp_path):

@@ -7,6 +7,7 @@ from sklearn_sae_encoding._solvers.banded.planning import (
     GB,
     Size,
     check_memory,
+    operations,
     peak_bytes,
     seconds,
     voxels_of_a_block,
@@ -46,6 +47,8 @@ def test_a_block_takes_what_memory_is_left():
 
 def test_time_grows_with_candidates_and_falls_with_workers():
     size = HOURS._replace(n_samples=900)
-    once = seconds(size, 5000, np.float32)
-    assert seconds(size._replace(n_candidates=400), 5000, np.float32) > 5 * once
-    assert seconds(size._replace(n_jobs=16), 5000, np.float32) < once
+    once = operations(size, 5000)
+    assert operations(size._replace(n_candidates=400), 5000) > 5 * once
+    assert operations(size._replace(n_jobs=16), 5000) < once
+    assert operations(size._replace(n_voxels=2 * size.n_voxels), 5000) == pytest.approx(2 * once)
+    assert 0 < seconds(size._replace(n_jobs=16), 5000, np.float32) < np.inf

@@ -1,0 +1,67 @@
+"""Runs of stories in a report: what was heard at each scan, and the clock of each run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun
+
+_AROUND = 1  # scans before and after one, whose words reach into it when words are resampled
+
+
+class Runs(NamedTuple):
+    """The runs that a model was fitted to, and where each row of their responses stands."""
+
+    runs: list  # of StoryRun or of arrays
+    run: np.ndarray  # (n_rows,), number of the run
+    scan: np.ndarray  # (n_rows,), its scan
+    trained: np.ndarray  # (n_rows,), bool: rows in a gap did not train
+    absent: np.ndarray  # (n_voxels,), bool: voxels without responses
+    delays: dict  # of each band
+
+    def heard(self, row, delay=0):
+        """Give the words heard around a row's scan, or some scans before it."""
+        run, scan = self.runs[self.run[row]], self.scan[row] - delay
+        if not isinstance(run, StoryRun):
+            return f"run {self.run[row]}, scan {scan}"
+        begin, end = (scan - _AROUND) * run.t_r, (scan + 1 + _AROUND) * run.t_r
+        times = run.word_times("middle")
+        return " ".join(run.words["word"].to_numpy()[(times >= begin) & (times < end)])
+
+    def sentences(self, n_voxels):
+        """Say what was analysed, as in a methods section."""
+        stories = list(dict.fromkeys(run.story for run in self.runs if getattr(run, "story", None) is not None))
+        named = f" of {', '.join(map(str, stories))}" if stories else ""
+        left_out = int((~self.trained).sum())
+        gap = f", of which {left_out:,} beside parts that are held out did not train" if left_out else ""
+        lags = "; ".join(f"{band} by {', '.join(map(str, delays))}" for band, delays in self.delays.items())
+        return (
+            f"Responses of {n_voxels:,} voxels to {len(self.runs):,} run(s){named} ({len(self.run):,} scans{gap}) were "
+            f"analysed. Features were made of each run and delayed inside it, in scans: {lags}."
+        )
+
+    def clocks(self):
+        """Give a row a run: its number, and what is known of its stimulus and clock."""
+        shapes = [repr(run) if isinstance(run, StoryRun) else f"array of {run.shape[0]} scans" for run in self.runs]
+        return [(f"run {i}", shape) for i, shape in enumerate(shapes)]
+
+
+def find_runs(view, X):
+    """Give the runs if a sample of the model is one, else None."""
+    model = view.wrapper(RunwiseRegressor)
+    if model is None:
+        return None
+    if not isinstance(X, (list, tuple)) or not all(isinstance(run, StoryRun) or np.ndim(run) == 2 for run in X):
+        raise ValueError(
+            "A sample of the model is a run: give the list of runs that it was fitted to, in place of texts."
+        )
+    scans = [run.rows if isinstance(run, StoryRun) else np.arange(run.shape[0]) for run in X]
+    numbers = np.repeat(np.arange(len(X)), [len(part) for part in scans])
+    trained = model.trained_rows_
+    if len(trained) != len(numbers):
+        raise ValueError(
+            f"The model was fitted to runs of {len(trained):,} scans in all, but those given have {len(numbers):,}."
+        )
+    return Runs(list(X), numbers, np.concatenate(scans), trained, model.absent_, model.delayer_.delays_)
