@@ -117,8 +117,8 @@ plt.show()
 # and to English, and a quarter of those between French and Chinese, where chance finds
 # one in 120; its dense states find nearly all. Many features fire for a sentence and
 # its translation, with phi around .4, and one in seven of 512 knows one language alone.
-# So meaning is shared, and some features carry it. SmolLM2's features find about one in
-# ten, and more of them know one language than know several.
+# So meaning is shared, and some features carry it. SmolLM2's features find one in eight
+# at best, and more of them know one language than know several.
 #
 # What can go wrong
 # -----------------

@@ -264,11 +264,13 @@ def test_an_sae_of_another_layer_or_width_names_both_sides(tiny_lm_dir, sae_dir,
 
 @needs_model
 @pytest.mark.real_model
-def test_the_program_in_the_readme_runs(capsys):
-    readme = Path(__file__).parent.parent / "README.md"
-    program = re.search(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL).group(1)
-    exec(compile(program, "README.md", "exec"), {})
-    assert "mean noise-ceiling-normalised score:" in capsys.readouterr().out
+@pytest.mark.parametrize(("number", "printed"), [(0, "mean score, of the noise ceiling:"), (1, "'LATL':")])
+def test_the_programs_in_the_readme_run(number, printed, capsys):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert len(programs) == 2
+    exec(compile(programs[number], "README.md", "exec"), {})
+    assert printed in capsys.readouterr().out
 
 
 def test_a_pipeline_gives_tables_and_leaves_token_activations_alone(tiny_lm_dir, sae_dir, texts):

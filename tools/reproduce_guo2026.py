@@ -50,7 +50,7 @@ from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.pipeline import make_story_features
 from sklearn_sae_encoding.sae import SAEProjector
-from sklearn_sae_encoding.timing import RunwiseRegressor
+from sklearn_sae_encoding.timing import RunwiseDelayer, RunwiseRegressor
 
 mpl.use("Agg")
 LAYER = 15
@@ -103,22 +103,35 @@ def label(model):
 
 
 def on_alice(model, groups, n_draws):
-    """Encode listeners and regions by category, and against matched draws of other features."""
+    """Encode listeners and regions by category, and against matched draws of other features.
+
+    Features are delayed in the whole story and then cut into six blocks; five scans at both ends of each block are left
+    out, so that ten lie between any two.
+    """
     story = load_alice()
     runs, _ = story.cut(6, gap=10)
     features = make_story_features(model, layer=LAYER, sae=load_demo_sae(), surprisal=False)
-    X = [sparse.csr_array(run) for run in features.fit_transform(runs)]
-    Y = [
-        np.hstack(part)
-        for part in zip(*(story.cut(6, gap=10, listener=who)[1] for who in story.listeners), strict=True)
-    ]
-    encoder = RunwiseRegressor(None, BandedRidgeEncoder(candidates=10), delays=DELAYS, gap=10)
-    options = {"cv": LeaveOneOut()}
-    by_category = encode_by_category(encoder, X, Y, groups=groups, random_state=0, **options)
-    draws = draw_matched_features(X, groups["semantic"], n_draws=n_draws, random_state=0, tolerance=0.1)
-    who = np.repeat(story.listeners, len(story.regions))
-    baseline = compare_with_matched(encoder, X, Y, columns=groups["semantic"], draws=draws, participants=who, **options)
-    return by_category, baseline, draws.matches, who
+    (whole,) = features.fit_transform([story.run])
+    content = sparse.csr_array(whole)[:, features.bands_["sae"]]
+    width = content.shape[1]
+    (delayed,) = RunwiseDelayer(DELAYS).fit_transform([content])
+    rows = [run.rows[5:-5] for run in runs]
+    X, cut = [sparse.csr_array(delayed)[one] for one in rows], [content[one] for one in rows]
+    by_listener = [story.cut(6, gap=10, listener=who)[1] for who in story.listeners]
+    Y = [np.hstack(part)[5:-5] for part in zip(*by_listener, strict=True)]
+    encoder, options = RunwiseRegressor(None, BandedRidgeEncoder(candidates=10)), {"cv": LeaveOneOut()}
+
+    def late(columns):
+        return np.concatenate([np.asarray(columns) + k * width for k in range(len(DELAYS))])
+
+    late_groups = {name: late(columns) for name, columns in groups.items()}
+    by_category = encode_by_category(encoder, X, Y, groups=late_groups, random_state=0, **options)
+    draws = draw_matched_features(cut, groups["semantic"], n_draws=n_draws, random_state=0, tolerance=0.1)
+    baseline = compare_with_matched(
+        encoder, X, Y, columns=late_groups["semantic"], draws=[late(draw) for draw in draws.columns],
+        participants=np.repeat(story.listeners, len(story.regions)), **options,
+    )  # fmt: skip
+    return by_category, baseline, draws.matches, np.repeat(story.listeners, len(story.regions))
 
 
 def on_published(model, groups, jobs):
