@@ -31,6 +31,8 @@ OURS = (
     "sklearn_sae_encoding._sae.arrays.SAEArrays",  # an SAE that was learnt, or given as an object
 )
 NOT_SAVED = {
+    "sklearn_sae_encoding.analysis.RandomDictionary": "a control that compare_dictionaries draws again from its seed",
+    "sklearn_sae_encoding.analysis.SemiNMF": "a dictionary of token rows, which compare_dictionaries fits again",
     "sklearn_sae_encoding.reading.ReadingTimeModel": "its formula may hold Python expressions, which run when it "
     "predicts; it is fitted again in seconds",
 }
