@@ -249,7 +249,7 @@ def believed(comparison, name, Y, voxels):
     """The share of the sets whose reading is believed, and of those where it beats random features."""
     result, X = comparison.results[name], comparison.features[name]
     coefs, p = [fitted["encoder"].coef_ for fitted in result.estimators], []
-    for one in SETS if X.shape[1] > 10 else []:  # of six norms nothing is left to draw from
+    for one in SETS if X.shape[1] > 100 else []:  # of six norms nothing is left to draw from
         mask = (voxels["set"] == one).to_numpy()
         check = check_interpretation(X, Y, coefs, splits=result.splits, mask=mask, exclude=-1, random_state=SEED)
         p.append((check.p_value, check.p_matched))
