@@ -99,7 +99,8 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
     monkeypatch.setattr(tool, "load_tokens", lambda *_args: tokens)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
-    monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "chosen_on", ["p1", "p2"])
+    monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "chosen_on", ["p1"])
+    monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "before", {"abstract": 1.2, "hard_to_process": 0.1})
     at_3t = _voxels(X, {"IFG": False, "AntTemp": True}, language=True, n_each=1)
     at_3t.betas, at_3t.voxels = at_3t.betas[:, 2:4], at_3t.voxels.iloc[2:4].assign(participant="average")
     run(sets, language, at_3t=at_3t)
@@ -114,12 +115,17 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert table.loc["abstract", ("gain of all three", "paper")] == 0.459
 
     means = pd.read_csv(tmp_path / "sets_groups.csv", header=[0, 1], index_col=[0, 1])["Matryoshka"]
-    assert means.loc["abstract"].index.tolist() == ["p1-p3", "p1-p2", "p3"]
+    assert means.loc["abstract"].index.tolist() == ["p1-p3", "p1", "p2-p3"]
     own = means.loc["abstract", "mean"]
-    assert own["p1-p3"] == pytest.approx((2 * own["p1-p2"] + own["p3"]) / 3)
+    assert own["p1-p3"] == pytest.approx((2 * own["p2-p3"] + own["p1"]) / 3)
     assert own["p1-p3"] == pytest.approx(table.loc["abstract", ("Matryoshka", "here")])
     assert means.loc[("abstract", "p1-p3"), "paper"] == 0.682
-    assert np.isnan(means.loc[("abstract", "p3"), "sem"])
+    assert np.isnan(means.loc[("abstract", "p1"), "sem"])
+    before = pd.read_csv(tmp_path / "sets_before.csv", index_col=0)
+    assert before["below the limit"].to_dict() == {"abstract": "yes", "hard_to_process": "no"}
+    assert before.loc["abstract", "limit"] == pytest.approx(1.17)
+    now, sem = own["p2-p3"], means.loc[("abstract", "p2-p3"), "sem"]
+    assert before.loc["abstract", ["now", "t_high"]].tolist() == pytest.approx([now, now + 12.706 * sem], rel=1e-3)
     replicated = pd.read_csv(tmp_path / "3t.csv", header=[0, 1], index_col=0)
     assert replicated.loc["IFG", ("Surprisal", "here")] > 0.8 > replicated.loc["AntTemp", ("Surprisal", "here")] + 0.3
     assert replicated.loc["AntTemp", ("Matryoshka", "here")] > 0.8
@@ -317,7 +323,7 @@ def test_dictionaries_of_gemma_are_compared_by_the_names_of_the_public_saes(tool
     from lepori2026.study import load_features
 
     X = load_features(tool.CONFIGURATIONS["gemma"], TEXTS, tmp_path, tool.Store(tmp_path / "scores"))["sae"][0]
-    data = _voxels(X, {name: True for name in tool.SETS}, False, n_each=2, n_coarse=128)
+    data = _voxels(X, dict.fromkeys(tool.SETS, True), False, n_each=2, n_coarse=128)
     monkeypatch.setattr(compare, "load_voxels", lambda sets, thin: (data, data.betas, data.voxels))
     monkeypatch.setattr(
         compare, "load_provo", lambda: Bunch(texts=[" ".join(TEXTS[i : i + 20]) for i in (0, 20, 40, 60, 80)])

@@ -23,7 +23,7 @@ from sklearn_sae_encoding.analysis import (
     typical_effects,
     within_and_across,
 )
-from sklearn_sae_encoding.metrics import voxel_score_table
+from sklearn_sae_encoding.metrics import mean_interval, voxel_score_table
 
 LANGUAGE_PARCELS = range(1, 6)
 
@@ -123,6 +123,20 @@ def by_group(results, voxels, models, chosen_on, paper):
     columns = [(model, what) for model in models for what in ("mean", "sem", "paper")]
     regions = [region for region in paper.index if region in table.index.get_level_values("region")]
     return table[columns].loc[regions]
+
+
+def against_before(results, voxels, chosen_on, before, slack):
+    """Scores of the participants on whom nothing was chosen, with intervals over them, beside those of before."""
+    means = average_participants(table_of(results, voxels, ["Matryoshka"]))["Matryoshka"].unstack("region")
+    means = means[~means.index.isin(chosen_on)]
+    rows = {}
+    for region in (region for region in before if region in means):
+        now = mean_interval(means[region].dropna(), n_bootstraps=2)  # four participants are too few for a bootstrap
+        limit = before[region] - slack
+        interval = {"participants": now.n, "t_low": now.t_low, "t_high": now.t_high}
+        known = {"now": now.mean, "before": before[region], "limit": limit}
+        rows[region] = known | {"below the limit": "yes" if now.mean < limit else "no"} | interval
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _span(participants):
