@@ -1,10 +1,11 @@
 """Print what surprisal and SAE features add to models of reading times, in-sample and held out.
 
-    python tools/reading_times.py [--folds 5] [--memory FOLDER] [--only provo|jaeger] [--jaeger-model NAME]
+    python tools/reading_times.py [--folds 5] [--memory FOLDER] [--only provo|jaeger|models] [--jaeger-model NAME]
 
 Provo (English, eye tracking): SmolLM2 and the SAE that ships for it, over a base of length, frequency and spillover.
 Jäger 2015 (Chinese, self-paced): Gemma 3 270M where it is installed, else SmolLM2, whose surprisal of Chinese is poor;
-its dense states stand in for features, since no SAE of Gemma ships. Needs the extras `demo` and `frequency`.
+its dense states stand in for features, since no SAE of Gemma ships. The models: SmolLM2, the same with random weights,
+and Gemma where it is installed, by what the surprisal of each adds to the base on Provo. Needs the extras `demo` and `frequency`.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.reading import (
     ReadingTimeModel,
     add_word_features,
+    compare_language_models,
     delta_log_likelihood,
     exclude_times,
     join_words,
@@ -114,6 +116,32 @@ def jaeger(args):
     print_table("log rt: dense states beyond surprisal", result, started)
 
 
+def models(args):
+    """Provo: perplexity of the words, and what the surprisal of each model adds, in-sample and held out."""
+    data = load_provo()
+    named = {"SmolLM2 135M": load_smollm2()}
+    try:
+        named["Gemma 3 270M"] = load_gemma3_270m()
+    except ImportError as error:
+        print(f"Gemma is not installed. {error}")
+    compared = {name: LanguageModel(path, memory=args.memory) for name, path in named.items()}
+    compared["SmolLM2, random weights"] = LanguageModel(load_smollm2(), weights="random", memory=args.memory)
+    words = add_word_features(data.words, model=compared["SmolLM2 135M"], frequency="wordfreq", previous=1)
+    words = words.drop(columns=["surprisal", "surprisal_previous_1"])
+    for measure in args.measures:
+        started = time.process_time()
+        kept = exclude_times(data.times, "gaze", minimum=80, maximum=1500, first_words=1)
+        base = ReadingTimeModel(f"log({measure}) ~ {BASE}")
+        times, options = join_words(kept.table, words), {"n_folds": args.folds, "random_state": 0}
+        found = compare_language_models(data.words, times, compared, base=base, **options)
+        table = found.table[["perplexity", "in_sample", "p", "held_out", "low", "high"]]
+        print(
+            f"\nlog {measure}: {found.table['n_observations'].iloc[0]} times, {time.process_time() - started:.0f} s of CPU"
+        )
+        print(table.round({name: 1 for name in table if name != "p"}).to_string())
+        print(found.differences.round(1).to_string(index=False), flush=True)
+
+
 def _gemma_or_smollm2():
     try:
         return load_gemma3_270m()
@@ -126,16 +154,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--memory", default=None, help="folder that keeps what the model says of each text")
-    parser.add_argument("--only", choices=["provo", "jaeger"])
+    parser.add_argument("--only", choices=["provo", "jaeger", "models"])
     parser.add_argument("--measures", nargs="*", default=["first", "gaze", "total"])
     parser.add_argument("--jaeger-model", default=None)
     parser.add_argument("--layer", type=int, default=9)
     args = parser.parse_args()
     pd.set_option("display.width", 200)
-    if args.only != "jaeger":
-        provo(args)
-    if args.only != "provo":
-        jaeger(args)
+    for name, function in {"provo": provo, "jaeger": jaeger, "models": models}.items():
+        if args.only in (None, name):
+            function(args)
 
 
 if __name__ == "__main__":
