@@ -309,3 +309,27 @@ def test_frontal_and_temporal_ratios_are_over_the_regions_that_everyone_has(tool
     test, note = tables.frontal_against_temporal(pd.DataFrame(rows, columns=columns).set_index(columns[:2]))
     assert "frontal: IFG, MFG; temporal: AntTemp" in note
     assert test.loc[0, "difference"] == pytest.approx(np.mean([0.75 - 0.2, 0.75 - 0.4]))
+
+
+def test_dictionaries_of_gemma_are_compared_by_the_names_of_the_public_saes(tool, tiny_hub, tmp_path, monkeypatch):
+    tiny_hub(12)
+    import compare_dictionaries as compare
+    from lepori2026.study import load_features
+
+    X = load_features(tool.CONFIGURATIONS["gemma"], TEXTS, tmp_path, tool.Store(tmp_path / "scores"))["sae"][0]
+    data = _voxels(X, {name: True for name in tool.SETS}, False, n_each=2, n_coarse=128)
+    monkeypatch.setattr(compare, "load_voxels", lambda sets, thin: (data, data.betas, data.voxels))
+    monkeypatch.setattr(
+        compare, "load_provo", lambda: Bunch(texts=[" ".join(TEXTS[i : i + 20]) for i in (0, 20, 40, 60, 80)])
+    )
+    monkeypatch.setattr(compare, "load_three_languages", lambda: Bunch(texts={"en": TEXTS[100:]}))
+    rows = ["Matryoshka SAE", "JumpReLU SAE", "control: untrained model"]
+    arguments = ["--configuration", "gemma", "--columns", "128", "--draws", "1", "--jobs", "1", "--only", *rows]
+    monkeypatch.setattr(sys, "argv", ["compare", "--output", str(tmp_path), *arguments])
+    compare.main()
+    table = pd.read_csv(tmp_path / "dictionaries.csv", index_col=0)
+    assert table.index.tolist() == ["Matryoshka SAE", "control: untrained model", "JumpReLU SAE"]
+    assert (table["n_columns"] == 128).all()
+    scores = table[tool.SETS].mean(axis=1)
+    assert scores["Matryoshka SAE"] > scores["control: untrained model"] + 0.2
+    assert table[["readings", "matched", "enriched", "semantic"]].stack().between(0, 1).all()

@@ -25,6 +25,7 @@ class DictionaryComparison(NamedTuple):
     results: dict  # of name to VoxelScores, with the fitted encoders
     features: dict  # of name to (n_texts, n_columns), surprisal last if it was given
     summary: pd.DataFrame  # a row a dictionary
+    columns: dict  # of name to (n_columns,), which of its features a dictionary's columns are
 
 
 def compare_dictionaries(
@@ -87,10 +88,10 @@ def compare_dictionaries(
     -------
     comparison : DictionaryComparison
         A named tuple of ``results`` (scores by name, for :func:`~sklearn_sae_encoding.metrics.voxel_score_table`),
-        ``features`` (pooled, by name) and ``summary`` with a row a dictionary: `n_features` it has, `n_columns` used,
-        `density` (share of tokens and columns that are not 0), mean `score` over voxels (over the noise ceiling where
-        one is given), mean `support` size, and `jaccard` and `stability` of supports over folds as in
-        :func:`support_stability`, surprisal not counted.
+        ``features`` (pooled, by name), ``columns`` (which of the dictionary's features these are) and ``summary`` with
+        a row a dictionary: `n_features` it has, `n_columns` used, `density` (share of tokens and columns that are not
+        0), mean `score` over voxels (over the noise ceiling where one is given), mean `support` size, and `jaccard`
+        and `stability` of supports over folds as in :func:`support_stability`, surprisal not counted.
 
     Raises
     ------
@@ -130,14 +131,15 @@ def compare_dictionaries(
         surprisal=surprisal is not None,
         encoder=SparseVoxelEncoder(alphas=10, refit="ridge") if encoder is None else encoder,
     )
-    results, features, summary = {}, {}, {}
+    results, features, summary, columns = {}, {}, {}, {}
     for name, X in pooled.items():
-        features[name] = _with_surprisal(_equal(X, n_columns), surprisal)
+        columns[name], scaled = _equal(X, n_columns)
+        features[name] = _with_surprisal(scaled, surprisal)
         options = {"cv": cv, "noise_ceiling": noise_ceiling, "n_jobs": n_jobs, "verbose": verbose}
         results[name] = cross_val_voxel_scores(model, features[name], Y, return_estimators=True, **options)
         summary[name] = {"n_features": X.shape[1], "n_columns": n_columns, "density": _density(encoded[name])}
         summary[name] |= _summarize(results[name], None if surprisal is None else -1)
-    return DictionaryComparison(results, features, pd.DataFrame(summary).T.convert_dtypes())
+    return DictionaryComparison(results, features, pd.DataFrame(summary).T.convert_dtypes(), columns)
 
 
 def _tables(tokens):
@@ -206,7 +208,7 @@ def _equal(X, n_columns):
     """Take the columns that vary most, in their order, and bring their mean variance to 1."""
     own = _variances(X)
     chosen = np.sort(np.argsort(-own, kind="stable")[:n_columns])
-    return X[:, chosen] / np.sqrt(own[chosen].mean())
+    return chosen, X[:, chosen] / np.sqrt(own[chosen].mean())
 
 
 def _with_surprisal(X, surprisal):

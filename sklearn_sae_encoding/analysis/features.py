@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import sparse
 
 from sklearn_sae_encoding._fitted.tables import find_feature
+from sklearn_sae_encoding.analysis.stability import FeatureStability
 from sklearn_sae_encoding.fitted import features_of, weights_and_features
 
 
@@ -16,9 +17,9 @@ def count_feature_use(fitted, features=None):
 
     Parameters
     ----------
-    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
-        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
-        A weight of zero is a feature not used.
+    fitted : estimator, FittedView, {ndarray, sparse array} of shape (n_voxels, n_features) or FeatureStability
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``. A weight of zero is a feature not
+        used. What :func:`stability_selection` gives counts a voxel by how often it uses the feature.
 
     features : transformer, FittedView, DataFrame or sequence of str, default=None
         Their names, for weights or a model that was fitted to features; see
@@ -27,8 +28,9 @@ def count_feature_use(fitted, features=None):
     Returns
     -------
     table : pandas.DataFrame
-        Columns `feature` (str), `index` (int, column of the weights), `sign` (+1 or -1), `n_voxels` (int) and `share`
-        (of all voxels); the most used first, unused features left out.
+        Columns `feature` (str), `index` (int, column of the weights), `sign` (+1 or -1), `n_voxels` (int, or for a
+        stability the mean number in a half of the samples) and `share` (of all voxels, or their mean frequency); the
+        most used first, unused features left out.
 
     Raises
     ------
@@ -48,18 +50,41 @@ def count_feature_use(fitted, features=None):
     1     people      0    -1         1  0.333333
     2  surprisal      1     1         1  0.333333
     """
-    coef, known = weights_and_features(fitted, features)
-    table = pd.concat([_count_sign(coef, sign) for sign in (1, -1)])
+    *signed, known = signed_use(fitted, features)
+    n_columns = signed[0].shape[1]
+    table = pd.concat(
+        pd.DataFrame({"index": np.arange(n_columns), "sign": sign, "n_voxels": use.sum(axis=0)})
+        for sign, use in zip((1, -1), signed, strict=True)
+    )
     table = table.sort_values(["n_voxels", "index"], ascending=[False, True], kind="stable")
     table = table[table["n_voxels"] > 0].reset_index(drop=True)
     table.insert(0, "feature", known["feature"].to_numpy()[table["index"]])
-    table["share"] = table["n_voxels"] / coef.shape[0]
-    return table
+    table["share"] = table["n_voxels"] / signed[0].shape[0]
+    return table if isinstance(fitted, FeatureStability) else table.astype({"n_voxels": int})
 
 
-def _count_sign(coef, sign):
-    counts = (coef * sign > 0).sum(axis=0)
-    return pd.DataFrame({"index": np.arange(coef.shape[1]), "sign": sign, "n_voxels": np.asarray(counts).ravel()})
+def signed_use(fitted, features=None):
+    """Say whether, or of a stability how often, each voxel uses each feature with a positive, and a negative weight.
+
+    Parameters
+    ----------
+    fitted : as in :func:`count_feature_use`
+
+    features : as in :func:`count_feature_use`
+
+    Returns
+    -------
+    positive, negative : scipy.sparse.csr_array of shape (n_voxels, n_features)
+        1 and 0, or shares of the halves.
+
+    features : pandas.DataFrame
+        What the columns are.
+    """
+    if isinstance(fitted, FeatureStability):
+        positive = sparse.csr_array(fitted.positive)
+        return positive, fitted.frequency - positive, features_of(features, positive.shape[1])
+    coef, known = weights_and_features(fitted, features)
+    return (coef > 0).astype(np.float64), (coef < 0).astype(np.float64), known
 
 
 def feature_use_by_group(fitted, groups, features=None):
@@ -67,8 +92,9 @@ def feature_use_by_group(fitted, groups, features=None):
 
     Parameters
     ----------
-    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
-        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView, {ndarray, sparse array} of shape (n_voxels, n_features) or FeatureStability
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``. What :func:`stability_selection`
+        gives makes shares mean frequencies.
 
     groups : array-like of shape (n_voxels,)
         A label a voxel: its region, set or participant.
@@ -98,15 +124,15 @@ def feature_use_by_group(fitted, groups, features=None):
     -people     0.0  1.0
     +surprisal  0.0  1.0
     """
-    coef, known = weights_and_features(fitted, features)
-    groups = check_groups(groups, coef.shape[0])
-    order = count_feature_use(coef, known)
+    *signed, known = signed_use(fitted, features)
+    groups = check_groups(groups, signed[0].shape[0])
+    order = count_feature_use(fitted, known if isinstance(fitted, FeatureStability) else features)
     names = [f"{'+' if row.sign > 0 else '-'}{row.feature}" for row in order.itertuples()]
-    signed = pd.MultiIndex.from_frame(order[["index", "sign"]])
     columns = {}
     for group in dict.fromkeys(groups.tolist()):
-        use = count_feature_use(coef[groups == group], known).set_index(["index", "sign"])["share"]
-        columns[group] = use.reindex(signed, fill_value=0.0).to_numpy()
+        own = groups == group
+        positive, negative = (use[own].sum(axis=0) / own.sum() for use in signed)
+        columns[group] = np.where(order["sign"] > 0, positive[order["index"]], negative[order["index"]])
     return pd.DataFrame(columns, index=names)
 
 

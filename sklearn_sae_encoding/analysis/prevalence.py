@@ -7,8 +7,8 @@ import pandas as pd
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from sklearn_sae_encoding.analysis.features import check_groups
-from sklearn_sae_encoding.fitted import weights_and_features
+from sklearn_sae_encoding.analysis.features import check_groups, signed_use
+from sklearn_sae_encoding.analysis.stability import FeatureStability
 
 
 class PrevalenceReferences(NamedTuple):
@@ -28,8 +28,9 @@ def prevalence_entropy(fitted, groups, features=None):
 
     Parameters
     ----------
-    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
-        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView, {ndarray, sparse array} of shape (n_voxels, n_features) or FeatureStability
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``. What :func:`stability_selection`
+        gives adds up frequencies, so that `prevalence` is the mean number of voxels in a half of the samples.
 
     groups : array-like of shape (n_voxels,)
         Participant or region of each voxel.
@@ -61,15 +62,17 @@ def prevalence_entropy(fitted, groups, features=None):
     0  people      0           2      1.0         2
     1  places      1           1      0.0         1
     """
-    coef, known = weights_and_features(fitted, features)
-    codes, sizes = _group_sizes(check_groups(groups, coef.shape[0]))
+    positive, negative, known = signed_use(fitted, features)
+    use = positive + negative
+    codes, sizes = _group_sizes(check_groups(groups, use.shape[0]))
     member = sparse.csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))))
-    counts = (member @ (coef != 0).astype(np.float64)).toarray()  # (n_groups, n_features)
+    counts = (member @ use).toarray()  # (n_groups, n_features)
+    prevalence = counts.sum(axis=0)
     table = pd.DataFrame(
         {
             "feature": known["feature"],
-            "index": np.arange(coef.shape[1]),
-            "prevalence": counts.sum(axis=0).astype(int),
+            "index": np.arange(use.shape[1]),
+            "prevalence": prevalence if isinstance(fitted, FeatureStability) else prevalence.round().astype(int),
             "entropy": _entropy(counts / sizes[:, None]),
             "n_groups": (counts > 0).sum(axis=0),
         }

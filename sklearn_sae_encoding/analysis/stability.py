@@ -18,6 +18,7 @@ class FeatureStability(NamedTuple):
     together: sparse.csr_array  # (n_voxels, n_features), share of the pairs in which both halves use it
     n_selected: np.ndarray  # (n_voxels,), mean number of features that a half uses
     n_halves: int
+    positive: sparse.csr_array  # (n_voxels, n_features), share of the halves in which a voxel's weight is above 0
 
     def selected(self, threshold=0.7):
         """Say which features a voxel uses in at least a share of the halves, as a CSR array of bool.
@@ -98,9 +99,10 @@ def stability_selection(encoder, X, Y, *, n_pairs=50, groups=None, random_state=
     Returns
     -------
     stability : FeatureStability
-        A named tuple of ``frequency``, ``together``, ``n_selected`` and ``n_halves``, with ``selected(threshold)`` and
-        ``error_bound(threshold)``. In place of ``coef_``, ``selected()`` goes wherever weights are counted, such as
-        :func:`count_feature_use`.
+        A named tuple of ``frequency``, ``together``, ``n_selected``, ``n_halves`` and ``positive``, with
+        ``selected(threshold)`` and ``error_bound(threshold)``. In place of weights, it goes to
+        :func:`count_feature_use`, :func:`feature_use_by_group` and :func:`prevalence_entropy`, which then add up
+        frequencies where they would count voxels, and to :func:`~sklearn_sae_encoding.report.encoder_report`.
 
     Raises
     ------
@@ -137,18 +139,23 @@ def stability_selection(encoder, X, Y, *, n_pairs=50, groups=None, random_state=
     for _ in range(n_pairs):
         order = rng.permutation(n_units)
         halves += [np.flatnonzero(np.isin(labels, part)) for part in (order[: n_units // 2], order[n_units // 2 :])]
-    supports = Parallel(n_jobs=n_jobs, verbose=verbose)(delayed(_support)(clone(encoder), X[h], Y[h]) for h in halves)
-    total, both = supports[0] * 0, supports[0] * 0
-    for one, other in zip(supports[::2], supports[1::2], strict=True):
-        total, both = total + one + other, both + one.multiply(other)
-    total, both = sparse.csr_array(total), sparse.csr_array(both)
-    total.eliminate_zeros()
-    both.eliminate_zeros()
+    signs = Parallel(n_jobs=n_jobs, verbose=verbose)(delayed(_signs)(clone(encoder), X[h], Y[h]) for h in halves)
+    total, both, positive = signs[0] * 0, signs[0] * 0, signs[0] * 0
+    for one, other in zip(signs[::2], signs[1::2], strict=True):
+        total, both = total + abs(one) + abs(other), both + abs(one.multiply(other))
+        positive = positive + (one > 0) + (other > 0)
+    total, both, positive = (_without_zeros(counts) for counts in (total, both, positive))
     n_selected = total.sum(axis=1) / len(halves)
-    return FeatureStability(total / len(halves), both / n_pairs, n_selected, len(halves))
+    return FeatureStability(total / len(halves), both / n_pairs, n_selected, len(halves), positive / len(halves))
 
 
-def _support(encoder, X, Y):
+def _without_zeros(counts):
+    counts = sparse.csr_array(counts)
+    counts.eliminate_zeros()
+    return counts
+
+
+def _signs(encoder, X, Y):
     coef = encoder.fit(X, Y).coef_
     coef = sparse.csr_array(coef if sparse.issparse(coef) else np.atleast_2d(coef))
-    return (coef != 0).astype(np.float64)
+    return sparse.csr_array(coef.sign(), dtype=np.float64)

@@ -13,24 +13,46 @@ from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
+_OFTEN = 0.9  # share of halves from which on a voxel counts as one that uses a feature often
 _LEVELS = 5  # shades of a token, t1 to t5
 
 
-def features_section(fitted, n_features, n_texts):
+def features_section(fitted, n_features, n_texts, stability=None):
     """Make the tables of features and of what drives them."""
+    if stability is not None:
+        _check_stability(fitted, stability)
     if isinstance(fitted.encoder, BandedRidgeEncoder):
         return _banded_section(fitted, n_features, n_texts)
-    use = count_feature_use(fitted.view).head(n_features)
+    use = count_feature_use(fitted.view if stability is None else stability, fitted.view.features).head(n_features)
     if use.empty:
         return paragraph("No voxel uses any feature.")
     labelled = fitted.view.features["label"].ne("").any()
+    if stability is None:
+        caution = (
+            "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change "
+            "from fold to fold: a feature used by many voxels says more than any single weight."
+        )
+    else:
+        caution = (
+            f"Voxels were fitted to {stability.n_halves} random halves of the texts. The frequency of a feature is the "
+            "share of halves in which a voxel uses it, the mean over voxels. Weights are those of the fit to all texts."
+        )
     about = paragraph(
-        "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change from "
-        "fold to fold: a feature used by many voxels says more than any single weight. The effect is the median, over "
-        "the voxels that use the feature, of how far one of its standard deviations moves the prediction, in standard "
-        "deviations of the response."
+        f"{caution} The effect is the median, over the voxels that use the feature, of how far one of its standard "
+        "deviations moves the prediction, in standard deviations of the response."
     )
-    return join([about, _feature_table(fitted, use, labelled), _driver_table(fitted, use, labelled, n_texts)])
+    tables = [_feature_table(fitted, use, labelled, stability), _driver_table(fitted, use, labelled, n_texts)]
+    return join([about, *tables])
+
+
+def _check_stability(fitted, stability):
+    if isinstance(fitted.encoder, BandedRidgeEncoder):
+        raise ValueError("stability tells which features voxels select, but a BandedRidgeEncoder selects none.")
+    if stability.frequency.shape != fitted.coef.shape:
+        raise ValueError(
+            f"stability must be of the voxels that were fitted and of the model's features, {fitted.coef.shape}; it is "
+            f"of {stability.frequency.shape}."
+        )
 
 
 def _banded_section(fitted, n_features, n_texts):
@@ -62,9 +84,11 @@ def _labels(fitted, column, labelled):
     return [cell(fitted.view.features["label"].iloc[column])] if labelled else []
 
 
-def _feature_table(fitted, use, labelled):
+def _feature_table(fitted, use, labelled, stability):
     columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Sign", "text")]
-    columns += [(name, "number") for name in ("Voxels", "Share of voxels", "Effect", "Active in texts")]
+    shares = ("Voxels", "Share of voxels") if stability is None else (f"Voxels at {_OFTEN:.0%}", "Frequency")
+    columns += [(name, "number") for name in (*shares, "Effect", "Active in texts")]
+    voxels = use["n_voxels"] if stability is None else _n_often(stability, use)
     effects = _effects(fitted, use)
     active = np.asarray((fitted.X != 0).mean(axis=0)).ravel()
     rows = [
@@ -72,16 +96,25 @@ def _feature_table(fitted, use, labelled):
             cell(_finder(row.feature), row.feature, class_="name"),
             *_labels(fitted, row.index, labelled),
             cell("+" if row.sign > 0 else "−", class_="name"),
-            cell(f"{row.n_voxels:,}", row.n_voxels, class_="number"),
+            cell(f"{n:,}", n, class_="number"),
             cell(f"{row.share:.1%}", f"{row.share:.6f}", class_="number"),
-            cell(f"{effect:.3f}", f"{effect:.6g}", class_="number"),
+            cell(f"{effect:.3f}" if effect == effect else "–", f"{effect:.6g}", class_="number"),
             cell(f"{active[row.index]:.0%}", f"{active[row.index]:.6f}", class_="number"),
         ]
-        for row, effect in zip(use.itertuples(index=False), effects, strict=True)
+        for row, n, effect in zip(use.itertuples(index=False), voxels, effects, strict=True)
     ]
-    return searchable_table(
-        "features", "Features, by the number of voxels that use them", columns, rows, rows_are="features"
-    )
+    how = "the number of voxels that use them" if stability is None else "how often voxels select them"
+    return searchable_table("features", f"Features, by {how}", columns, rows, rows_are="features")
+
+
+def _n_often(stability, use):
+    """Count the voxels that use a signed feature in nearly all halves."""
+    positive, every = stability.positive.tocsc(), stability.frequency.tocsc()
+    shares = [
+        positive[:, [column]] if sign > 0 else every[:, [column]] - positive[:, [column]]
+        for column, sign in zip(use["index"], use["sign"], strict=True)
+    ]
+    return [int((share.toarray() >= _OFTEN - 1e-12).sum()) for share in shares]
 
 
 def _finder(name):

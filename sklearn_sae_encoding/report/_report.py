@@ -16,6 +16,7 @@ from sklearn_sae_encoding.plotting import (
 )
 from sklearn_sae_encoding.report._bands import bands_section
 from sklearn_sae_encoding.report._checks import find_problems
+from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
@@ -34,6 +35,7 @@ def encoder_report(
     features=None,
     feature_table=None,
     feature_labels=None,
+    stability=None,
     title="Encoding model",
     n_features=20,
     n_texts=5,
@@ -79,6 +81,10 @@ def encoder_report(
     feature_labels : Series or dict of int or str to str, default=None
         Labels of features, by the SAE's own index, such as
         :func:`~sklearn_sae_encoding.analysis.read_feature_labels` gives, or by name.
+
+    stability : FeatureStability, default=None
+        What :func:`~sklearn_sae_encoding.analysis.stability_selection` gave for the voxels that were fitted. Features
+        are then listed by how often voxels use them in halves of the texts, in place of whether they do in one fit.
 
     title : str, default="Encoding model"
         Title of the page.
@@ -142,11 +148,11 @@ def encoder_report(
     sections = [
         ("warnings", "Warnings", _warnings_section(findings)),
         ("methods", "What was done", _methods_section(fitted, scores, noise_ceiling)),
-        ("data", "Data and exclusions", _data_section(fitted, noise_ceiling, noise_floor)),
+        ("data", "Data and exclusions", data_section(fitted, noise_ceiling, noise_floor)),
         ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
         ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
         ("bands", "Bands", bands_section(fitted)),
-        ("features-used", "Features", features_section(fitted, n_features, n_texts)),
+        ("features-used", "Features", features_section(fitted, n_features, n_texts, stability)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
     ]
     return _document(title, _page(title, _summary(fitted, scores, unit, findings), sections))
@@ -211,39 +217,6 @@ def _warnings_section(findings):
 
 def _methods_section(fitted, scores, noise_ceiling):
     return element("blockquote", *[paragraph(text) for text in methods(fitted, scores, noise_ceiling)])
-
-
-def _data_section(fitted, noise_ceiling, noise_floor):
-    rows = [
-        *(_text_rows(fitted.texts) if fitted.runs is None else fitted.runs.clocks()),
-        ("voxels given", f"{fitted.Y.shape[1]:,}"),
-        ("excluded: values not finite", f"{int((~fitted.responses.finite).sum()):,}"),
-        ("without variance", f"{int(fitted.responses.constant.sum()):,}"),
-        ("voxels fitted", f"{fitted.coef.shape[0]:,}"),
-        ("features of a voxel", _support_sizes(fitted)),
-        ("voxels without a content feature", f"{int((fitted.n_content == 0).sum()):,}"),
-    ]
-    if noise_ceiling is not None:
-        low = int(np.sum(~(noise_ceiling >= noise_floor)))
-        quartiles = np.nanquantile(noise_ceiling, [0.25, 0.5, 0.75])
-        rows.append(("noise ceiling (r)", "median {1:.2f}, quartiles {0:.2f} and {2:.2f}".format(*quartiles)))
-        rows.append((f"noise ceiling below {noise_floor:g}", f"{low:,}"))
-    if fitted.masker is not None:
-        rows.append(("masker", type(fitted.masker).__name__))
-    return element("div", definitions(rows), class_="facts")
-
-
-def _text_rows(texts):
-    lengths = np.array([len(text.split()) for text in texts])
-    return [
-        ("texts", f"{len(texts):,}, {len(set(texts)):,} of them different"),
-        ("words in a text", f"median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}"),
-    ]
-
-
-def _support_sizes(fitted):
-    q25, median, q75 = np.quantile((fitted.coef != 0).sum(axis=1), [0.25, 0.5, 0.75])
-    return f"median {median:.0f}, quartiles {q25:.0f} and {q75:.0f}"
 
 
 def _scores_section(fitted, scores, unit, threshold, bg):

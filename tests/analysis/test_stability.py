@@ -5,7 +5,12 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import Lasso
 
-from sklearn_sae_encoding.analysis import count_feature_use, stability_selection
+from sklearn_sae_encoding.analysis import (
+    count_feature_use,
+    feature_use_by_group,
+    prevalence_entropy,
+    stability_selection,
+)
 from sklearn_sae_encoding.analysis.stability import FeatureStability
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
@@ -66,9 +71,36 @@ def test_sparse_features_give_the_same_and_what_is_selected_is_counted_like_weig
     assert set(counted["feature"]) == {"f0", "f5"}
 
 
+def test_where_voxels_are_counted_frequencies_add_up_to_the_mean_over_the_halves_counts():
+    rng = np.random.default_rng(5)
+    X, groups = rng.normal(size=(60, 6)), ["IFG", "IFG", "MFG"]
+    Y = np.column_stack([X[:, 0], X[:, 0] - X[:, 3], -X[:, 0]]) + rng.normal(size=(60, 3))
+    stability = stability_selection(Lasso(0.25), X, Y, n_pairs=4, random_state=7)
+    order, coefs = np.random.RandomState(7), []
+    for _ in range(4):
+        drawn = order.permutation(60)
+        coefs += [Lasso(0.25).fit(X[half], Y[half]).coef_ for half in map(np.sort, (drawn[:30], drawn[30:]))]
+
+    def mean_over_halves(count, columns, value, rows):
+        tables = [count(coef).set_index(columns)[value].reindex(rows, fill_value=0.0) for coef in coefs]
+        return sum(tables) / len(tables)
+
+    found = count_feature_use(stability).set_index(["index", "sign"])["share"]
+    assert {(0, 1), (0, -1), (3, -1)} <= set(found.index)
+    np.testing.assert_allclose(found, mean_over_halves(count_feature_use, ["index", "sign"], "share", found.index))
+
+    heat = feature_use_by_group(stability, groups)
+    tables = [feature_use_by_group(coef, groups).reindex(heat.index, fill_value=0.0) for coef in coefs]
+    np.testing.assert_allclose(heat, sum(tables) / len(tables))
+
+    prevalence = prevalence_entropy(stability, groups).set_index("index")["prevalence"]
+    expected = mean_over_halves(lambda coef: prevalence_entropy(coef, groups), "index", "prevalence", prevalence.index)
+    np.testing.assert_allclose(prevalence, expected)
+
+
 def test_a_feature_of_just_the_threshold_is_selected():
     frequency = sparse.csr_array([[0.7, 0.6, 1.0]])
-    stability = FeatureStability(frequency, frequency, np.array([2.3]), 10)
+    stability = FeatureStability(frequency, frequency, np.array([2.3]), 10, frequency)
     np.testing.assert_array_equal(stability.selected(0.7).toarray(), [[True, False, True]])
     np.testing.assert_array_equal(stability.selected(0.6).toarray(), [[True, True, True]])
 

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from report_cases import FEATURES, NAMES, Page, given, make_texts, text_of
 from scipy import sparse
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Lasso, Ridge
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.analysis import stability_selection
 from sklearn_sae_encoding.report import encoder_report
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart, values_on_tokens
 from sklearn_sae_encoding.sae import SAEProjector
@@ -43,6 +44,23 @@ def test_features_are_counted_and_their_effect_is_in_sd_of_the_response(case):
     active = (X.to_numpy()[:, column] != 0).mean()
     shown = [NAMES[column], "+" if sign > 0 else "−", str(voxels.sum()), f"{voxels.mean():.1%}"]
     assert first == [*shown, f"{effect:.3f}", f"{active:.0%}"]
+
+
+def test_with_a_stability_features_are_listed_by_how_often_halves_of_the_texts_select_them(case):
+    X, Y, encoder, _ = case
+    stability = stability_selection(Lasso(0.2), X, Y, n_pairs=3, random_state=1)
+    order, coefs = np.random.RandomState(1), []
+    for _ in range(3):
+        drawn = order.permutation(60)
+        halves = map(np.sort, (drawn[:30], drawn[30:]))
+        coefs += [Lasso(0.2).fit(X.iloc[half], Y[half]).coef_ for half in halves]
+    report = encoder_report(encoder, make_texts(), Y, **given(X), n_features=3, stability=stability)
+    shares = {(j, s): np.mean([coef[:, j] * s > 0 for coef in coefs], axis=0) for j in range(31) for s in (1, -1)}
+    (column, sign), share = max(shares.items(), key=lambda item: (item[1].mean(), -item[0][0]))
+    shown = [NAMES[column], "+" if sign > 0 else "−", str((share > 0.9).sum()), f"{share.mean():.1%}"]
+    assert Page(report.html).cells[:4] == shown
+    assert "Features, by how often voxels select them" in text_of(report)
+    assert "fitted to 6 random halves of the texts" in text_of(report)
 
 
 def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):

@@ -8,6 +8,8 @@ from report_cases import given, make_encoder, make_texts, text_of
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Lasso, LinearRegression, Ridge
 
+from sklearn_sae_encoding.analysis import stability_selection
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.report import encoder_report
 
@@ -141,6 +143,16 @@ def test_what_does_not_belong_together_is_refused(case, changes, message):
     arguments = {"texts": make_texts(), "Y": Y, "features": X, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
         encoder_report(encoder, **arguments)
+
+
+def test_a_stability_of_other_voxels_or_for_a_model_that_selects_nothing_is_refused(case):
+    X, Y, encoder, _ = case
+    stability = stability_selection(Lasso(0.2), X, Y[:, :3], n_pairs=2, random_state=0)
+    with pytest.raises(ValueError, match=r"stability must be of the voxels .*\(12, 31\); it is of \(3, 31\)"):
+        encoder_report(encoder, make_texts(), Y, **given(X), stability=stability)
+    ridge = BandedRidgeEncoder({"all": slice(None)}, candidates=2, cv=3).fit(X, Y)
+    with pytest.raises(ValueError, match="a BandedRidgeEncoder selects none"):
+        encoder_report(ridge, make_texts(), Y, **given(X), stability=stability)
 
 
 def test_noise_ceilings_of_other_voxels_are_refused(case):
