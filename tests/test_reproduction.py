@@ -317,7 +317,7 @@ def test_dictionaries_of_gemma_are_compared_by_the_names_of_the_public_saes(tool
     from lepori2026.study import load_features
 
     X = load_features(tool.CONFIGURATIONS["gemma"], TEXTS, tmp_path, tool.Store(tmp_path / "scores"))["sae"][0]
-    data = _voxels(X, {name: True for name in tool.SETS}, False, n_each=2, n_coarse=128)
+    data = _voxels(X, dict.fromkeys(tool.SETS, True), False, n_each=2, n_coarse=128)
     monkeypatch.setattr(compare, "load_voxels", lambda sets, thin: (data, data.betas, data.voxels))
     monkeypatch.setattr(
         compare, "load_provo", lambda: Bunch(texts=[" ".join(TEXTS[i : i + 20]) for i in (0, 20, 40, 60, 80)])

@@ -36,7 +36,8 @@ def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.random((n_samples, n_features)) * (rng.random((n_samples, n_features)) < 0.5)
     train = (np.arange(n_samples) % 5 > 0).astype(float)
-    fit = Fit(as_columns(layout(X)), rng.normal(size=n_samples), train, train.sum(), True, np.ones(n_features), False, RIDGE)
+    target, factors = rng.normal(size=n_samples), np.ones(n_features)
+    fit = Fit(as_columns(layout(X)), target, train, train.sum(), True, factors, False, RIDGE)
     return X, fit
 
 
