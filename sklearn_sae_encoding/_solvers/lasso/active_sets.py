@@ -22,6 +22,7 @@ class Fit(NamedTuple):
     """What one problem is fitted to, and with how much of a ridge term."""
 
     columns: Columns
+    target: np.ndarray  # (n_samples,), not centred
     train: np.ndarray  # (n_samples,), 1 on training rows and 0 elsewhere
     n_train: float
     fit_intercept: bool

@@ -12,7 +12,8 @@ and ``rho`` to zero together, linearly in ``t`` from 0 to 1, keeps the path piec
     (X'X + D F) dw/dt = rho + (L_from - L_to) f s .
 
 A breakpoint is a weight that reaches zero or a feature that reaches its bound; each costs one update of the inverse,
-which updates ``dw/dt`` too. Rounding doesn't add up over moves: each one starts from the residuals.
+which updates ``dw/dt`` too. Rounding doesn't add up over moves: each one leaves fitted values and residuals that are
+computed from its weights, and starts from those.
 """
 
 from __future__ import annotations
@@ -282,23 +283,18 @@ def _swap(fit, state, problem, local, event, sign, fall, l1):
         state.weights[problem, size] = weight
         local.at[size] = event
         local.slot[event] = size
-    _refresh(fit, state, problem, local)
+    # An exchange leaves the centred fit on training rows as it was, but not the intercept or the fit on held-out rows.
+    synchronise(fit, state, problem, local)
     _full_step(fit, state, problem, local, fall)
     return left
 
 
 @njit(**PART)
-def _refresh(fit, state, problem, local):
-    """Bring fitted values and residuals up to the weights.
-
-    An exchange leaves the centred fit on training rows as it was, but not the intercept or the fit on held-out rows.
-    """
-    raw, fitted, residual = local.raw, state.fitted[problem], state.residuals[problem]
-    raw[:] = 0.0
-    add_columns(fit.columns, state.features[problem], state.sizes[problem], state.weights[problem], raw)
+def synchronise(fit, state, problem, local):
+    """Compute fitted values and residuals from the weights, so that what rounding added up on the way is gone."""
+    raw, fitted = local.raw, state.fitted[problem]
+    fitted[:] = 0.0
+    add_columns(fit.columns, state.features[problem], state.sizes[problem], state.weights[problem], fitted)
     for b in range(raw.shape[0]):
-        raw[b] -= fitted[b]
-        fitted[b] += raw[b]
-    centre(raw, fit.train, fit.n_train, fit.fit_intercept, local.centred)
-    for b in range(raw.shape[0]):
-        residual[b] -= local.centred[b]
+        raw[b] = fit.target[b] - fitted[b]
+    centre(raw, fit.train, fit.n_train, fit.fit_intercept, state.residuals[problem])

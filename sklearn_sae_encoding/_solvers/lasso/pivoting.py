@@ -1,9 +1,14 @@
 """Solve one problem at one penalty by letting many features change sides at once.
 
 This is block principal pivoting (Júdice and Pires 1994; for the lasso, Kim and Park, AISTATS 2010): solve the normal
-equations of the active set, drop all features whose weight has the wrong sign, let in all that break their bound, and
-repeat. From a solution at a nearby penalty a few rounds suffice, where the exact path has a breakpoint for each change.
-Rounds that stop making progress are given up; the path is then followed (homotopy.py).
+equations of the active set, drop all features whose weight has the wrong sign, let in those that break their bound by
+most, and repeat. From a solution at a nearby penalty a few rounds suffice, where the exact path has a breakpoint for
+each change. Features let in together may make each other superfluous, correlated ones above all, so a round takes only
+those near the worst, and fewer of them once a round made no progress.
+
+Progress is a new least number of features that are on the wrong side, entering or not. That number falls at most as
+often as there are features, and rounds that stop making progress are given up, so this ends; the path is then followed
+(homotopy.py).
 """
 
 from __future__ import annotations
@@ -11,14 +16,20 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, PART, add_columns, centre, column_dots
+from ..columns import EVERY, INLINED, PART, column_dots
 from .active_sets import DONE, FAILED, NO_ROOM
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
+from .homotopy import synchronise
 
-# Rounds in a row that need no fewer changes than the best one before.
+# Rounds in a row that find no fewer features on the wrong side than the best one before.
 PATIENCE = 3
-# Features that break their bound by less than this (relative) may stay outside, and active ones may miss theirs.
+# A feature enters if it breaks its bound by this share of the largest excess, or the latter after a round in vain;
+# after two of them the largest enters alone.
+NEAR, NEARER = 0.2, 0.5
+# Features that break their bound by less than this (relative) may stay outside, and active ones may miss theirs; those
+# are brought nearer than that if a few more Newton steps do.
 ACCURACY = 1e-9
+AIM = 1e-12
 REFINEMENTS = 3
 
 
@@ -62,32 +73,31 @@ def _copy(state, problem):
 
 @njit(**INLINED)
 def _pivot(fit, state, problem, local, step, scratch):
-    n_local, before = local.features.shape[0], local.before
     l1_from, ridge_from, l1, max_changes = step
-    for a in range(n_local):
-        before[a] = state.weights[problem, a] if a < state.sizes[problem] else 0.0
-    fewest, waits, refinements, most = n_local + 1, 0, 0, state.knots[problem] + max_changes
+    fewest, waits, refinements, most = local.features.shape[0] + 1, 0, 0, state.knots[problem] + max_changes
     push = local.scratch.solved
     _changed_bounds(fit, state, problem, l1_from - l1, ridge_from - fit.ridge, push)
     _newton(state, problem, push)
     while True:
-        changes = _drop_wrong_signs(fit, state, problem, local, scratch)
-        if changes < 0:
+        wrong = _drop_wrong_signs(fit, state, problem, local, scratch)
+        if wrong < 0:
             return FAILED
         _look(fit, state, problem, local)
-        n_entering = _find_entering(fit, local, l1)
-        changes += n_entering
-        state.knots[problem] += changes
+        share = NEAR if waits == 0 else (NEARER if waits == 1 else 1.0)
+        n_entering, n_outside = _find_entering(fit, local, l1, share)
+        state.knots[problem] += wrong + n_entering
+        wrong += n_outside
         if n_entering == 0:
-            if _misses(fit, state, problem, l1, push) <= ACCURACY * l1:
+            worst = _misses(fit, state, problem, l1, push)
+            if worst <= AIM * l1:
                 return DONE
             if refinements == REFINEMENTS:
-                return FAILED
+                return DONE if worst <= ACCURACY * l1 else FAILED
             refinements += 1
             _newton(state, problem, push)
             continue
-        waits = 0 if changes < fewest else waits + 1
-        fewest = min(fewest, changes)
+        waits = 0 if wrong < fewest else waits + 1
+        fewest = min(fewest, wrong)
         size = state.sizes[problem] + n_entering
         if waits > PATIENCE or size > fit.n_train or state.knots[problem] > most:
             return FAILED
@@ -139,6 +149,21 @@ def _newton(state, problem, push):
         weights[k] += total
 
 
+@njit(**PART)
+def settle(fit, state, problem, local, l1, scratch):
+    """Bring the active weights to their normal equations as far as rounding allows, from fitted values in line."""
+    push = local.scratch.solved
+    for refinement in range(REFINEMENTS):
+        if _misses(fit, state, problem, l1, push) <= AIM * l1:
+            return
+        if refinement == 1:  # the first step would have been enough, but for what rounding made of the inverse
+            rebuild(fit, state, problem, scratch)
+            synchronise(fit, state, problem, local)
+            _misses(fit, state, problem, l1, push)
+        _newton(state, problem, push)
+        synchronise(fit, state, problem, local)
+
+
 @njit(**INLINED)
 def _drop_wrong_signs(fit, state, problem, local, scratch):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
@@ -171,32 +196,31 @@ def _drop_wrong_signs(fit, state, problem, local, scratch):
 @njit(**PART)
 def _look(fit, state, problem, local):
     """Bring fitted values, residuals and correlations of features outside up to the present weights."""
-    change, slot, weights, before = local.rate, local.slot, state.weights[problem], local.before
-    fitted, residual, raw, centred = state.fitted[problem], state.residuals[problem], local.raw, local.centred
-    for a in range(change.shape[0]):
-        now = weights[slot[a]] if slot[a] >= 0 else 0.0
-        change[a] = now - before[a]
-        before[a] = now
-    raw[:] = 0.0
-    add_columns(fit.columns, local.features, local.features.shape[0], change, raw)
-    centre(raw, fit.train, fit.n_train, fit.fit_intercept, centred)
-    for b in range(raw.shape[0]):
-        fitted[b] += raw[b]
-        residual[b] -= centred[b]
-    column_dots(fit.columns, local.features, local.features.shape[0], slot, residual, local.corr)
+    slot, weights, before = local.slot, state.weights[problem], local.before
+    for a in range(before.shape[0]):
+        before[a] = weights[slot[a]] if slot[a] >= 0 else 0.0
+    synchronise(fit, state, problem, local)
+    column_dots(fit.columns, local.features, slot.shape[0], slot, state.residuals[problem], local.corr)
 
 
 @njit(**PART)
-def _find_entering(fit, local, l1):
-    factors, positive, features = fit.factors, fit.positive, local.features
-    slot, corr, entering, count = local.slot, local.corr, local.entering, 0
+def _find_entering(fit, local, l1, share):
+    """Write which features enter to `local.entering`; return how many those are, and how many break their bound."""
+    factors, positive, features, slot, corr = fit.factors, fit.positive, local.features, local.slot, local.corr
+    excess, entering, count, outside, largest = local.rate, local.entering, np.int64(0), np.int64(0), 0.0
     for a in range(features.shape[0]):
         f = factors[features[a]]
         size = corr[a] if positive and f > 0.0 else abs(corr[a])
+        excess[a] = 0.0
         if slot[a] < 0 and size > l1 * f * (1.0 + ACCURACY):
+            excess[a] = size - l1 * f
+            outside += 1
+            largest = max(largest, excess[a])
+    for a in range(features.shape[0]):
+        if excess[a] > 0.0 and excess[a] >= share * largest:
             entering[count] = a
             count += 1
-    return count
+    return count, outside
 
 
 @njit(**INLINED)

@@ -53,6 +53,7 @@ class Progress(NamedTuple):
     repairs: np.ndarray  # (n_problems,)
     status: np.ndarray  # (n_problems,), of the last move
     alive: np.ndarray  # (n_problems,) bool
+    crowded: np.ndarray  # (n_problems,) bool, screening once listed so many features that steps are shorter since
     descends: np.ndarray  # (n_problems,) bool, has outgrown the largest inverse, or gone in circles
     errors: np.ndarray  # (n_problems, n_alphas), mean squared error on held-out rows
     gaps: np.ndarray  # (n_problems, n_alphas), duality gaps
@@ -108,6 +109,7 @@ def new_progress(alphas: np.ndarray, n_alphas: int) -> Progress:
         repairs=np.zeros(n_problems, dtype=np.int64),
         status=np.zeros(n_problems, dtype=np.int64),
         alive=np.ones(n_problems, dtype=np.bool_),
+        crowded=np.zeros(n_problems, dtype=np.bool_),
         descends=np.zeros(n_problems, dtype=np.bool_),
         errors=np.full((n_problems, n_alphas), np.nan),
         gaps=np.full((n_problems, n_alphas), np.nan),

@@ -9,6 +9,7 @@ from numba import njit
 
 from ..columns import JIT, PART, Columns, is_dense
 from .ftest import Norms
+from .lanes import LANES, column_times_lanes
 
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
 # it could miss one; the bounds leave this much room for its rounding.
@@ -18,8 +19,6 @@ ROUNDING = 8 * float(np.finfo(np.float32).eps)
 FARTHEST_FROM_CENTRE = 30.0
 # A matrix product is faster than sparse ones for features that fire in a larger share of the samples.
 DENSE = 1 / 3
-# Residuals side by side fill whole vector registers.
-LANES = 8
 # Correlations and residuals below this are rounding.
 TINY = 1e-25
 
@@ -54,8 +53,8 @@ class Screened(NamedTuple):
         while True:
             lists = np.empty((len(residuals), capacity), dtype=np.int32)
             lengths = np.zeros(len(residuals), dtype=np.int64)
-            _list_dense(self, products, thresholds, eligible, lists, lengths)
-            _list_sparse(self, by_sample, thresholds, eligible, lists, lengths)
+            _list_dense(self, products, thresholds, eligible, (lists, lengths))
+            _list_sparse(self, by_sample, thresholds, eligible, (lists, lengths))
             longest = int(lengths.max(initial=0))
             if longest <= capacity:
                 return lists, lengths
@@ -150,10 +149,12 @@ def _by_sample(screened, residuals):
 
 
 @njit(**PART)
-def _append(values, feature, threshold, eligible, lists, lengths):
+def _append(values, start, feature, threshold, eligible, found):
+    """Append a feature to the lists, from the one of residual `start` on, of those whose product is above."""
     allowed, rows, positive = eligible
-    for i in range(lengths.shape[0]):
-        size = values[i] if positive else abs(values[i])
+    lists, lengths = found
+    for i in range(start, min(start + values.shape[0], lengths.shape[0])):
+        size = values[i - start] if positive else abs(values[i - start])
         if size > threshold and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
             if lengths[i] < lists.shape[1]:
                 lists[i, lengths[i]] = feature
@@ -161,38 +162,32 @@ def _append(values, feature, threshold, eligible, lists, lengths):
 
 
 @njit(**JIT)
-def _list_sparse(screened, residuals, thresholds, eligible, lists, lengths):
+def _list_sparse(screened, residuals, thresholds, eligible, found):
     data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
-    values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
-    for j in range(first, features.shape[0]):
-        values[:] = 0
-        for k in range(indptr[j - first], indptr[j - first + 1]):
-            sample = indices[k]
-            for i in range(values.shape[0]):
-                values[i] += data[k] * residuals[sample, i]
-        above = False
-        for i in range(values.shape[0]):
-            above |= abs(values[i]) > thresholds[j]
-        if above:
-            _append(values, features[j], thresholds[j], eligible, lists, lengths)
+    values, first = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0]
+    for start in range(0, residuals.shape[1], LANES):
+        for j in range(first, features.shape[0]):
+            begin, end = indptr[j - first], indptr[j - first + 1]
+            if column_times_lanes(data, indices, begin, end, residuals, start, thresholds[j], values):
+                _append(values, start, features[j], thresholds[j], eligible, found)
 
 
 @njit(**JIT)
-def _list_dense(screened, products, thresholds, eligible, lists, lengths):
+def _list_dense(screened, products, thresholds, eligible, found):
     for j in range(products.shape[0]):
         above = False
         for i in range(products.shape[1]):
             above |= abs(products[j, i]) > thresholds[j]
         if above:
-            _append(products[j], screened.features[j], thresholds[j], eligible, lists, lengths)
+            _append(products[j], 0, screened.features[j], thresholds[j], eligible, found)
 
 
 @njit(**PART)
-def _raise(screened, values, place, eligible, out):
+def _raise(screened, values, start, place, eligible, out):
     allowed, rows, positive = eligible
     feature = screened.features[place]
-    for i in range(values.shape[0]):
-        size = (values[i] if positive else abs(values[i])) * screened.inverse_factors[place]
+    for i in range(start, min(start + values.shape[0], rows.shape[0])):
+        size = (values[i - start] if positive else abs(values[i - start])) * screened.inverse_factors[place]
         if size > out[i] and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
             out[i] = size
 
@@ -200,18 +195,15 @@ def _raise(screened, values, place, eligible, out):
 @njit(**JIT)
 def _largest_sparse(screened, residuals, eligible, out):
     data, indices, indptr, inverse_factors = screened.data, screened.indices, screened.indptr, screened.inverse_factors
-    values, first = np.empty_like(residuals[0]), screened.dense.shape[0]
-    for j in range(first, inverse_factors.shape[0]):
-        values[:] = 0
-        for k in range(indptr[j - first], indptr[j - first + 1]):
-            sample = indices[k]
-            for i in range(values.shape[0]):
-                values[i] += data[k] * residuals[sample, i]
-        above = False
-        for i in range(values.shape[0]):
-            above |= abs(values[i]) * inverse_factors[j] > out[i]
-        if above:
-            _raise(screened, values, j, eligible, out)
+    values, first = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0]
+    for start in range(0, residuals.shape[1], LANES):
+        for j in range(first, inverse_factors.shape[0]):
+            begin, end, above = indptr[j - first], indptr[j - first + 1], False
+            column_times_lanes(data, indices, begin, end, residuals, start, inverse_factors[j], values)
+            for i in range(LANES):
+                above |= abs(values[i]) * inverse_factors[j] > out[start + i]
+            if above:
+                _raise(screened, values, start, j, eligible, out)
 
 
 @njit(**JIT)
@@ -222,4 +214,4 @@ def _largest_dense(screened, products, eligible, out):
         for i in range(products.shape[1]):
             above |= abs(products[j, i]) * inverse_factors[j] > out[i]
         if above:
-            _raise(screened, products[j], j, eligible, out)
+            _raise(screened, products[j], 0, j, eligible, out)

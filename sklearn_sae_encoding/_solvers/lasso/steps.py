@@ -9,12 +9,12 @@ import numpy as np
 from numba import njit
 
 from ..columns import EVERY, INLINED, JIT, PART, borrowed, centre, column_dots
-from .active_sets import FAILED, NO_ROOM, Fit, Step
+from .active_sets import DONE, FAILED, NO_ROOM, Fit, Step
 from .block_updates import rebuild
 from .descent import descend, largest_of_active
-from .homotopy import gather, move
-from .pivoting import leap
-from .recording import duality_gap, next_target
+from .homotopy import gather, move, synchronise
+from .pivoting import leap, settle
+from .recording import CROWDED, duality_gap, next_target
 
 # Active sets almost as large as the rank leave no room for several features at once.
 SATURATED = 0.85
@@ -76,6 +76,7 @@ def advance(given, candidates, changing, workspace):
         fit = _fit(given, problem, alpha * ridge_unit)
         local = gather(fit, state, problem, listed, workspace)
         worst = _worst(penalty, local)
+        progress.crowded[problem] |= listed.shape[0] > CROWDED * n_train
         target = next_target(given, changing, problem, worst, worst <= l1_unit * alpha * (1.0 + SLACK))
         if progress.descends[problem] or not progress.alive[problem]:
             continue
@@ -99,9 +100,8 @@ def descend_chunk(given, candidates, changing, workspace):
         l1_unit, ridge_unit = n_train * penalty.l1_ratio, n_train * (1.0 - penalty.l1_ratio)
         fit = _fit(given, problem, alpha * ridge_unit)
         local, target = gather(fit, state, problem, listed, workspace), room.column
-        voxel = problems.targets[problems.voxels[problem]]
-        centre(voxel, fit.train, n_train, penalty.fit_intercept, target)
-        accepted = penalty.tol * min(np.sum(target**2), n_train * np.mean(voxel**2))
+        centre(fit.target, fit.train, n_train, penalty.fit_intercept, target)
+        accepted = penalty.tol * min(np.sum(target**2), n_train * np.mean(fit.target**2))
         worst = max(_worst(penalty, local), largest_of_active(fit, state, problem, room.solved))
         gap = n_train * duality_gap(given, state, problem, alpha, max(worst, l1_unit * alpha))
         alpha = next_target(given, changing, problem, worst, gap <= accepted)
@@ -122,6 +122,7 @@ def _fit(given, problem, ridge):
     fold = problems.folds[problem]
     return Fit(
         columns,
+        problems.targets[problems.voxels[problem]],
         problems.train[fold],
         problems.n_train[fold],
         penalty.fit_intercept,
@@ -139,7 +140,11 @@ def _move(fit, state, problem, local, step, listed, workspace):
         if status != FAILED:
             return status
         local = gather(fit, state, problem, listed, workspace)
-    return move(fit, state, problem, local, step)
+    status = move(fit, state, problem, local, step)
+    synchronise(fit, state, problem, local)
+    if status == DONE:
+        settle(fit, state, problem, local, step.l1, workspace.bordering)
+    return status
 
 
 @njit(**PART)

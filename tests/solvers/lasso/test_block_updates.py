@@ -36,7 +36,8 @@ def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.random((n_samples, n_features)) * (rng.random((n_samples, n_features)) < 0.5)
     train = (np.arange(n_samples) % 5 > 0).astype(float)
-    fit = Fit(as_columns(layout(X)), train, train.sum(), True, np.ones(n_features), False, RIDGE)
+    target, factors = rng.normal(size=n_samples), np.ones(n_features)
+    fit = Fit(as_columns(layout(X)), target, train, train.sum(), True, factors, False, RIDGE)
     return X, fit
 
 
@@ -86,8 +87,8 @@ def test_a_leap_solves_the_lasso_from_no_features_at_all():
     from sklearn.linear_model import Lasso
 
     X, fit = problem(n_features=12)
-    fit = fit._replace(ridge=0.0)
     y = X @ np.random.default_rng(2).normal(size=12) + 1
+    fit = fit._replace(target=y, ridge=0.0)
     rows = fit.train > 0
     state = new_active_sets(np.where(rows, y - y[rows].mean(), 0.0)[None], 13)
     alpha, candidates, workspace = 0.02, np.arange(12, dtype=np.int32), new_workspace(np.full(12, -1), 40, 13, 12)
@@ -98,3 +99,47 @@ def test_a_leap_solves_the_lasso_from_no_features_at_all():
     np.testing.assert_allclose(found, reference.coef_, rtol=1e-6, atol=1e-9)
     assert 2 < np.count_nonzero(found) < 12
     assert BLOCK < 12  # so that they entered in more than one block
+
+
+@njit
+def settle(fit, state, l1, workspace):
+    local = homotopy.gather(fit, state, 0, np.zeros(0, dtype=np.int32), workspace)
+    homotopy.synchronise(fit, state, 0, local)
+    pivoting.settle(fit, state, 0, local, l1, workspace.bordering)
+
+
+@pytest.mark.parametrize("spoiled", [1.0, 1.001, 1.5], ids=["an exact", "a rounded", "a useless"])
+def test_weights_settle_at_their_normal_equations_even_with_an_inverse_that_rounding_spoiled(spoiled):
+    X, fit = problem(n_features=12)
+    state, workspace = new_active_sets(np.zeros((1, 40)), 13), new_workspace(np.full(12, -1), 40, 13, 12)
+    features, l1 = np.array([3, 9, 1, 11, 7], dtype=np.int32), 0.7
+    enter_block(fit, state, 0, features, 5, workspace.bordering)
+    state.signs[0, :5] = [1, -1, 1, 1, -1]
+    state.inverses[0] *= spoiled
+    settle(fit, state, l1, workspace)
+    rows, active = fit.train > 0, state.features[0, :5]
+    centred = X[rows][:, active] - X[rows][:, active].mean(axis=0)
+    right = centred.T @ fit.target[rows] - l1 * state.signs[0, :5]
+    np.testing.assert_allclose(state.weights[0, :5], np.linalg.solve(normal_matrix(X, fit, active), right), rtol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_leap_ends_and_leaves_all_as_it_was_where_it_fails(seed):
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(40, 2))
+    X = common @ rng.normal(size=(2, 60)) + 10.0 ** rng.uniform(-3, 0) * rng.normal(size=(40, 60))
+    _, fit = problem()
+    fit = fit._replace(columns=as_columns(X), factors=np.ones(60), ridge=0.0)
+    rows = fit.train > 0
+    start = np.where(rows, fit.target - fit.target[rows].mean(), 0.0)
+    state, workspace = new_active_sets(start[None].copy(), 61), new_workspace(np.full(60, -1), 40, 61, 60)
+    status = leap_from_zero(fit, state, np.arange(60, dtype=np.int32), 1e-3, workspace)
+    size = state.sizes[0]
+    if status == DONE:
+        centred = np.where(rows[:, None], X - X[rows].mean(axis=0), 0.0)
+        products = centred.T @ state.residuals[0]
+        assert np.abs(products).max() <= 1e-3 * (1 + 1e-8)
+        np.testing.assert_allclose(products[state.features[0, :size]], 1e-3 * state.signs[0, :size], rtol=1e-8)
+    else:
+        assert (size, state.knots[0]) == (0, 0)
+        np.testing.assert_array_equal(state.residuals[0], start)
