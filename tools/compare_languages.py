@@ -38,6 +38,7 @@ from sklearn_sae_encoding.sae import SAEProjector
 COLUMNS = {"en": "en", "fr": "fr", "zh": "zh_hans"}
 LAYER, N_FEATURES, K, SEED = 9, 1024, 32, 0
 MIN_WORDS = 30  # of a category in every language
+N_SHUFFLES = 499
 N_VOXELS, N_PLANTED, N_COMPONENTS = 40, 5, 20
 
 
@@ -144,7 +145,8 @@ def planted(features, rng):
 
 def words(read, sae, path, per_category):
     """Words by themselves: which features follow a category in each language, and do they agree?"""
-    start, selectivity, shuffled = time.process_time(), {}, {}
+    start, selectivity = time.process_time(), {}
+    shuffled = [{} for _ in range(N_SHUFFLES)]
     rng = np.random.default_rng(SEED)
     lists = {name: words_of(path, column, per_category) for name, column in COLUMNS.items()}
     sizes = pd.DataFrame({name: known["category"].value_counts() for name, known in lists.items()})
@@ -153,23 +155,18 @@ def words(read, sae, path, per_category):
         known = known[known["category"].isin(kept)]
         features = sae.transform(read.transform(known["word"].tolist()))
         selectivity[name] = category_selectivity(features, known["category"])
-        shuffled[name] = category_selectivity(features, rng.permutation(known["category"]))
-        best = selectivity[name].max()
+        for one in shuffled:
+            one[name] = category_selectivity(features, rng.permutation(known["category"]))
+        best, chance = selectivity[name].max().mean(), np.mean([one[name].max().mean() for one in shuffled])
         print(f"{name}: {len(known):,} words; the best feature of a category tells its words with an area of "
-              f"{best.mean():.2f}, of shuffled categories {shuffled[name].max().mean():.2f}")  # fmt: skip
-    agreement = category_agreement(selectivity)
+              f"{best:.2f}, of shuffled categories {chance:.2f}")  # fmt: skip
+    agreement = category_agreement(selectivity, shuffled=shuffled)
     pairs = agreement["first"] + "-" + agreement["second"]
     overlap = agreement.pivot_table(index="category", columns=pairs, values="overlap")
     show("Of the 20 best features of a category in one language, those among the 20 best of the other", overlap)
-    chance = category_agreement(shuffled)
-    summary = {
-        "overlap": agreement.groupby(pairs)["overlap"].mean(),
-        "by chance": agreement.groupby(pairs)["expected"].mean(),
-        "categories shuffled": chance.groupby(pairs)["overlap"].mean(),
-        "spearman": agreement.groupby(pairs)["spearman"].mean(),
-        "significant": (agreement["p_adjusted"] < 0.05).groupby(pairs).mean(),
-    }
-    show("Means over categories", pd.DataFrame(summary))
+    agreement["significant"] = agreement["p_adjusted"] < 0.05
+    columns = ["overlap", "expected", "spearman", "significant"]
+    show("Means over categories; expected: of shuffled ones", agreement.groupby(pairs)[columns].mean())
     print(f"({time.process_time() - start:.0f} CPU s)")
 
 

@@ -5,7 +5,8 @@
 Provo (English, eye tracking): SmolLM2 and the SAE that ships for it, over a base of length, frequency and spillover.
 Jäger 2015 (Chinese, self-paced): Gemma 3 270M where it is installed, else SmolLM2, whose surprisal of Chinese is poor;
 its dense states stand in for features, since no SAE of Gemma ships. The models: SmolLM2, the same with random weights,
-and Gemma where it is installed, by what the surprisal of each adds to the base on Provo. Needs the extras `demo` and `frequency`.
+and Gemma where it is installed, by what the surprisal of each adds to the base on Provo. Needs the extras `demo` and
+`frequency`.
 """
 
 import argparse
@@ -135,9 +136,8 @@ def models(args):
         times, options = join_words(kept.table, words), {"n_folds": args.folds, "random_state": 0}
         found = compare_language_models(data.words, times, compared, base=base, **options)
         table = found.table[["perplexity", "in_sample", "p", "held_out", "low", "high"]]
-        print(
-            f"\nlog {measure}: {found.table['n_observations'].iloc[0]} times, {time.process_time() - started:.0f} s of CPU"
-        )
+        n, seconds = found.table["n_observations"].iloc[0], time.process_time() - started
+        print(f"\nlog {measure}: {n} times, {seconds:.0f} s of CPU")
         print(table.round({name: 1 for name in table if name != "p"}).to_string())
         print(found.differences.round(1).to_string(index=False), flush=True)
 

@@ -62,7 +62,7 @@ def _ranks(columns, at):
     return stats.rankdata(columns[:, [at]].toarray().ravel())
 
 
-def category_agreement(selectivity, *, top=20):
+def category_agreement(selectivity, *, top=20, shuffled=None):
     """Do the features that follow a category in one language follow it in another?
 
     Parameters
@@ -73,13 +73,19 @@ def category_agreement(selectivity, *, top=20):
     top : int, default=20
         How many of the most selective features to compare.
 
+    shuffled : sequence of dict from str to DataFrame, default=None
+        The same for categories that were dealt out anew to each language's words: what chance gives. None takes all
+        features that fire in a language for equally likely to be among its best. They are not: features that fire often
+        have the more extreme areas, for any categories, and are the same ones in all languages. So the p-values of None
+        are too small; with `shuffled` they are those of a permutation test, no smaller than ``1 / (1 + n)`` of `n`.
+
     Returns
     -------
     table : DataFrame
         A row a category and pair of languages: ``category``, ``first``, ``second``, ``spearman`` (of the selectivity
-        over features), ``overlap`` (features among the ``top`` of both), ``expected`` by chance, ``p`` (hypergeometric)
-        and ``p_adjusted`` (Benjamini-Hochberg over the table). The test takes features for independent; dictionary
-        features are nearly so, dense states are not.
+        over features), ``overlap`` (features among the ``top`` of both), ``expected`` by chance, ``p`` (hypergeometric,
+        or of the permutations) and ``p_adjusted`` (Benjamini-Hochberg over the table). The hypergeometric test takes
+        features for independent; dictionary features are nearly so, dense states are not.
 
     Raises
     ------
@@ -96,6 +102,31 @@ def category_agreement(selectivity, *, top=20):
       category  overlap  expected
     0   animal        9       1.0
     """
+    languages = _check_selectivity(selectivity)
+    first = selectivity[languages[0]]
+    if not 1 <= top <= len(first):
+        raise ValueError(f"top must be from 1 to {len(first)}, got {top}.")
+    by_chance = None if shuffled is None else [_overlaps(one, languages, top, first) for one in shuffled]
+    rows = []
+    for (category, one, other), overlap in _overlaps(selectivity, languages, top, first).items():
+        x, y = selectivity[one][category], selectivity[other][category]
+        if by_chance is None:
+            expected, p = _hypergeometric(overlap, selectivity[one], selectivity[other], top)
+        else:
+            drawn = np.array([overlaps[category, one, other] for overlaps in by_chance])
+            expected, p = drawn.mean(), (1 + (drawn >= overlap).sum()) / (1 + len(drawn))
+        known = {
+            "category": category,
+            "first": one,
+            "second": other,
+            "spearman": float(stats.spearmanr(x, y).statistic),
+        }
+        rows.append(known | {"overlap": overlap, "expected": float(expected), "p": float(p)})
+    table = pd.DataFrame(rows)
+    return table.assign(p_adjusted=adjust_p_values(table["p"].to_numpy()))
+
+
+def _check_selectivity(selectivity):
     languages = list(selectivity)
     first = selectivity[languages[0]] if languages else None
     if len(languages) < 2 or any(
@@ -103,25 +134,35 @@ def category_agreement(selectivity, *, top=20):
     ):
         shapes = {name: table.shape for name, table in selectivity.items()}
         raise ValueError(f"Expected the same features and categories in two or more languages, got shapes {shapes}.")
-    n_features = len(first)
-    if not 1 <= top <= n_features:
-        raise ValueError(f"top must be from 1 to {n_features}, got {top}.")
-    rows = []
-    for category in first.columns:
-        for one, other in combinations(languages, 2):
-            x, y = selectivity[one][category].to_numpy(), selectivity[other][category].to_numpy()
-            best = [set(np.argsort(-values, kind="stable")[:top]) for values in (x, y)]
-            overlap = len(best[0] & best[1])
-            rows.append(
-                {
-                    "category": category,
-                    "first": one,
-                    "second": other,
-                    "spearman": float(stats.spearmanr(x, y).statistic),
-                    "overlap": overlap,
-                    "expected": top**2 / n_features,
-                    "p": float(stats.hypergeom.sf(overlap - 1, n_features, top, top)),
-                }
-            )
-    table = pd.DataFrame(rows)
-    return table.assign(p_adjusted=adjust_p_values(table["p"].to_numpy()))
+    return languages
+
+
+def _overlaps(selectivity, languages, top, like):
+    """Count the features that are among the best of both, by category and pair of languages."""
+    if set(selectivity) != set(languages) or any(
+        table.shape != like.shape or list(table.columns) != list(like.columns) for table in selectivity.values()
+    ):
+        raise ValueError(
+            f"shuffled must hold tables like those of selectivity for {languages}, got {list(selectivity)}."
+        )
+    best = {
+        (name, category): set(np.argsort(-selectivity[name][category].to_numpy(), kind="stable")[:top])
+        for name in languages
+        for category in like.columns
+    }
+    return {
+        (category, one, other): len(best[one, category] & best[other, category])
+        for category in like.columns
+        for one, other in combinations(languages, 2)
+    }
+
+
+def _hypergeometric(overlap, first, second, top):
+    """Expected overlap, and the chance of as large a one, among features that fire: those that tell something apart."""
+    fire = [(table != 0.5).any(axis=1).to_numpy() for table in (first, second)]
+    n_both, sizes = int((fire[0] & fire[1]).sum()), [max(int(mask.sum()), 1) for mask in fire]
+    if n_both == 0:
+        return 0.0, 1.0
+    expected = min(top / sizes[0], 1) * min(top / sizes[1], 1) * n_both
+    n = max(sizes[0] * sizes[1] // n_both, top)
+    return expected, stats.hypergeom.sf(overlap - 1, n, top, top)

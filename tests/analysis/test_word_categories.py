@@ -43,6 +43,36 @@ def test_features_that_follow_a_category_in_both_languages_agree_and_unrelated_o
             assert abs(agreement["spearman"]).max() < 0.45
 
 
+def test_features_that_fire_often_agree_by_chance_and_only_the_permutation_test_knows_it():
+    rates = np.repeat([0.5, 0.02], [8, 112])
+    permuted, hypergeometric, expected = [], [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X, own = {}, {}
+        for name in ("en", "fr"):  # no feature follows a category, in any language
+            X[name] = rng.exponential(size=(60, 120)) * (rng.random((60, 120)) < rates)
+            own[name] = rng.permutation(np.repeat(["animal", "food"], 30))
+        tables = {name: category_selectivity(X[name], own[name]) for name in X}
+        shuffled = [{name: category_selectivity(X[name], rng.permutation(own[name])) for name in X} for _ in range(19)]
+        hypergeometric.append(category_agreement(tables, top=6)["p"])
+        found = category_agreement(tables, top=6, shuffled=shuffled)
+        permuted.append(found["p"])
+        expected.append(found["expected"])
+    assert np.mean(expected) > 3 * 36 / 120  # as if all features were alike
+    assert np.mean(np.array(hypergeometric) < 0.05) > 0.15
+    assert np.mean(np.array(permuted) <= 0.05) < 0.15
+
+
+def test_features_that_never_fire_make_no_agreement_less_likely_by_chance():
+    tables = {name: category_selectivity(*words_and_features(s)) for s, name in enumerate(("en", "fr"))}
+    silent = pd.DataFrame(0.5, index=range(60, 600), columns=tables["en"].columns)
+    more = {name: pd.concat([table, silent]) for name, table in tables.items()}
+    columns = ["overlap", "expected", "p"]
+    pd.testing.assert_frame_equal(
+        category_agreement(tables, top=5)[columns], category_agreement(more, top=5)[columns], check_exact=False
+    )
+
+
 @pytest.mark.parametrize(
     ("categories", "match"),
     [
@@ -62,3 +92,5 @@ def test_tables_of_other_categories_are_refused():
         category_agreement({"en": table, "fr": table.rename(columns={"a": "b"})})
     with pytest.raises(ValueError, match="top must be from 1 to 2"):
         category_agreement({"en": table, "fr": table}, top=3)
+    with pytest.raises(ValueError, match="shuffled must hold tables like those of selectivity"):
+        category_agreement({"en": table, "fr": table}, top=1, shuffled=[{"en": table}])
