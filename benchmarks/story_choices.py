@@ -102,7 +102,6 @@ def show(name, rows, as_rst):
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", message=".*chose the (smallest|largest).*")
     warnings.filterwarnings("ignore", message="In the text.*A language model reads such a transcript worse")
     MODEL, SAE = LanguageModel(load_smollm2()), load_demo_sae()
     main()
