@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from .._notes import Note, tell
 from .._solvers.lasso.cross_validation import BlockSolution, Task
 from .._solvers.lasso.screening import ROUNDING
 from .._solvers.targets import Targets
@@ -97,12 +98,11 @@ def warn_of_edges(solution: BlockSolution, task: Task, stacklevel: int):
     lowest = int(np.sum((best == n_alphas - 1) & signal))
     if isinstance(task.alphas, int):
         if lowest:
-            warnings.warn(
-                f"{lowest} of {n_voxels} voxels fit best with the smallest penalty of their grid, so smaller ones may "
-                f"fit better still. Set eps below {task.eps:g}.",
-                UserWarning,
-                stacklevel=stacklevel + 1,
+            said = (
+                "voxels fit best with the smallest penalty of their grid, so smaller ones may fit better still. "
+                f"Set eps below {task.eps:g}."
             )
+            tell([Note(lowest, n_voxels, said)], stacklevel=stacklevel + 1)
         return
     # Larger penalties give another model only where features have weights at the largest one.
     highest = int(np.sum((best == 0) & (solution.chosen == 0) & (solution.n_selected > 0)))
