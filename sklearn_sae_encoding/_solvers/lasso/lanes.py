@@ -20,8 +20,8 @@ def column_times_lanes(_context, data, indices, start, end, vectors, threshold, 
     """Write the products of a column with LANES vectors to `out` (LANES,).
 
     The column has the values ``data[start:end]`` in the rows ``indices[start:end]``, which are unsigned; `vectors` are
-    (n_rows, LANES), each row without gaps, and of the column's dtype, as is `out`. Returns whether the absolute value of
-    any product is above the `threshold`.
+    (n_rows, LANES), each row without gaps, and of the column's dtype, as is `out`. Returns whether the absolute value
+    of any product is above the `threshold`.
     """
     number = data.dtype
     if not number == vectors.dtype == out.dtype:
