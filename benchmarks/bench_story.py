@@ -217,6 +217,27 @@ def lasso(story):
     return (time.perf_counter() - start) / n_voxels, n_voxels
 
 
+def nested(story):
+    """Time the models of all bands, all but one and each alone, on a fold: together, and each by itself."""
+    from sklearn_sae_encoding.analysis import band_models
+    from sklearn_sae_encoding.banded import BandedRidgeEncoder
+    from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+
+    X, Y = sparse.vstack([story.X, story.X_test], format="csr"), np.concatenate([story.Y, story.Y_test])
+    fold = [(np.arange(len(story.Y)), np.arange(len(story.Y), len(Y)))]
+    params = {"alphas": ALPHAS, "candidates": story.candidates, "cv": story.folds, "scale": "columns", "form": "kernel"}
+    models = band_models(BandedRidgeEncoder(story.bands, **params))
+    seconds = []
+    for parts in ([models], [{name: model} for name, model in models.items()]):
+        start = time.perf_counter(), time.process_time()
+        for part in parts:
+            cross_val_voxel_scores(part, X, Y, cv=fold)
+        seconds.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    (together, cpu), (apart, cpu_apart) = seconds
+    print(f"{len(models)} nested models together: {together:.1f} s, {cpu:.1f} s of CPU")
+    print(f"each by itself:                {apart:.1f} s, {cpu_apart:.1f} s of CPU ({cpu_apart / cpu:.2f} x)")
+
+
 def table(times, cpus, scores, n_voxels):
     """Print seconds, their ratios to ours, and how far scores lie apart."""
     heads = ("seconds", "ratio", "CPU s", "ratio", "per 1,000", "mean r2", "difference")
@@ -239,6 +260,7 @@ def main():
         "--tenth", action="store_true", help="a tenth of 25 hours: 4,500 scans in 10 runs, 9,500 voxels"
     )
     parser.add_argument("--only", action="store_true", help="ours alone")
+    parser.add_argument("--nested", action="store_true", help="all nested models together and one by one, and no more")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -255,6 +277,9 @@ def main():
         f"{options.scans} scans in {options.runs} runs, {story.X.shape[1]:,} columns ({story.X.nnz:,} not zero) in 4 "
         f"bands, {options.voxels} voxels, {options.candidates} candidates x {len(ALPHAS)} penalties"
     )
+    if options.nested:
+        nested(story)
+        return
     names = ["ours"] if options.only else list(COMPETITORS)
     times, cpus, scores = {}, {}, {}
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from .._solvers.banded.kernels import band_products, is_finite, is_narrow
 from .._solvers.banded.planning import Size
 from .._solvers.banded.refit import refit
 from .._solvers.banded.search import Task, as_problem, errors_of_means
-from .._solvers.running import solve_blocks
+from .._solvers.running import made_once, solve_blocks
 from .preparing import Candidates, Prepared, check_folds, is_primal, make_candidates, plan
 from .responses import Responses
 
@@ -159,17 +160,21 @@ def warn_of_edges(solution: Solution, n_samples: int, stacklevel: int) -> None:
 
 
 def _kernels(X, prepared, dtype):
-    kernels = []
-    for name, band in zip(prepared.names, prepared.bands, strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, by band
-            kernels.append(band_products(X, band, dtype))
-            finite = is_finite(kernels[-1])
-        if not finite:
-            raise ValueError(
-                f"The kernel of band {name!r} is not finite: its columns are too large for {np.dtype(dtype).name}. "
-                "Scale them (scale='columns'), or give X in double precision."
-            )
-    return tuple(kernels)
+    # Nested models hold the same bands: where they are scored together, a kernel is made once for all.
+    makes = [partial(_kernel, X, name, band, dtype) for name, band in zip(prepared.names, prepared.bands, strict=True)]
+    return tuple(made_once(X, [(band, np.dtype(dtype).name) for band in prepared.bands], makes))
+
+
+def _kernel(X, name, band, dtype):
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, by band
+        kernel = band_products(X, band, dtype)
+        finite = is_finite(kernel)
+    if not finite:
+        raise ValueError(
+            f"The kernel of band {name!r} is not finite: its columns are too large for {np.dtype(dtype).name}. "
+            "Scale them (scale='columns'), or give X in double precision."
+        )
+    return kernel
 
 
 def _empty(n_voxels, candidates, primal, shape) -> Solution:

@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding._notes import gathering, tell
-from sklearn_sae_encoding._solvers.running import part_of
+from sklearn_sae_encoding._solvers.running import part_of, sharing
 from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
 from sklearn_sae_encoding.metrics._leaks import check_no_overlap, warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
@@ -201,20 +201,21 @@ def cross_val_voxel_scores(
 
     score, _ = _METRICS[metric]
     _check_ceiling(ceiling, Y)
-    jobs = [(name, split) for name in models for split in splits]
-    folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_told)(
-            _label(name, place % len(splits), len(splits)),
-            *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
-            *(return_predictions, return_estimators),
+    # Fold by fold, so that what models share on the same rows, as kernels of bands, is made once a fold.
+    jobs = [(fold, split, name) for fold, split in enumerate(splits) for name in models]
+    with sharing():
+        folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
+            delayed(_told)(
+                _label(name, fold, len(splits)),
+                *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
+                *(return_predictions, return_estimators),
+            )
+            for fold, split, name in jobs
         )
-        for place, (name, split) in enumerate(jobs)
-    )
     tell([note for fold in folds for note in fold.notes], stacklevel=2)
     results = {}
     for i, name in enumerate(models):
-        own = folds[i * len(splits) : (i + 1) * len(splits)]
-        results[name] = _collect(own, splits, Y, metric, ceiling)
+        results[name] = _collect(folds[i :: len(models)], splits, Y, metric, ceiling)
     return results if isinstance(estimator, Mapping) else results[""]
 
 

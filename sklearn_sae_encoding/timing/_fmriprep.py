@@ -46,8 +46,9 @@ def runs_from_fmriprep(
     """Find the runs of a participant among the derivatives of fMRIPrep.
 
     Images are volumes (``_desc-preproc_bold.nii.gz``), pairs of hemispheres (``_hemi-L_space-fsaverage5_bold.func.gii``
-    and that of ``R``) or CIFTI files (``_space-fsLR_den-91k_bold.dtseries.nii``). Number of scans, repetition time and the moment that a scan stands for come from image and sidecar, censored scans
-    and confounds from :func:`nilearn.interfaces.fmriprep.load_confounds`.
+    and that of ``R``) or CIFTI files (``_space-fsLR_den-91k_bold.dtseries.nii``). Number of scans, repetition time and
+    the moment that a scan stands for come from image and sidecar, censored scans and confounds from
+    :func:`nilearn.interfaces.fmriprep.load_confounds`.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def test_a_missing_hemisphere_and_several_spaces_are_named(tmp_path):
     write_run(tmp_path)
     write_surface(tmp_path, "fsaverage5", sides="L")
     at = {"events": lambda entities: 4.0, **MOTION}
-    with pytest.raises(FileNotFoundError, match="hemi-L.* has no right hemisphere .*hemi-R_space-fsaverage5"):
+    with pytest.raises(FileNotFoundError, match=r"hemi-L.* has no right hemisphere .*hemi-R_space-fsaverage5"):
         runs_from_fmriprep(tmp_path, "01", heard, space="fsaverage5", **at)
     with pytest.raises(ValueError, match=r"several spaces: .* one of \['MNI152NLin2009cAsym', 'fsaverage5'\]"):
         runs_from_fmriprep(tmp_path, "01", heard, **at)
