@@ -51,9 +51,9 @@ class CostEstimate(NamedTuple):
 def estimate_cost(X, n_voxels, *, y=None, encoder=None, random_state=0):
     """Fit a few voxels, and say what many will take.
 
-    Voxels are independent of each other, so that seconds grow in proportion to their number. How many each takes depends on
-    the data: those that nothing explains cost most, and features that often fire together, more samples and a longer grid add
-    to it. So this measures: five fits of twelve voxels each, after one that compiles.
+    Voxels are independent of each other, so that seconds grow in proportion to their number. How many each takes
+    depends on the data: those that nothing explains cost most, and features that often fire together, more samples
+    and a longer grid add to it. So this measures: five fits of twelve voxels each, after one that compiles.
 
     Parameters
     ----------
