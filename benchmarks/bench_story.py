@@ -28,24 +28,19 @@ SECONDS_OF_LASSO = 60
 
 
 class Story(NamedTuple):
-    X: sparse.csr_array  # (n_scans, n_columns)
-    Y: np.ndarray  # (n_scans, n_voxels)
-    runs: np.ndarray  # (n_scans,)
+    """The first run is held out."""
+
+    X: sparse.csr_array  # (n_train, n_columns)
+    Y: np.ndarray  # (n_train, n_voxels)
+    X_test: sparse.csr_array
+    Y_test: np.ndarray
+    runs: np.ndarray  # (n_train,)
     bands: dict
     candidates: np.ndarray  # (n_candidates, n_bands)
 
     @property
-    def train(self):
-        return np.flatnonzero(self.runs > 0)
-
-    @property
-    def test(self):
-        return np.flatnonzero(self.runs == 0)
-
-    @property
     def folds(self):
-        runs = self.runs[self.train]
-        return [(np.flatnonzero(runs != run), np.flatnonzero(runs == run)) for run in np.unique(runs)]
+        return [(np.flatnonzero(self.runs != run), np.flatnonzero(self.runs == run)) for run in np.unique(self.runs)]
 
 
 def simulate(n_scans, n_runs, n_voxels, n_candidates):
@@ -69,6 +64,7 @@ def simulate(n_scans, n_runs, n_voxels, n_candidates):
         columns += delayed
         start = bands[name].stop
     X = sparse.hstack(columns, format="csr")
+    X.sort_indices()
     Y = rng.normal(size=(n_scans, n_voxels)).astype(np.float32)
     for kind, names in enumerate((["sae"], ["sound"], ["sae", "sound"])):
         for name in names:
@@ -77,7 +73,8 @@ def simulate(n_scans, n_runs, n_voxels, n_candidates):
             signal = np.asarray(part @ weights)
             Y[:, kind::3] += 0.7 * (signal - signal.mean(axis=0)) / signal.std(axis=0)
     candidates = np.vstack([np.full(4, 0.25), rng.dirichlet(np.full(4, 0.5), n_candidates - 1)])
-    return Story(X, Y, runs, bands, candidates)
+    n_test = int(np.sum(runs == 0))
+    return Story(X[n_test:], Y[n_test:].copy(), X[:n_test], Y[:n_test].copy(), runs[n_test:], bands, candidates)
 
 
 def _delay(part, runs, delay):
@@ -96,8 +93,8 @@ def ours(story):
     encoder = BandedRidgeEncoder(
         story.bands, alphas=ALPHAS, candidates=story.candidates, cv=story.folds, scale="columns", form="kernel"
     )
-    encoder.fit(story.X[story.train], story.Y[story.train])
-    return encoder.voxel_scores(story.X[story.test], story.Y[story.test], metric="r2")
+    encoder.fit(story.X, story.Y)
+    return encoder.voxel_scores(story.X_test, story.Y_test, metric="r2")
 
 
 def by_hand(story):
@@ -107,9 +104,8 @@ def by_hand(story):
 
     train, test = [], []
     for columns in story.bands.values():
-        part = story.X[:, columns]
-        scaler = StandardScaler(with_mean=False).fit(part[story.train])
-        fitted, new = scaler.transform(part[story.train]), scaler.transform(part[story.test])
+        scaler = StandardScaler(with_mean=False)
+        fitted, new = scaler.fit_transform(story.X[:, columns]), scaler.transform(story.X_test[:, columns])
         train.append((fitted @ fitted.T).toarray())
         test.append((new @ fitted.T).toarray())
     return _fit_kernels(story, np.array(train), np.array(test), fit_intercept=True, model=MultipleKernelRidgeCV)
@@ -122,9 +118,9 @@ def tutorial(story):
 
     train, test = [], []
     for columns in story.bands.values():
-        part = story.X[:, columns].toarray()
-        scaler = StandardScaler().fit(part[story.train])
-        fitted, new = scaler.transform(part[story.train]), scaler.transform(part[story.test])
+        scaler = StandardScaler()
+        fitted = scaler.fit_transform(story.X[:, columns].toarray())
+        new = scaler.transform(story.X_test[:, columns].toarray())
         train.append(fitted @ fitted.T)
         test.append(new @ fitted.T)
     return _fit_kernels(story, np.array(train), np.array(test), fit_intercept=True, model=MultipleKernelRidgeCV)
@@ -143,8 +139,8 @@ def _fit_kernels(story, train, test, *, fit_intercept, model):
             "n_targets_batch_refit": 200,
             "progress_bar": False,
         },
-    ).fit(train.astype(np.float32), story.Y[story.train])
-    return fitted.score(test.astype(np.float32), story.Y[story.test])
+    ).fit(train.astype(np.float32), story.Y)
+    return fitted.score(test.astype(np.float32), story.Y_test)
 
 
 def imports():
@@ -176,8 +172,10 @@ def resident(what):
 
 
 def save(story, folder):
-    sparse.save_npz(Path(folder) / "X.npz", story.X, compressed=False)
-    np.savez(Path(folder) / "rest.npz", Y=story.Y, runs=story.runs, candidates=story.candidates)
+    for name in ("X", "X_test"):
+        sparse.save_npz(Path(folder) / f"{name}.npz", getattr(story, name), compressed=False)
+    rest = {name: getattr(story, name) for name in ("Y", "Y_test", "runs", "candidates")}
+    np.savez(Path(folder) / "rest.npz", **rest)
     edges = {name: [columns.start, columns.stop] for name, columns in story.bands.items()}
     (Path(folder) / "bands.json").write_text(json.dumps(edges))
 
@@ -186,8 +184,9 @@ def load(folder):
     edges = json.loads((Path(folder) / "bands.json").read_text())
     with np.load(Path(folder) / "rest.npz") as rest:
         arrays = {name: rest[name] for name in rest.files}
-    X = sparse.csr_array(sparse.load_npz(Path(folder) / "X.npz"))
-    return Story(X, bands={name: slice(*ends) for name, ends in edges.items()}, **arrays)
+    for name in ("X", "X_test"):
+        arrays[name] = sparse.csr_array(sparse.load_npz(Path(folder) / f"{name}.npz"))
+    return Story(bands={name: slice(*ends) for name, ends in edges.items()}, **arrays)
 
 
 def project(seconds, story, targets):
@@ -195,9 +194,9 @@ def project(seconds, story, targets):
     from sklearn_sae_encoding._solvers.banded import planning
 
     def size(n_scans, n_folds, n_voxels):
-        return planning.Size(n_scans, story.X.shape[1], 4, n_voxels, len(story.candidates), 20, n_folds, 4, False, 1)
+        return planning.Size(n_scans, story.X.shape[1], 1, n_voxels, len(story.candidates), 20, n_folds, 4, False, 1)
 
-    here = size(len(story.train), len(story.folds), story.Y.shape[1])
+    here = size(len(story.Y), len(story.folds), story.Y.shape[1])
     unit = planning.operations(here, planning.voxels_of_a_block(here, None))
     for name, target in targets.items():
         there = size(*target)
@@ -211,11 +210,32 @@ def lasso(story):
     """Time SparseVoxelEncoder on a few of the voxels."""
     from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
-    X, n_voxels, start = story.X[story.train], 0, time.perf_counter()
+    n_voxels, start = 0, time.perf_counter()
     while time.perf_counter() - start < SECONDS_OF_LASSO and n_voxels + 3 <= story.Y.shape[1]:
-        SparseVoxelEncoder(cv=story.folds, early_stopping=True).fit(X, story.Y[story.train, n_voxels : n_voxels + 3])
+        SparseVoxelEncoder(cv=story.folds, early_stopping=True).fit(story.X, story.Y[:, n_voxels : n_voxels + 3])
         n_voxels += 3
     return (time.perf_counter() - start) / n_voxels, n_voxels
+
+
+def nested(story):
+    """Time the models of all bands, all but one and each alone, on a fold: together, and each by itself."""
+    from sklearn_sae_encoding.analysis import band_models
+    from sklearn_sae_encoding.banded import BandedRidgeEncoder
+    from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+
+    X, Y = sparse.vstack([story.X, story.X_test], format="csr"), np.concatenate([story.Y, story.Y_test])
+    fold = [(np.arange(len(story.Y)), np.arange(len(story.Y), len(Y)))]
+    params = {"alphas": ALPHAS, "candidates": story.candidates, "cv": story.folds, "scale": "columns", "form": "kernel"}
+    models = band_models(BandedRidgeEncoder(story.bands, **params))
+    seconds = []
+    for parts in ([models], [{name: model} for name, model in models.items()]):
+        start = time.perf_counter(), time.process_time()
+        for part in parts:
+            cross_val_voxel_scores(part, X, Y, cv=fold)
+        seconds.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    (together, cpu), (apart, cpu_apart) = seconds
+    print(f"{len(models)} nested models together: {together:.1f} s, {cpu:.1f} s of CPU")
+    print(f"each by itself:                {apart:.1f} s, {cpu_apart:.1f} s of CPU ({cpu_apart / cpu:.2f} x)")
 
 
 def table(times, cpus, scores, n_voxels):
@@ -240,6 +260,7 @@ def main():
         "--tenth", action="store_true", help="a tenth of 25 hours: 4,500 scans in 10 runs, 9,500 voxels"
     )
     parser.add_argument("--only", action="store_true", help="ours alone")
+    parser.add_argument("--nested", action="store_true", help="all nested models together and one by one, and no more")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -256,6 +277,9 @@ def main():
         f"{options.scans} scans in {options.runs} runs, {story.X.shape[1]:,} columns ({story.X.nnz:,} not zero) in 4 "
         f"bands, {options.voxels} voxels, {options.candidates} candidates x {len(ALPHAS)} penalties"
     )
+    if options.nested:
+        nested(story)
+        return
     names = ["ours"] if options.only else list(COMPETITORS)
     times, cpus, scores = {}, {}, {}
     for name in names:
@@ -276,7 +300,7 @@ def main():
         story,
         {
             "3,600 scans, 12 runs, 20,000 voxels": (3300, 11, 20_000),
-            "80,000 voxels of these scans": (len(story.train), len(story.folds), 80_000),
+            "80,000 voxels of these scans": (len(story.Y), len(story.folds), 80_000),
             "25 hours, 45,000 scans, 95,000 voxels": (45_000, 5, 95_000),
         },
     )

@@ -1,6 +1,6 @@
 """How much the scores of a story move with choices that papers make differently: a table of one change at a time.
 
-    python benchmarks/story_choices.py [--rst]
+    python benchmarks/story_choices.py [--rst | --ceilings]
 
 Alice, the mean of 27 listeners, six regions; Fisher mean over parts of r, features of the SAE with word rate and
 surprisal, and word rate and surprisal alone. No row was chosen by its scores. Takes some minutes on two cores.
@@ -15,9 +15,9 @@ from sklearn.model_selection import LeaveOneOut
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.datasets import load_alice, load_demo_sae, load_smollm2
 from sklearn_sae_encoding.language_model import LanguageModel
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores, voxelwise_pearson
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, split_half_reliability, voxelwise_pearson
 from sklearn_sae_encoding.pipeline import make_story_features
-from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun
+from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun, clean_runs
 
 BASE = {
     "size": "6mm",
@@ -77,7 +77,12 @@ def main():
     """Print the table, a change a row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rst", action="store_true", help="rows of a list-table")
-    as_rst = parser.parse_args().rst
+    parser.add_argument("--ceilings", action="store_true", help="ceilings of the group mean alone, by cleaning")
+    options = parser.parse_args()
+    if options.ceilings:
+        ceilings()
+        return
+    as_rst = options.rst
     everything, pace = {}, {"content": None}
     sae_alone = {"surprisal": False, "rate": False}
     kept = []
@@ -92,6 +97,27 @@ def main():
     show("SAE alone (mean over parts, pooled)", base[2], as_rst)
 
 
+def ceilings():
+    """Print ceilings of the mean over listeners, from halves of them, for several ways of cleaning."""
+    for size in ("6mm", "10mm"):
+        story = load_alice(size)
+        movement = [moved[story.run.rows] for moved in story.movement]
+        whole = {
+            "movement and 1/128 Hz out": (movement, 1 / 128),
+            "1/128 Hz out": (None, 1 / 128),
+            "movement and a trend out": (movement, None),
+            "a trend out": (None, None),
+        }
+        for name, (confounds, high_pass) in whole.items():
+            cleaned = clean_runs(list(story.responses), confounds=confounds, t_r=story.run.t_r, high_pass=high_pass)
+            row = np.sqrt(split_half_reliability(cleaned))
+            print(f"{size + ', ' + name:44}{' '.join(f'{r:.2f}' for r in row)}", flush=True)
+        for name, keeps in (("movement and a trend out", True), ("a trend out", False)):
+            parts = [story.cut(6, listener=who, movement=keeps)[1] for who in story.listeners]
+            row = np.sqrt(split_half_reliability(np.array([np.concatenate(part) for part in parts])))
+            print(f"{size + ', ' + name + ' of six parts':44}{' '.join(f'{r:.2f}' for r in row)}", flush=True)
+
+
 def show(name, rows, as_rst):
     """Print a row."""
     cells = [" ".join(f"{r:.2f}".replace("0.", ".", 1) for r in row) for row in rows]
@@ -102,7 +128,6 @@ def show(name, rows, as_rst):
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", message=".*chose the (smallest|largest).*")
     warnings.filterwarnings("ignore", message="In the text.*A language model reads such a transcript worse")
     MODEL, SAE = LanguageModel(load_smollm2()), load_demo_sae()
     main()

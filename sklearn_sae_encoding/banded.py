@@ -124,9 +124,10 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     Notes
     -----
     A voxel that is NaN in every sample gets NaN predictions; a constant voxel its constant; both are counted in one
-    warning. A voxel that is NaN in some samples is a data error and raises. Voxels that chose the smallest penalty,
-    below which a better one may lie, are counted in another warning. Responses may be a memory map or a data
-    set of HDF5 (h5py), which are read by blocks of voxels.
+    warning. A voxel that is NaN in some samples is a data error and raises. Voxels that are predicted, and clearly
+    better with the smallest penalty than with the next, are counted in another warning if they are more
+    than one in twenty; one for all fits of :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores`. Responses may
+    be a memory map or a data set of HDF5 (h5py), which are read by blocks of voxels.
 
     References
     ----------
@@ -227,7 +228,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             return check_cv(self.cv).split(X, None if is_read_by_block(Y) else Y, **split_params)
 
         solution = fit_bands(X, responses, prepared, splits, given)
-        warn_of_edges(solution, stacklevel=3)
+        warn_of_edges(solution, X.shape[0], stacklevel=3)
         return self._store(X, columns, prepared, responses, solution)
 
     def predict(self, X, bands=None):

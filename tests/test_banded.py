@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import warnings
 
 import h5py
 import numpy as np
@@ -18,11 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_sae_encoding._solvers.banded import search
+from sklearn_sae_encoding.analysis import band_models
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*chose the smallest of:UserWarning")
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
 FORMS = ("kernel", "primal")
 BANDS = {"words": slice(0, 30), "sound": slice(30, 45)}
@@ -332,10 +334,32 @@ def test_stored_duplicates_are_summed():
     assert not twice.has_canonical_format
 
 
-def test_voxels_at_the_smallest_penalty_are_counted():
+def test_voxels_that_a_smaller_penalty_would_predict_better_are_counted():
     X, Y = problem()
-    with pytest.warns(UserWarning, match="7 of 8 voxels chose the smallest of 2 penalties"):
-        BandedRidgeEncoder(BANDS, alphas=[1e4, 1e12], candidates=3).fit(X, Y)
+    with pytest.warns(UserWarning, match="^7 of 8 voxels are predicted best with the smallest of 2 penalties"):
+        BandedRidgeEncoder(BANDS, alphas=[10.0, 1e3], candidates=3).fit(X, Y)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_all_fits_of_a_cross_validation_warn_once(n_jobs):
+    X, Y = problem()
+    models = band_models(BandedRidgeEncoder(BANDS, alphas=[10.0, 1e3], candidates=3))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cross_val_voxel_scores(models, X, Y, n_jobs=n_jobs)
+    caught = [one for one in caught if issubclass(one.category, UserWarning)]
+    assert [one.filename for one in caught] == [__file__]
+    assert str(caught[0].message).startswith("In 15 fits up to 7 of 8 voxels are predicted best")
+
+
+def test_nothing_is_said_of_the_smallest_penalty_of_noise_or_of_a_plateau():
+    X, _ = problem()
+    noise = np.random.default_rng(1).normal(size=(80, 20))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clean = BandedRidgeEncoder(BANDS, alphas=[1e-7, 1e-6], candidates=3).fit(X, problem(noise=1e-4)[1])
+        BandedRidgeEncoder(BANDS, alphas=[1e2, 1e3], candidates=3).fit(X, noise)
+    assert (clean.band_alphas_.min(axis=1)[:-1] < 9e-7).any()  # the smallest was chosen
 
 
 def test_folds_that_are_used_up_are_said():
@@ -478,8 +502,8 @@ def test_other_bad_input_is_named():
 def test_a_fit_that_takes_too_much_memory_is_refused_with_what_would_fit():
     X, Y = sparse.random_array((400, 5000), density=0.01, rng=np.random.default_rng(0)), np.ones((400, 3))
     Y += np.arange(400)[:, None]
-    with pytest.raises(MemoryError, match=r"more than max_memory=0.023.*What would fit: \d+ rows in the kernel form"):
-        BandedRidgeEncoder([slice(0, 2500), slice(2500, 5000)], max_memory=0.023).fit(X, Y)
+    with pytest.raises(MemoryError, match=r"more than max_memory=0.0145.*What would fit: \d+ rows in the kernel form"):
+        BandedRidgeEncoder([slice(0, 2500), slice(2500, 5000)], max_memory=0.0145).fit(X, Y)
     with pytest.raises(MemoryError, match="nothing of this kind"):
         BandedRidgeEncoder(max_memory=1e-6).fit(X, Y)
 

@@ -18,7 +18,6 @@ from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 from sklearn_sae_encoding.pipeline import BandedFeatureRegressor, make_banded_encoder
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*chose the smallest of:UserWarning")
 ENCODER = BandedRidgeEncoder(candidates=3, cv=2)
 
 

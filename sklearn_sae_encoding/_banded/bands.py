@@ -45,7 +45,7 @@ def _as_mapping(bands, n_features):
 def find_columns(owner: str, given, names, n_features: int) -> np.ndarray:
     """Return column numbers for a slice, a mask, numbers or names; `owner` begins what an error says."""
     if isinstance(given, slice):
-        return np.arange(n_features)[given]
+        return np.arange(*given.indices(n_features))
     given = [given] if isinstance(given, str | Integral) else list(given)
     if len(given) == n_features and all(isinstance(one, bool | np.bool_) for one in given):
         return np.flatnonzero(given)

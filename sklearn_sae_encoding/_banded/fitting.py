@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from .._notes import Note, tell
 from .._solvers.banded.backend import backend_name
 from .._solvers.banded.bands import centred_rows
 from .._solvers.banded.gradient import descend
-from .._solvers.banded.kernels import band_kernel
+from .._solvers.banded.kernels import band_products, is_finite, is_narrow
 from .._solvers.banded.planning import Size
 from .._solvers.banded.refit import refit
-from .._solvers.banded.search import Task, as_problem
-from .._solvers.running import solve_blocks
+from .._solvers.banded.search import Task, as_problem, errors_of_means
+from .._solvers.running import made_once, solve_blocks
 from .preparing import Candidates, Prepared, check_folds, is_primal, make_candidates, plan
 from .responses import Responses
+
+# Share of what a voxel's best model explains that the last step to the smallest penalty gains, to be told of.
+WORTHWHILE = 0.01
+# Share of the variance, in units of one over the rows, that the best of many candidates may explain of noise.
+LUCKY = 20.0
+# Share of the voxels that may be so by chance without being told of.
+FEW = 0.05
 
 
 class Solution(NamedTuple):
@@ -28,6 +36,8 @@ class Solution(NamedTuple):
     places: np.ndarray  # (n_voxels,), the place of the penalty
     inverse_alphas: np.ndarray  # (n_used, n_voxels), of the bands; 0 where a band has no weight
     errors: np.ndarray | None  # (n_voxels, n_candidates), least mean squared held-out errors; None without a search
+    nothing: np.ndarray  # (n_voxels,), held-out errors of the mean
+    falls: np.ndarray  # (n_voxels,), by how much the error fell at the last step to the smallest penalty
     steps: np.ndarray | None  # (n_voxels, n_steps), errors of gradient descent
     values: np.ndarray | None  # residuals (n_samples, n_voxels), or weights of scaled columns (n_kept, n_voxels)
 
@@ -43,10 +53,11 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
     solution = _empty(len(responses.absent), candidates, primal, (prepared, n_samples, dtype, given, choose))
     if not len(voxels):
         return solution
+    wide = 0 if primal else sum(not is_narrow(band, n_samples) for band in prepared.bands)
     size = Size(
         n_samples=n_samples,
         n_columns=int(prepared.kept.sum()),
-        n_bands=len(prepared.bands),
+        n_kernels=wide + len(prepared.bands) * (given.search == "gradient"),
         n_voxels=len(voxels),
         n_candidates=len(candidates.weights),
         n_alphas=len(candidates.alphas),
@@ -55,9 +66,9 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
         primal=primal,
         n_jobs=1 if given.n_jobs is None else abs(given.n_jobs),
     )
-    block = plan(size, given, dtype)
+    block = plan(size, len(prepared.bands), given, dtype)
     task = Task(
-        kernels=np.zeros((0, 0, 0), dtype=dtype) if primal else _kernels(X, prepared, dtype),
+        kernels=() if primal else _kernels(X, prepared, dtype),
         rows=centred_rows(X, prepared.bands) if primal else np.zeros((0, 0), dtype=dtype),
         widths=np.array([len(band.columns) for band in prepared.bands]),
         targets=np.zeros((n_samples, 0), dtype=dtype),
@@ -68,8 +79,18 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
     )
     for start in range(0, len(voxels), block):
         part = voxels[start : start + block]
-        _fit_block(task._replace(targets=responses.block(part, dtype)), part, candidates, given, solution)
+        targets = _room(solution, part, n_samples, dtype)
+        responses.read(part, targets)
+        _fit_block(task._replace(targets=targets), part, candidates, given, solution)
     return solution
+
+
+def _room(solution: Solution, voxels, n_samples, dtype):
+    """Give the targets of a block the place where their residuals will stand, if that is as large."""
+    in_a_row = voxels[-1] - voxels[0] == len(voxels) - 1
+    if in_a_row and not solution.primal and solution.values is not None:
+        return solution.values[:, voxels[0] : voxels[-1] + 1]
+    return np.empty((n_samples, len(voxels)), dtype=dtype)
 
 
 def _fit_block(task: Task, voxels, candidates: Candidates, given, solution: Solution):
@@ -89,9 +110,11 @@ def _fit_block(task: Task, voxels, candidates: Candidates, given, solution: Solu
         chosen = found.errors.argmin(axis=0)
         best = np.take_along_axis(found.alphas, chosen[None], axis=0)[0]
         solution.errors[voxels] = found.errors.T
+        solution.nothing[voxels] = errors_of_means(task)
+        solution.falls[voxels] = np.take_along_axis(found.falls, chosen[None], axis=0)[0]
         if np.isinf(solution.errors[voxels].min(axis=1)).any():
             raise ValueError(
-                f"All of {len(candidates.alphas)} penalties are lost in the rounding of {task.kernels.dtype} kernels. "
+                f"All of {len(candidates.alphas)} penalties are lost in the rounding of {task.targets.dtype} kernels. "
                 "Give larger alphas, or X in double precision."
             )
     alphas = candidates.alphas[best]
@@ -104,33 +127,54 @@ def _fit_block(task: Task, voxels, candidates: Candidates, given, solution: Solu
         if solution.values is not None:
             solution.values[:, voxels] = descent.residuals
     elif solution.values is not None:
-        solution.values[:, voxels] = refit(task, candidates.weights, chosen, alphas)
+        values = task.targets
+        if solution.primal:
+            values = np.empty((len(solution.values), len(voxels)), dtype=values.dtype)
+        refit(task, candidates.weights, chosen, alphas, values)
+        if not np.may_share_memory(values, solution.values):
+            solution.values[:, voxels] = values
     solution.inverse_alphas[:, voxels] = inverse
 
 
-def warn_of_edges(solution: Solution, stacklevel: int) -> None:
-    """Count the voxels at the small end of the grid; at the other end there is nothing to predict."""
-    n_alphas, n_lowest = len(solution.candidates.alphas), int(np.sum(solution.places == 0))
-    if n_alphas > 1 and solution.steps is None and n_lowest:
-        warnings.warn(
-            f"{n_lowest} of {np.sum(solution.places >= 0)} voxels chose the smallest of {n_alphas} penalties; a better "
-            "one may lie below. Give smaller alphas.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+def warn_of_edges(solution: Solution, n_samples: int, stacklevel: int) -> None:
+    """Count the voxels that smaller penalties would predict better still, by the look of the last step.
+
+    At the other end of the grid there is nothing to predict. Where a voxel is hardly better predicted than by its mean
+    (which the luckiest candidate does for a voxel of noise, too: by a few parts in as many as there are rows), or
+    the last step gained next to nothing (as on a plateau of penalties that are too small to matter), the smallest
+    penalty is as good as any.
+    """
+    if solution.errors is None or solution.steps is not None or len(solution.candidates.alphas) < 2:
+        return
+    known = solution.places >= 0
+    explained = solution.nothing[known] - solution.errors[known].min(axis=1)
+    luck = LUCKY / n_samples * solution.nothing[known]
+    steep = solution.falls[known] > WORTHWHILE * explained
+    lowest = int(np.sum((solution.places[known] == 0) & (explained > luck) & steep))
+    if lowest > FEW * known.sum():
+        said = (
+            f"voxels are predicted best with the smallest of {len(solution.candidates.alphas)} penalties, and clearly "
+            "better than with the next: a smaller one may be better still. Give smaller alphas."
         )
+        tell([Note(lowest, int(known.sum()), said)], stacklevel=stacklevel + 1)
 
 
 def _kernels(X, prepared, dtype):
-    kernels = np.empty((len(prepared.bands), X.shape[0], X.shape[0]), dtype=dtype)
-    for place, (name, band) in enumerate(zip(prepared.names, prepared.bands, strict=True)):
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, by band
-            kernels[place] = band_kernel(X, band, dtype)
-        if not all(np.isfinite(row).all() for row in kernels[place]):
-            raise ValueError(
-                f"The kernel of band {name!r} is not finite: its columns are too large for {np.dtype(dtype).name}. "
-                "Scale them (scale='columns'), or give X in double precision."
-            )
-    return kernels
+    # Nested models hold the same bands: where they are scored together, a kernel is made once for all.
+    makes = [partial(_kernel, X, name, band, dtype) for name, band in zip(prepared.names, prepared.bands, strict=True)]
+    return tuple(made_once(X, [(band, np.dtype(dtype).name) for band in prepared.bands], makes))
+
+
+def _kernel(X, name, band, dtype):
+    with np.errstate(over="ignore", invalid="ignore"):  # said below, by band
+        kernel = band_products(X, band, dtype)
+        finite = is_finite(kernel)
+    if not finite:
+        raise ValueError(
+            f"The kernel of band {name!r} is not finite: its columns are too large for {np.dtype(dtype).name}. "
+            "Scale them (scale='columns'), or give X in double precision."
+        )
+    return kernel
 
 
 def _empty(n_voxels, candidates, primal, shape) -> Solution:
@@ -144,6 +188,8 @@ def _empty(n_voxels, candidates, primal, shape) -> Solution:
         places=np.full(n_voxels, -1),
         inverse_alphas=np.full((len(prepared.bands), n_voxels), np.nan),
         errors=np.full((n_voxels, len(candidates.weights)), np.nan) if choose else None,
+        nothing=np.full(n_voxels, np.nan),
+        falls=np.full(n_voxels, np.nan),
         steps=np.full((n_voxels, given.n_steps), np.nan) if given.search == "gradient" else None,
         values=np.zeros((n_values, n_voxels), dtype=dtype) if keeps else None,
     )

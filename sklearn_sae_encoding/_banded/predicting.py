@@ -8,6 +8,7 @@ from scipy import sparse
 from .._solvers.banded.bands import Band
 from .._solvers.banded.kernels import cross_blocks
 from .bands import find_columns
+from .responses import READ
 
 
 def band_of(encoder, name) -> Band:
@@ -84,7 +85,14 @@ def intercepts(encoder, means) -> np.ndarray:
         if encoder.form_ == "primal":
             values -= encoder.coef_[:, band.columns] @ band.means
         elif len(band.columns):
-            products = encoder.X_fit_[:, band.columns] @ (band.means / band.scales**2)
-            shift = products @ encoder.dual_coef_ - (band.means**2 / band.scales**2).sum() * encoder.dual_coef_.sum(0)
-            values -= inverse_alphas(encoder, name) * shift
+            scaled = np.zeros(encoder.n_features_in_)
+            scaled[band.columns] = band.means / band.scales**2
+            products = encoder.X_fit_ @ scaled - scaled[band.columns] @ band.means
+            values -= inverse_alphas(encoder, name) * _products(products, encoder.dual_coef_)
     return values
+
+
+def _products(left, right):
+    """Multiply a vector in double precision with a matrix, some columns at a time, so that no copy of it is made."""
+    step = max(1, READ // (8 * len(right)))
+    return np.concatenate([left @ right[:, start : start + step] for start in range(0, right.shape[1], step)])

@@ -184,7 +184,7 @@ def check_folds(folds, n_samples: int) -> tuple:
     return tuple(checked)
 
 
-def plan(size: planning.Size, given, dtype) -> int:
+def plan(size: planning.Size, n_bands: int, given, dtype) -> int:
     """Say how long a fit takes and how much memory; return the voxels of a block."""
     limit = None if given.max_memory is None else given.max_memory * planning.GB
     block = given.block_size
@@ -194,7 +194,7 @@ def plan(size: planning.Size, given, dtype) -> int:
     if given.verbose:
         form = "primal" if size.primal else "kernel"
         print(
-            f"{form} form: {size.n_samples} rows, {size.n_columns} columns in {size.n_bands} bands, {size.n_voxels} "
+            f"{form} form: {size.n_samples} rows, {size.n_columns} columns in {n_bands} bands, {size.n_voxels} "
             f"voxels, {size.n_candidates} candidates of {size.n_alphas} penalties, {size.n_folds} folds: about "
             f"{planning.seconds(size, block, dtype):.2g} s and {planning.peak_bytes(size, block) / planning.GB:.2g} GB",
             file=sys.stderr,

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 # Bytes of double precision that are read at a time.
-READ = 2**23
+READ = 2**22
 # Packages whose arrays stay in files until they are sliced.
 FILES = ("h5py", "zarr", "dask")
 
@@ -20,11 +20,13 @@ class Responses(NamedTuple):
     absent: np.ndarray  # (n_voxels,) bool, NaN in every sample
     constant: np.ndarray  # (n_voxels,) bool
 
-    def block(self, voxels: np.ndarray, dtype) -> np.ndarray:
-        """Read some voxels, in ascending order, less their means."""
-        first, last = voxels[0], voxels[-1] + 1
-        values = np.asarray(self.source[:, first:last], dtype=np.float64)
-        return (values[:, voxels - first] - self.means[voxels]).astype(dtype)
+    def read(self, voxels: np.ndarray, out: np.ndarray) -> None:
+        """Read some voxels, in ascending order, less their means; some at a time, since that is done in doubles."""
+        step = _voxels_at_a_time(len(out))
+        for start in range(0, len(voxels), step):
+            some = voxels[start : start + step]
+            values = np.asarray(self.source[:, some[0] : some[-1] + 1], dtype=np.float64)
+            out[:, start : start + step] = values[:, some - some[0]] - self.means[some]
 
 
 def is_read_by_block(y) -> bool:
@@ -58,7 +60,7 @@ def describe_responses(source, centre: bool) -> Responses:
     """Look at all responses once; raise if a voxel is NaN in some samples only, or infinite in any."""
     n_samples, n_voxels = source.shape
     means, absent, constant = np.zeros(n_voxels), np.zeros(n_voxels, dtype=bool), np.zeros(n_voxels, dtype=bool)
-    step = max(1, READ // (8 * n_samples))
+    step = _voxels_at_a_time(n_samples)
     for start in range(0, n_voxels, step):
         where = slice(start, min(start + step, n_voxels))
         values = np.asarray(source[:, where], dtype=np.float64)
@@ -74,6 +76,10 @@ def describe_responses(source, centre: bool) -> Responses:
     if not centre:
         means[~absent & ~constant] = 0.0
     return Responses(source, means, absent, constant & ~absent)
+
+
+def _voxels_at_a_time(n_samples):
+    return max(1, READ // (8 * n_samples))
 
 
 def _check_block(values, nan, start):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from .._notes import Note, tell
 from .._solvers.lasso.cross_validation import BlockSolution, Task
 from .._solvers.lasso.screening import ROUNDING
 from .._solvers.targets import Targets
@@ -55,13 +56,11 @@ def warn_of_unfitted(targets: Targets, stacklevel: int):
         )
 
 
-def warn_of_gaps(
-    solution: BlockSolution, targets: Targets, task: Task, max_iter: int, early_stopping: bool, stacklevel: int
-):
+def warn_of_gaps(solution: BlockSolution, targets: Targets, task: Task, max_iter: int, stacklevel: int):
     """Count the voxels that did not converge, and say how far the worst of them is."""
     relative, tol = solution.worst_gaps / np.mean(targets.values**2, axis=1), task.penalty.tol
     late = ~(relative <= tol)
-    if not early_stopping:  # errors are missing where a path was given up, on a fold of smaller targets for less
+    if not task.stop_early:  # errors are missing where a path was given up, on a fold of smaller targets for less
         late |= np.isnan(solution.errors).any(axis=(1, 2))
     late &= ~_unexplained(solution, targets, task)
     if late.any():
@@ -99,12 +98,11 @@ def warn_of_edges(solution: BlockSolution, task: Task, stacklevel: int):
     lowest = int(np.sum((best == n_alphas - 1) & signal))
     if isinstance(task.alphas, int):
         if lowest:
-            warnings.warn(
-                f"{lowest} of {n_voxels} voxels fit best with the smallest penalty of their grid, so smaller ones may "
-                f"fit better still. Set eps below {task.eps:g}.",
-                UserWarning,
-                stacklevel=stacklevel + 1,
+            said = (
+                "voxels fit best with the smallest penalty of their grid, so smaller ones may fit better still. "
+                f"Set eps below {task.eps:g}."
             )
+            tell([Note(lowest, n_voxels, said)], stacklevel=stacklevel + 1)
         return
     # Larger penalties give another model only where features have weights at the largest one.
     highest = int(np.sum((best == 0) & (solution.chosen == 0) & (solution.n_selected > 0)))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_sae_encoding._notes import gathering, tell
 from sklearn_sae_encoding._validation import take_samples
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, fisher_mean, normalize_scores
 from sklearn_sae_encoding.metrics._runs import take
@@ -106,14 +107,16 @@ def layer_profile(models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=
         raise ValueError("models must be a dictionary of at least two layers, each with its estimator.")
     layers, from_above = list(models), dict(reversed(models.items()))
     options = {"noise_ceiling": None, "n_jobs": n_jobs}
-    results = cross_val_voxel_scores(from_above, X, Y, cv=cv, groups=groups, **options)
+    with gathering() as notes:
+        results = cross_val_voxel_scores(from_above, X, Y, cv=cv, groups=groups, **options)
+        chosen = np.array(
+            [
+                _choose(from_above, layers, _training(X, Y, groups, train, fold), inner_cv, options)
+                for fold, (train, _) in enumerate(results[layers[0]].splits)
+            ]
+        )
+    tell(notes, stacklevel=2)
     fold_scores = np.array([results[layer].fold_scores for layer in layers])  # (n_layers, n_folds, n_voxels)
-    chosen = np.array(
-        [
-            _choose(from_above, layers, _training(X, Y, groups, train, fold), inner_cv, options)
-            for fold, (train, _) in enumerate(results[layers[0]].splits)
-        ]
-    )
     picked = np.take_along_axis(fold_scores, np.maximum(chosen, 0)[None], axis=0)[0]
     scores = np.array([results[layer].scores for layer in layers])
     known = np.where(np.isnan(scores), -np.inf, scores).max(axis=0)

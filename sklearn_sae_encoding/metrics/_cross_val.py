@@ -12,9 +12,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._images.rows import is_images
-from sklearn_sae_encoding._solvers.running import part_of
+from sklearn_sae_encoding._notes import gathering, tell
+from sklearn_sae_encoding._solvers.running import part_of, sharing
 from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
-from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
+from sklearn_sae_encoding.metrics._leaks import check_no_overlap, warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
     is_runs,
@@ -194,25 +195,27 @@ def cross_val_voxel_scores(
     routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
     splits = _splits(cv, X, Y, routed)
     if return_predictions:
-        _check_no_overlap(splits, len(Y))
+        check_no_overlap(splits, len(Y))
     if not seen:
         warn_of_leaks(X, splits)
 
     score, _ = _METRICS[metric]
     _check_ceiling(ceiling, Y)
-    jobs = [(name, split) for name in models for split in splits]
-    folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
-        delayed(_told)(
-            _label(name, place % len(splits), len(splits)),
-            *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
-            *(return_predictions, return_estimators),
+    # Fold by fold, so that what models share on the same rows, as kernels of bands, is made once a fold.
+    jobs = [(fold, split, name) for fold, split in enumerate(splits) for name in models]
+    with sharing():
+        folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
+            delayed(_told)(
+                _label(name, fold, len(splits)),
+                *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
+                *(return_predictions, return_estimators),
+            )
+            for fold, split, name in jobs
         )
-        for place, (name, split) in enumerate(jobs)
-    )
+    tell([note for fold in folds for note in fold.notes], stacklevel=2)
     results = {}
     for i, name in enumerate(models):
-        own = folds[i * len(splits) : (i + 1) * len(splits)]
-        results[name] = _collect(own, splits, Y, metric, ceiling)
+        results[name] = _collect(folds[i :: len(models)], splits, Y, metric, ceiling)
     return results if isinstance(estimator, Mapping) else results[""]
 
 
@@ -220,6 +223,7 @@ class _Fold(NamedTuple):
     scores: np.ndarray
     predictions: np.ndarray | None
     estimator: object
+    notes: list  # what its fit would have warned of
 
 
 def _label(name, fold, n_folds):
@@ -228,8 +232,8 @@ def _label(name, fold, n_folds):
 
 def _told(label, *fold):
     """Run a fold; what is solved meanwhile says in its status line which one."""
-    with part_of(label):
-        return _run_fold(*fold)
+    with part_of(label), gathering() as notes:
+        return _run_fold(*fold)._replace(notes=notes)
 
 
 def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
@@ -239,7 +243,7 @@ def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_
     measured = take(Y, test)
     predictions = shaped_like(estimator.predict(take_samples(X, test)), measured)
     scores = score(pooled(measured), pooled(predictions))
-    return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None)
+    return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None, [])
 
 
 def _collect(folds, splits, Y, metric, ceiling):
@@ -300,19 +304,6 @@ def _name(cv, params):
     """Name a splitter with its seed; scikit-learn wraps folds that were given as they are."""
     name = "folds given one by one" if type(cv).__name__ == "_CVIterableWrapper" else " ".join(repr(cv).split())
     return name + (" by groups" if params.get("groups") is not None else "")
-
-
-def _check_no_overlap(splits, n_samples):
-    n_left_out = np.zeros(n_samples, dtype=int)
-    for _, test in splits:
-        n_left_out[np.unique(np.arange(n_samples)[test])] += 1
-    repeated = np.flatnonzero(n_left_out > 1)
-    if len(repeated):
-        raise ValueError(
-            f"return_predictions=True needs folds whose test samples don't overlap, but {len(repeated)} sample(s) are "
-            f"left out more than once, such as sample {repeated[0]} ({n_left_out[repeated[0]]} times). Use a splitter "
-            "such as KFold, or keep the fold's estimators instead (return_estimators=True)."
-        )
 
 
 def masked(Y, models):

@@ -161,3 +161,17 @@ def _number(keys):
     for i, key in enumerate(keys):
         numbers.append(known.setdefault((i, None) if key is None else key, len(known)))
     return np.array(numbers, dtype=np.intp)
+
+
+def check_no_overlap(splits, n_samples):
+    """Raise if a sample is left out more than once, so that it has no one prediction."""
+    n_left_out = np.zeros(n_samples, dtype=int)
+    for _, test in splits:
+        n_left_out[np.unique(np.arange(n_samples)[test])] += 1
+    repeated = np.flatnonzero(n_left_out > 1)
+    if len(repeated):
+        raise ValueError(
+            f"return_predictions=True needs folds whose test samples don't overlap, but {len(repeated)} sample(s) are "
+            f"left out more than once, such as sample {repeated[0]} ({n_left_out[repeated[0]]} times). Use a splitter "
+            "such as KFold, or keep the fold's estimators instead (return_estimators=True)."
+        )

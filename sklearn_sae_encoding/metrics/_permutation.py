@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding._notes import gathering
 from sklearn_sae_encoding._solvers.running import Problem, solve_blocks
 from sklearn_sae_encoding.metrics._controls import shuffle_responses
 from sklearn_sae_encoding.metrics._cross_val import cross_val_voxel_scores, masked
@@ -185,7 +186,8 @@ def _score_shuffled(task, states, _n_threads):
     for row, state in zip(scores, states, strict=True):
         rng.set_state(state)
         shuffled = task.shuffling.shuffled(task.Y, rng)
-        row[:] = cross_val_voxel_scores(task.estimator, task.X, shuffled, cv=task.splits, **task.common).scores
+        with gathering():  # what is said of shuffled responses is of no interest
+            row[:] = cross_val_voxel_scores(task.estimator, task.X, shuffled, cv=task.splits, **task.common).scores
     return _Nulls(scores)
 
 

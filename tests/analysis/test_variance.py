@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_sae_encoding._banded import fitting
 from sklearn_sae_encoding.analysis import band_models, partition_by_region, partition_variance
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, fisher_mean
@@ -79,6 +81,27 @@ def test_a_band_of_noise_costs_little_and_moves_the_others_by_less():
     train, test = next(FOLDS.split(X))
     shares = encoder.fit(X[train], Y[train]).band_scores(X[test], Y[test]).mean(axis=0)
     assert -0.02 < shares[2] < 0.01
+
+
+def test_nested_models_make_the_kernel_of_a_band_once_a_fold_and_score_as_alone(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, Y = sparse.csr_array(rng.normal(size=(60, 90)) * (rng.random((60, 90)) < 0.3)), rng.normal(size=(60, 3))
+    bands = {"a": slice(0, 40), "b": slice(40, 70), "c": slice(70, 90)}
+    models = band_models(BandedRidgeEncoder(bands, candidates=3, form="kernel"))
+    made, make = [], fitting.band_products
+
+    def counted(X, band, dtype):
+        made.append(band)
+        return make(X, band, dtype)
+
+    monkeypatch.setattr(fitting, "band_products", counted)
+    together = cross_val_voxel_scores(models, X, Y, cv=4)
+    assert len(made) == 4 * 3
+    made.clear()
+    alone = {name: cross_val_voxel_scores(model, X, Y, cv=4) for name, model in models.items()}
+    assert len(made) == 4 * sum(len(name.split(" + ")) for name in models)
+    for name, result in alone.items():
+        np.testing.assert_array_equal(together[name].fold_scores, result.fold_scores)
 
 
 @pytest.mark.parametrize("order", [("rate", "words", "sound"), ("sound", "rate", "words")])

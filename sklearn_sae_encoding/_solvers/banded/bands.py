@@ -68,11 +68,11 @@ def make_band(columns: np.ndarray, statistics: ColumnStatistics, centre: bool, s
     )
 
 
-def scaled(X: sparse.csr_array, band: Band) -> sparse.csr_array:
+def scaled_columns(X: sparse.csc_array, band: Band) -> sparse.csc_array:
     """Take the columns of a band out of a sparse `X`, scaled but not centred, in double precision."""
-    part = X if len(band.columns) == X.shape[1] else X[:, band.columns]
-    data = part.data / band.scales[part.indices]
-    return sparse.csr_array((data, part.indices, part.indptr), shape=part.shape)
+    part = X[:, band.columns]
+    data = part.data / np.repeat(band.scales, np.diff(part.indptr))
+    return sparse.csc_array((data, part.indices, part.indptr), shape=part.shape)
 
 
 def centred_chunks(X: np.ndarray, band: Band):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .backend import himalaya_backend
+from .kernels import all_kernels
 from .search import Task
 
 # himalaya stops when the slowest voxel of a call has converged. Calls of a fixed size make that the same voxels,
@@ -24,14 +25,16 @@ class Descent(NamedTuple):
 
 def descend(task: Task, start: np.ndarray, n_steps: int, seed: int) -> Descent:
     """Follow the gradient from `start`, weights over penalties (n_bands, n_voxels)."""
-    floor = SMALLEST * np.maximum(start.max(axis=0), np.finfo(task.kernels.dtype).tiny)
-    start = np.log(np.maximum(start, floor)).astype(task.kernels.dtype)
+    dtype = task.targets.dtype
+    floor = SMALLEST * np.maximum(start.max(axis=0), np.finfo(dtype).tiny)
+    start = np.log(np.maximum(start, floor)).astype(dtype)
+    kernels = all_kernels(task.kernels)
     places = range(0, start.shape[1], CHUNK)
-    parts = [_descend(task, start, slice(place, place + CHUNK), n_steps, seed) for place in places]
+    parts = [_descend(task, kernels, start, slice(place, place + CHUNK), n_steps, seed) for place in places]
     return Descent(*(np.concatenate(values, axis=1) for values in zip(*parts, strict=True)))
 
 
-def _descend(task, start, voxels, n_steps, seed) -> Descent:
+def _descend(task, kernels, start, voxels, n_steps, seed) -> Descent:
     from himalaya.kernel_ridge import (
         solve_multiple_kernel_ridge_hyper_gradient,
         solve_weighted_kernel_ridge_conjugate_gradient,
@@ -39,7 +42,7 @@ def _descend(task, start, voxels, n_steps, seed) -> Descent:
 
     targets = np.ascontiguousarray(task.targets[:, voxels])
     with himalaya_backend(task.backend) as backend:
-        kernels = backend.asarray(task.kernels)
+        kernels = backend.asarray(kernels)
         log_weights, _, scores = solve_multiple_kernel_ridge_hyper_gradient(
             kernels,
             targets,

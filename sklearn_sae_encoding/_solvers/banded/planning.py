@@ -24,7 +24,7 @@ class Size(NamedTuple):
 
     n_samples: int
     n_columns: int  # that are kept
-    n_bands: int
+    n_kernels: int  # that are kept: those of wide bands
     n_voxels: int
     n_candidates: int
     n_alphas: int
@@ -41,13 +41,14 @@ def fixed_bytes(size: Size) -> float:
     if size.primal:
         rows = float(size.n_samples) * size.n_columns * size.itemsize
         return rows + size.n_jobs * (2 * rows + working)
-    return size.n_bands * float(size.n_samples) ** 2 * size.itemsize + size.n_jobs * working
+    return size.n_kernels * float(size.n_samples) ** 2 * size.itemsize + size.n_jobs * working
 
 
 def voxel_bytes(size: Size) -> float:
-    """Memory of a voxel in a block: targets, their rotated copy or the solutions, and errors."""
-    errors = 8.0 * size.n_alphas * (1 + size.n_jobs) + 16.0 * size.n_candidates
-    return 4.0 * size.n_samples * size.itemsize + errors
+    """Memory of a voxel in a block: targets, their rotated copy in the primal form, and errors."""
+    errors = 8.0 * size.n_alphas * (1 + size.n_jobs) + 32.0 * size.n_candidates
+    copies = 1.0 + size.n_jobs * size.primal
+    return copies * size.n_samples * size.itemsize + errors
 
 
 def kept_bytes(size: Size) -> float:

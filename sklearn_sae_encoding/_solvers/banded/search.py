@@ -8,17 +8,19 @@ import numpy as np
 
 from ..running import Problem
 from .backend import himalaya_backend
-from .kernels import centre_by, weighted_sum
+from .kernels import BandKernel, centre_by, weighted_sum
 
-# Bytes of himalaya's predictions, and of its resolution matrices, at a time.
-PREDICTIONS = 2**23
-RESOLUTION = 2**23
+# Bytes of himalaya's predictions or copies of targets, and of its resolution matrices, at a time.
+PREDICTIONS = 2**21
+RESOLUTION = 2**22
+# Numbers of targets that are averaged at a time.
+AVERAGED = 2**18
 
 
 class Task(NamedTuple):
     """What all candidates share. Either kernels (kernel form) or rows (primal form) are empty."""
 
-    kernels: np.ndarray  # (n_bands, n_samples, n_samples), centred with an intercept; (0, 0, 0) in primal form
+    kernels: tuple[BandKernel, ...]  # of each band, centred with an intercept; none in primal form
     rows: np.ndarray  # (n_samples, n_kept), centred with an intercept, bands side by side; (0, 0) in kernel form
     widths: np.ndarray  # (n_bands,), columns of each band in `rows`
     targets: np.ndarray  # (n_samples, n_voxels), centred with an intercept
@@ -33,6 +35,7 @@ class Candidates(NamedTuple):
 
     errors: np.ndarray  # (n_candidates, n_voxels), least mean squared held-out error
     alphas: np.ndarray  # (n_candidates, n_voxels) int64, the place of the penalty that has it
+    falls: np.ndarray  # (n_candidates, n_voxels), by how much the error falls at the last step to the smallest penalty
 
 
 class Fold(NamedTuple):
@@ -62,18 +65,41 @@ def search_candidates(task: Task, weights: np.ndarray, n_threads: int = 1) -> Ca
     errors /= len(task.folds)
     # Equal errors go to the larger penalty, as in himalaya.
     best = len(task.alphas) - 1 - errors[:, ::-1].argmin(axis=1)
-    return Candidates(np.take_along_axis(errors, best[:, None], axis=1)[:, 0], best)
+    with np.errstate(invalid="ignore"):  # both may be infinite
+        falls = errors[:, min(1, len(task.alphas) - 1)] - errors[:, 0]
+    return Candidates(np.take_along_axis(errors, best[:, None], axis=1)[:, 0], best, falls)
 
 
 def no_candidates(task: Task) -> Candidates:
-    n_voxels = task.targets.shape[1]
-    return Candidates(np.zeros((0, n_voxels)), np.zeros((0, n_voxels), dtype=np.int64))
+    nothing = np.zeros((0, task.targets.shape[1]))
+    return Candidates(nothing, nothing.astype(np.int64), nothing)
+
+
+def errors_of_means(task: Task) -> np.ndarray:
+    """Mean squared held-out errors (n_voxels,) of what knows nothing but the mean of the training targets."""
+    errors = np.zeros(task.targets.shape[1])
+    for train, test in task.folds:
+        means = _means(task, train)
+        for some in _some_voxels(task.targets):
+            errors[some] += np.mean((task.targets[test, some].astype(np.float64) - means[some]) ** 2, axis=0)
+    return errors / len(task.folds)
+
+
+def _means(task, train):
+    means = np.zeros(task.targets.shape[1])
+    for some in _some_voxels(task.targets) if task.centre else ():
+        means[some] = task.targets[train, some].mean(axis=0, dtype=np.float64)
+    return means
+
+
+def _some_voxels(targets):
+    step = max(1, AVERAGED // len(targets))
+    return [slice(start, start + step) for start in range(0, targets.shape[1], step)]
 
 
 def _fold(task, train, test) -> Fold:
     targets = task.targets
-    means = targets[train].mean(axis=0, dtype=np.float64) if task.centre else np.zeros(targets.shape[1])
-    means = means.astype(targets.dtype)
+    means = _means(task, train).astype(targets.dtype)
     if not task.rows.size:
         return Fold(task.rows, targets, means, train, test)
     rotated, rotation = rotate(task.rows[train], task.centre)
@@ -118,7 +144,7 @@ def _fold_errors(task, fold, weights) -> np.ndarray:
     kernel = fold_kernel(task, fold, weights)
     n_train, n_test, size = len(fold.train), len(fold.test), kernel.itemsize
     alpha_batch = int(np.clip(RESOLUTION // (n_train * n_train * size), 1, len(task.alphas)))
-    voxel_batch = int(np.clip(PREDICTIONS // (alpha_batch * n_test * size), 1, n_voxels))
+    voxel_batch = int(np.clip(PREDICTIONS // (max(n_train, alpha_batch * n_test) * size), 1, n_voxels))
     with himalaya_backend(task.backend) as backend:
         record = _Record(backend, len(task.alphas), fold.means, voxel_batch)
         solve_multiple_kernel_ridge_random_search(

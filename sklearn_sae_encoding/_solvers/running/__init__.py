@@ -5,5 +5,6 @@ A solver is a `Problem`: a task, which all targets share, and functions that sol
 
 from .blocks import Problem, solve_blocks
 from .progress import Status, part_of
+from .sharing import made_once, sharing
 
-__all__ = ["Problem", "Status", "part_of", "solve_blocks"]
+__all__ = ["Problem", "Status", "made_once", "part_of", "sharing", "solve_blocks"]

@@ -32,6 +32,9 @@ def test_statistics_are_numpys_and_find_constant_columns(X, layout):
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
 def test_kernels_are_products_of_centred_rows_block_by_block(X, layout, scale, monkeypatch):
     monkeypatch.setattr(kernels, "BLOCK", 7 * 40)
+    monkeypatch.setattr(kernels, "ROWS", 3)
+    monkeypatch.setattr(kernels, "STORED", 50)
+    monkeypatch.setattr(kernels, "STORED_A_ROW", 1)
     band = make_band(np.arange(5, 50), column_statistics(X), centre=True, scale=scale)
     rows = (X[:, 5:50] - X[:, 5:50].mean(axis=0)) / (X[:, 5:50].std(axis=0) if scale else 1.0)
     kernel = kernels.band_kernel(layout(X), band, np.float64)
@@ -68,5 +71,22 @@ def test_a_band_without_columns_has_a_kernel_of_zeros(X):
 
 
 def test_weights_of_zero_leave_kernels_out():
-    stack = np.array([np.eye(3), np.full((3, 3), np.nan)])
-    np.testing.assert_array_equal(kernels.weighted_sum(stack, np.array([2.0, 0.0])), 2 * np.eye(3))
+    none = np.zeros((0, 0))
+    both = (kernels.BandKernel(np.eye(3), none), kernels.BandKernel(none, np.full((3, 1), np.nan)))
+    np.testing.assert_array_equal(kernels.weighted_sum(both, np.array([2.0, 0.0])), 2 * np.eye(3))
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_a_narrow_band_is_kept_as_its_rows(X, layout):
+    statistics = column_statistics(layout(X))
+    narrow, wide = (make_band(np.arange(5, stop), statistics, centre=True, scale=True) for stop in (7, 60))
+    rows, kernel = (kernels.band_products(layout(X), band, np.float64) for band in (narrow, wide))
+    assert rows.is_kept_as_rows
+    assert rows.rows.shape == (40, 2)
+    assert not kernel.is_kept_as_rows
+    for band, products in ((narrow, rows), (wide, kernel)):
+        expected = kernels.band_kernel(layout(X), band, np.float64)
+        np.testing.assert_allclose(kernels.all_kernels((products,))[0], expected, atol=1e-10)
+        np.testing.assert_allclose(kernels.weighted_sum((products,), np.array([3.0])), 3 * expected, atol=1e-10)
+        assert kernels.is_finite(products)
+    assert not kernels.is_finite(rows._replace(rows=rows.rows.astype(np.float32) * np.float32(1e25)))

@@ -16,7 +16,7 @@ from sklearn_sae_encoding._solvers.banded.planning import (
 HOURS = Size(
     n_samples=45_000,
     n_columns=131_084,
-    n_bands=4,
+    n_kernels=4,
     n_voxels=95_000,
     n_candidates=20,
     n_alphas=20,
@@ -39,9 +39,9 @@ def test_twenty_five_hours_are_refused_with_what_would_fit():
 
 
 def test_a_block_takes_what_memory_is_left():
-    block = voxels_of_a_block(HOURS, 120 * GB)
+    block = voxels_of_a_block(HOURS, 110 * GB)
     assert 1 < block < HOURS.n_voxels
-    assert peak_bytes(HOURS, block) <= 120 * GB < peak_bytes(HOURS, block + 1)
+    assert peak_bytes(HOURS, block) <= 110 * GB < peak_bytes(HOURS, block + 1)
     assert voxels_of_a_block(HOURS._replace(n_samples=100), None) == HOURS.n_voxels
 
 
