@@ -33,7 +33,6 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "doc_module": ("sklearn_sae_encoding",),
-    "reference_url": {"sklearn_sae_encoding": None},
     "backreferences_dir": "api/backreferences",
     "abort_on_example_error": True,
     "show_memory": False,

@@ -115,7 +115,7 @@ class LMActivationTransformer(TextTransformer, auto_wrap_output_keys=None):
 
         Returns
         -------
-        TokenTable of length n_samples, or ndarray of shape (n_samples, d_model_)
+        TokenTable of length n_samples, or ndarray of shape (n_samples, d_model)
             Activations of every token or word, or float32 rows, one a text or span.
         """
         check_is_fitted(self)

@@ -79,9 +79,12 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Fit an unpenalised intercept. Without it, targets are not centred either, and a constant one is fitted like any
         other, in its own units.
-    early_stopping : bool, default=False
+    early_stopping : bool or "auto", default="auto"
         End a voxel's cross-validated path four penalties past the least mean held-out error, if the error is by then
-        more than a standard error higher. Faster, but a later minimum is missed; `cv_mse_path_` is NaN from there on.
+        more than a standard error higher. That saves the part of the path that costs most and where hardly any voxel
+        ends, but a later and lower minimum is missed; `cv_mse_path_` is NaN from there on. False keeps the whole grid.
+        "auto" is True for a number of penalties, and False for penalties that are given, such as the published ones.
+        The :ref:`user guide <early-stopping>` says how often the penalty chosen is another one.
     tol : float, default=1e-4
         A duality gap above ``tol`` times the mean square of the (standardised) target is reported as not converged.
         Coordinate descent (see `max_iter`) stops at this gap; other solutions are exact to rounding.
@@ -166,7 +169,7 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         refit_alphas=(1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5),
         standardize_targets=True,
         fit_intercept=True,
-        early_stopping=False,
+        early_stopping="auto",
         tol=1e-4,
         max_iter=10_000,
         device="cpu",
@@ -240,7 +243,7 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             vars(self).pop(name, None)
         vars(self).update(fitted_attributes(solution, task, targets, X.dtype), data_mark_=data_mark(X, Y))
         warn_of_edges(solution, task, stacklevel=3)
-        warn_of_gaps(solution, targets, task, self.max_iter, self.early_stopping, stacklevel=3)
+        warn_of_gaps(solution, targets, task, self.max_iter, stacklevel=3)
         return self
 
     def predict(self, X):
@@ -304,7 +307,7 @@ _ALLOWED = {
     "refit_alphas": (array_like,),
     "standardize_targets": (boolean,),
     "fit_intercept": (boolean,),
-    "early_stopping": (boolean,),
+    "early_stopping": (boolean, one_of("auto")),
     "tol": (real(0, closed="neither"),),
     "max_iter": (integer(1),),
     "block_size": (integer(1), one_of("auto")),

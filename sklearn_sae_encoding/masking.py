@@ -158,7 +158,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
 
         Returns
         -------
-        y : ndarray of shape (n_samples, n_elements_) or (n_samples,), or image, or a list of one of these a run
+        y : ndarray of shape (n_samples, n_elements) or (n_samples,), or image, or a list of one of these a run
             NaN in voxels that are missing.
         """
         check_is_fitted(self)
@@ -200,7 +200,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
 
         Returns
         -------
-        scores : ndarray of shape (n_elements_,)
+        scores : ndarray of shape (n_elements,)
             NaN in voxels that are missing or constant.
         """
         check_is_fitted(self)
@@ -269,10 +269,10 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
 
         Returns
         -------
-        surprisal : ndarray of shape (n_elements_,)
+        surprisal : ndarray of shape (n_elements,)
             Standard deviation over `X` of surprisal's part of the prediction, in units of the response.
 
-        content : ndarray of shape (n_elements_,)
+        content : ndarray of shape (n_elements,)
             The same of the other features' part.
         """
         check_is_fitted(self)
@@ -293,7 +293,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
 
         Parameters
         ----------
-        values : array-like of shape (n_elements_,) or (n_images, n_elements_)
+        values : array-like of shape (n_elements,) or (n_images, n_elements)
             For example scores of :func:`~sklearn_sae_encoding.metrics.cross_val_voxel_scores`.
 
         Returns

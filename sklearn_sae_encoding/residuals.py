@@ -105,7 +105,7 @@ class SAEResidual(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        residuals : ndarray of shape (n_texts, n_features_in_), or TokenTable
+        residuals : ndarray of shape (n_texts, n_features_in), or TokenTable
         """
         check_is_fitted(self)
         _check_table(X, "activations")

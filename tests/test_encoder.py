@@ -116,7 +116,8 @@ def test_content_alone_predicts_the_mean_where_nothing_is_selected():
 )
 def test_every_voxel_gets_the_alphas_errors_and_weights_of_elastic_net_cv(layout, options):
     X, Y = problem()
-    encoder = SparseVoxelEncoder(20, standardize_targets=False, **options).fit(LAYOUTS[layout](X), Y)
+    encoder = SparseVoxelEncoder(20, early_stopping=False, standardize_targets=False, **options)
+    encoder.fit(LAYOUTS[layout](X), Y)
     for voxel, y in enumerate(Y.T):
         grid = {NUMBER: 20, "eps": 1e-2}
         if options.get("positive") and NUMBER == "n_alphas":  # 1.6 starts where negative weights would enter
@@ -132,7 +133,8 @@ def test_every_voxel_gets_the_alphas_errors_and_weights_of_elastic_net_cv(layout
 def test_groups_reach_the_splitter():
     X, Y = problem()
     groups = np.repeat(np.arange(8), 10)
-    encoder = SparseVoxelEncoder(cv=GroupKFold(4), standardize_targets=False).fit(X, Y[:, 0], groups=groups)
+    encoder = SparseVoxelEncoder(cv=GroupKFold(4), early_stopping=False, standardize_targets=False)
+    encoder.fit(X, Y[:, 0], groups=groups)
     splits = list(GroupKFold(4).split(X, groups=groups))
     witness = LassoCV(**{NUMBER: 30}, eps=1e-2, cv=splits, **EXACT).fit(X, Y[:, 0])
     np.testing.assert_allclose(encoder.cv_mse_path_[0], witness.mse_path_, rtol=1e-5)
@@ -164,7 +166,7 @@ def test_groups_are_routed_to_the_splitter_as_in_lasso_cv(inside):
         found = cross_validate(pipeline, X, y, cv=outer, params={"groups": groups}, return_estimator=True)
         return [fitted[-1] for fitted in found["estimator"]]
 
-    ours = paths(SparseVoxelEncoder(20, cv=inner, standardize_targets=False))
+    ours = paths(SparseVoxelEncoder(20, cv=inner, early_stopping=False, standardize_targets=False))
     witnesses = paths(LassoCV(**{NUMBER: 20}, eps=1e-2, cv=inner, tol=1e-10, max_iter=10_000))
     for encoder, witness in zip(ours, witnesses, strict=True):
         np.testing.assert_allclose(encoder.cv_mse_path_[0], witness.mse_path_, rtol=1e-4)
@@ -215,7 +217,7 @@ def test_one_alpha_needs_no_folds():
 
 def test_the_one_standard_error_rule_takes_the_largest_alpha_that_is_no_worse():
     X, Y = problem(noise=0.3)
-    least = SparseVoxelEncoder().fit(X, Y)
+    least = SparseVoxelEncoder(early_stopping=False).fit(X, Y)
     sparser = SparseVoxelEncoder(selection="1se").fit(X, Y)
     for voxel in range(Y.shape[1]):
         errors = least.cv_mse_path_[voxel]
@@ -393,12 +395,35 @@ def test_progress_is_one_line_that_counts_voxels(capsys):
 
 def test_early_stopping_leaves_out_the_end_of_the_path_alone():
     X, Y = problem(noise=3.0)
-    whole = SparseVoxelEncoder().fit(X, Y)
-    short = SparseVoxelEncoder(early_stopping=True).fit(X, Y)
+    whole = SparseVoxelEncoder(early_stopping=False).fit(X, Y)
+    short = SparseVoxelEncoder().fit(X, Y)
+    assert not np.isnan(whole.cv_mse_path_).any()
     reached = ~np.isnan(short.cv_mse_path_)
     assert 0.2 < reached.mean() < 0.9
     np.testing.assert_allclose(short.cv_mse_path_[reached], whole.cv_mse_path_[reached])
     np.testing.assert_array_equal(short.alpha_[:5], whole.alpha_[:5])
+
+
+def test_penalties_that_are_given_are_all_solved_unless_asked_otherwise():
+    X, Y = problem(noise=3.0)
+    penalties = np.geomspace(1.0, 0.01, 30)
+    assert not np.isnan(SparseVoxelEncoder(penalties).fit(X, Y).cv_mse_path_).any()
+    assert np.isnan(SparseVoxelEncoder(penalties, early_stopping=True).fit(X, Y).cv_mse_path_).any()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"l1_ratio": 0.5}, {"positive": True}, {"cv": 10}, {"selection": "1se"}], ids=str
+)
+def test_stopping_early_changes_no_penalty_of_voxels_with_signal_or_without(settings):
+    rng = np.random.default_rng(7)
+    X = rng.gamma(2.0, 1.0, (120, 400)) * (rng.random((120, 400)) < rng.choice([0.05, 0.3], 400))
+    signal = X[:, :40] @ (rng.normal(size=(40, 30)) * (rng.random((40, 30)) < rng.uniform(0.0, 0.5, 30)))
+    Y = signal + rng.uniform(0.3, 6.0, 30) * rng.normal(size=(120, 30))
+    whole = SparseVoxelEncoder(early_stopping=False, **settings).fit(X, Y)
+    short = SparseVoxelEncoder(**settings).fit(X, Y)
+    assert np.isnan(short.cv_mse_path_).mean() > 0.2
+    np.testing.assert_allclose(short.alpha_, whole.alpha_)
+    np.testing.assert_allclose(short.coef_.toarray(), whole.coef_.toarray(), atol=1e-10)
 
 
 def test_a_path_that_was_cut_off_warns_and_counts():
@@ -415,10 +440,10 @@ def test_a_path_given_up_on_one_fold_warns_even_if_its_gap_is_small(early_stoppi
     errors[1, 2, 4] = np.nan
     solution = SimpleNamespace(worst_gaps=np.array([0.0, 1e-9]), errors=errors, alphas=np.ones((2, 3)))
     targets = SimpleNamespace(values=np.ones((2, 4)), voxels=np.arange(2))
-    task = SimpleNamespace(alphas=np.ones(3), penalty=SimpleNamespace(tol=1e-4))
+    task = SimpleNamespace(alphas=np.ones(3), penalty=SimpleNamespace(tol=1e-4), stop_early=early_stopping)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_gaps(solution, targets, task, 10, early_stopping, stacklevel=1)
+        warn_of_gaps(solution, targets, task, 10, stacklevel=1)
     messages = [str(one.message) for one in caught]
     if early_stopping:  # which leaves out errors by itself
         assert messages == []
@@ -441,6 +466,7 @@ def test_paths_on_which_the_active_set_nears_the_rank_of_the_data_are_followed_t
     X *= rng.random((n_samples, n_features)) < 15.0 / np.arange(15, n_features + 15)
     X *= rng.gamma(2.0, size=n_features)
     y = rng.normal(size=(n_samples, 300))[:, 143]
-    encoder = SparseVoxelEncoder(8, cv=3, standardize_targets=False).fit(sparse.csc_array(X), y)
+    encoder = SparseVoxelEncoder(8, cv=3, early_stopping=False, standardize_targets=False)
+    encoder.fit(sparse.csc_array(X), y)
     reference = LassoCV(alphas=encoder.alphas_[0], cv=3, **EXACT).fit(X, y)
     np.testing.assert_allclose(encoder.cv_mse_path_[0], reference.mse_path_, rtol=1e-5)

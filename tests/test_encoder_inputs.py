@@ -27,7 +27,9 @@ def assert_errors_are_those_of_lasso_cv(encoder, X, Y, cv, rtol=1e-5):
     X = X.astype(np.float64) - X.astype(np.float64).mean(axis=0)
     for voxel, y in enumerate(Y.T):
         witness = LassoCV(alphas=encoder.alphas_[voxel], cv=cv, **EXACT).fit(X, y)
-        np.testing.assert_allclose(encoder.cv_mse_path_[voxel], witness.mse_path_, rtol=rtol)
+        solved = ~np.isnan(encoder.cv_mse_path_[voxel])  # up to where the errors turned up
+        assert solved[:5].all()
+        np.testing.assert_allclose(encoder.cv_mse_path_[voxel][solved], witness.mse_path_[solved], rtol=rtol)
 
 
 def as_given(X, form, rng):

@@ -94,7 +94,13 @@ def encoder(rng):
         "fit_intercept": bool(rng.random() < 0.8),
     }
     found = SparseVoxelEncoder(
-        int(rng.integers(2, 20)), cv=cv, eps=10 ** rng.uniform(-3, -0.5), standardize_targets=False, tol=1e-7, **options
+        int(rng.integers(2, 20)),
+        cv=cv,
+        eps=10 ** rng.uniform(-3, -0.5),
+        early_stopping=False,
+        standardize_targets=False,
+        tol=1e-7,
+        **options,
     ).fit(given, Y)
     centred = X - X.mean(axis=0) if options["fit_intercept"] else X  # scikit-learn loses digits far from zero
     for voxel, y in enumerate(Y.T):

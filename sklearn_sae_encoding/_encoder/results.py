@@ -56,13 +56,11 @@ def warn_of_unfitted(targets: Targets, stacklevel: int):
         )
 
 
-def warn_of_gaps(
-    solution: BlockSolution, targets: Targets, task: Task, max_iter: int, early_stopping: bool, stacklevel: int
-):
+def warn_of_gaps(solution: BlockSolution, targets: Targets, task: Task, max_iter: int, stacklevel: int):
     """Count the voxels that did not converge, and say how far the worst of them is."""
     relative, tol = solution.worst_gaps / np.mean(targets.values**2, axis=1), task.penalty.tol
     late = ~(relative <= tol)
-    if not early_stopping:  # errors are missing where a path was given up, on a fold of smaller targets for less
+    if not task.stop_early:  # errors are missing where a path was given up, on a fold of smaller targets for less
         late |= np.isnan(solution.errors).any(axis=(1, 2))
     late &= ~_unexplained(solution, targets, task)
     if late.any():

@@ -62,7 +62,7 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
         alphas=alphas,
         eps=given.eps,
         selection=given.selection,
-        stop_early=given.early_stopping,
+        stop_early=isinstance(alphas, int) if given.early_stopping == "auto" else given.early_stopping,
         screen=screen,
         refit=refit,
         device=given.device,

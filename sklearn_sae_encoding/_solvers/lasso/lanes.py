@@ -16,29 +16,30 @@ LANES = 32
 
 
 @intrinsic
-def column_times_lanes(_context, data, indices, start, end, vectors, first, threshold, out):
-    """Write the products of a column with the LANES vectors from `first` on to `out` (LANES,).
+def column_times_lanes(_context, data, indices, start, end, vectors, threshold, out):
+    """Write the products of a column with LANES vectors to `out` (LANES,).
 
     The column has the values ``data[start:end]`` in the rows ``indices[start:end]``, which are unsigned; `vectors` are
-    (n_rows, a multiple of LANES), in C order and of the column's dtype, as is `out`. Returns whether the absolute value
+    (n_rows, LANES), each row without gaps, and of the column's dtype, as is `out`. Returns whether the absolute value
     of any product is above the `threshold`.
     """
     number = data.dtype
     if not number == vectors.dtype == out.dtype:
         raise TypeError(f"Column, vectors and products must have one dtype, got {data}, {vectors} and {out}.")
     places = types.int64
-    return types.boolean(data, indices, places, places, vectors, places, number, out), _column_times_lanes
+    return types.boolean(data, indices, places, places, vectors, number, out), _column_times_lanes
 
 
 def _column_times_lanes(context, builder, signature, arguments):
     data, indices, vectors, out = (
-        context.make_array(signature.args[place])(context, builder, arguments[place]) for place in (0, 1, 4, 7)
+        context.make_array(signature.args[place])(context, builder, arguments[place]) for place in (0, 1, 4, 6)
     )
-    start, end, first, threshold = arguments[2], arguments[3], arguments[5], arguments[6]
+    start, end, threshold = arguments[2], arguments[3], arguments[5]
     number = context.get_value_type(signature.args[0].dtype)
     aligned = context.get_abi_sizeof(number)  # numbers lie at multiples of their own size only
     several = ir.VectorType(number, LANES)
-    width, nothing = cgutils.unpack_tuple(builder, vectors.shape)[1], ir.Constant(several, [0.0] * LANES)
+    width, nothing = cgutils.unpack_tuple(builder, vectors.strides)[0], ir.Constant(several, [0.0] * LANES)
+    width = builder.udiv(width, ir.Constant(width.type, aligned))
     before, loop, after = builder.basic_block, builder.append_basic_block("values"), builder.append_basic_block("sums")
     builder.cbranch(builder.icmp_signed("<", start, end), loop, after)
 
@@ -46,7 +47,7 @@ def _column_times_lanes(context, builder, signature, arguments):
     place, total = builder.phi(start.type), builder.phi(several)
     value = _spread(builder, builder.load(builder.gep(data.data, [place])), several)
     row = builder.zext(builder.load(builder.gep(indices.data, [place])), start.type)
-    at = builder.gep(vectors.data, [builder.add(builder.mul(row, width), first)])
+    at = builder.gep(vectors.data, [builder.mul(row, width)])
     vector = builder.load(builder.bitcast(at, several.as_pointer()), align=aligned)
     product = builder.fmul(value, vector, flags=["contract"])
     more = builder.fadd(total, product, flags=["contract"])

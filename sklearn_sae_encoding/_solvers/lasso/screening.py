@@ -166,9 +166,10 @@ def _list_sparse(screened, residuals, thresholds, eligible, found):
     data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
     values, first = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0]
     for start in range(0, residuals.shape[1], LANES):
+        together = residuals[:, start : start + LANES]
         for j in range(first, features.shape[0]):
             begin, end = indptr[j - first], indptr[j - first + 1]
-            if column_times_lanes(data, indices, begin, end, residuals, start, thresholds[j], values):
+            if column_times_lanes(data, indices, begin, end, together, thresholds[j], values):
                 _append(values, start, features[j], thresholds[j], eligible, found)
 
 
@@ -197,9 +198,10 @@ def _largest_sparse(screened, residuals, eligible, out):
     data, indices, indptr, inverse_factors = screened.data, screened.indices, screened.indptr, screened.inverse_factors
     values, first = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0]
     for start in range(0, residuals.shape[1], LANES):
+        together = residuals[:, start : start + LANES]
         for j in range(first, inverse_factors.shape[0]):
             begin, end, above = indptr[j - first], indptr[j - first + 1], False
-            column_times_lanes(data, indices, begin, end, residuals, start, inverse_factors[j], values)
+            column_times_lanes(data, indices, begin, end, together, inverse_factors[j], values)
             for i in range(LANES):
                 above |= abs(values[i]) * inverse_factors[j] > out[start + i]
             if above:

@@ -141,7 +141,8 @@ def test_a_fit_gives_the_errors_and_alphas_of_lasso_cv(layout, descents):
     X, y = example(90, 60)
     folds = list(GroupKFold(5).split(X, groups=np.repeat(np.arange(10), 9)))
     Y = np.column_stack([y, np.random.default_rng(1).normal(size=len(y))])
-    encoder = SparseVoxelEncoder(15, cv=folds, tol=1e-8, standardize_targets=False).fit(LAYOUTS[layout](X), Y)
+    encoder = SparseVoxelEncoder(15, cv=folds, tol=1e-8, early_stopping=False, standardize_targets=False)
+    encoder.fit(LAYOUTS[layout](X), Y)
     assert max(descents) == 10  # both voxels on all folds
     for voxel, y in enumerate(Y.T):
         plain = LassoCV(alphas=encoder.alphas_[voxel], cv=folds, tol=1e-10, max_iter=100_000).fit(X, y)

@@ -15,9 +15,9 @@ from sklearn_sae_encoding._solvers.lasso.screening import Eligible, largest, sca
 
 
 @njit
-def times_lanes(column, vectors, first, threshold, out):
+def times_lanes(column, vectors, threshold, out):
     data, indices, start, end = column
-    return lanes.column_times_lanes(data, indices, start, end, vectors, first, threshold, out)
+    return lanes.column_times_lanes(data, indices, start, end, vectors, threshold, out)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -30,14 +30,14 @@ def test_a_column_meets_every_vector(length, first, dtype):
     expected = data[1 : 1 + length] @ vectors[indices[1 : 1 + length], first : first + LANES]
     out, most = np.full(LANES, np.nan, dtype), dtype(np.abs(expected).max())
     for threshold, above in ((most * dtype(1.01) + dtype(1e-3), False), (most * dtype(0.99) - dtype(1e-3), True)):
-        assert times_lanes((data, indices, 1, 1 + length), vectors, first, threshold, out) == above
+        assert times_lanes((data, indices, 1, 1 + length), vectors[:, first : first + LANES], threshold, out) == above
         assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
 
 
 def test_numbers_of_two_kinds_are_refused():
     column = np.ones(3), np.arange(3, dtype=np.uint32), 0, 3
     with pytest.raises(Exception, match="must have one dtype"):
-        times_lanes(column, np.ones((3, LANES), np.float32), 0, 1.0, np.ones(LANES, np.float32))
+        times_lanes(column, np.ones((3, LANES), np.float32), 1.0, np.ones(LANES, np.float32))
 
 
 @pytest.mark.parametrize("n_problems", [1, LANES - 1, LANES, LANES + 1, 70])
