@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_sae_encoding.timing._lists import as_arrays, is_list_of_arrays
@@ -27,6 +28,10 @@ class RunwiseDelayer(TransformerMixin, BaseEstimator):
 
     bands : dict of str to slice or array of int, default=None
         Which columns are which band. None is one band of all columns, called ``"features"``.
+
+    scale : {"runs"} or None, default=None
+        ``"runs"`` divides each feature by its standard deviation over the scans of its run, before it is delayed. A
+        feature that is constant in a run stays as it is there. Sparse features stay sparse: nothing is centred.
 
     Attributes
     ----------
@@ -57,9 +62,10 @@ class RunwiseDelayer(TransformerMixin, BaseEstimator):
     [[4.0, 0.0], [5.0, 4.0], [6.0, 5.0]]
     """
 
-    def __init__(self, delays=(1, 2, 3, 4), *, bands=None):
+    def __init__(self, delays=(1, 2, 3, 4), *, bands=None, scale=None):
         self.delays = delays
         self.bands = bands
+        self.scale = scale
 
     def fit(self, X, y=None):
         """Learn how many columns there are, and check bands and delays.
@@ -75,6 +81,8 @@ class RunwiseDelayer(TransformerMixin, BaseEstimator):
         -------
         self : RunwiseDelayer
         """
+        if self.scale not in ("runs", None):
+            raise ValueError(f"scale must be 'runs' or None, got {self.scale!r}.")
         X = self._validate(X, reset=True)
         n_features = self.n_features_in_
         self.bands_ = check_bands(self.bands, n_features)
@@ -106,7 +114,10 @@ class RunwiseDelayer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        delayed = [self._delay(run, i) for i, run in enumerate(X if isinstance(X, list) else [X])]
+        runs = X if isinstance(X, list) else [X]
+        if self.scale == "runs":
+            runs = [StandardScaler(with_mean=False).fit_transform(run) for run in runs]
+        delayed = [self._delay(run, i) for i, run in enumerate(runs)]
         return delayed if isinstance(X, list) else delayed[0]
 
     def table(self, names=None):

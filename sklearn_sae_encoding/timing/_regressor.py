@@ -48,6 +48,9 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Scans left out of training beside scans of the same recording that are held out, by the caller or in the
         regressor's own folds. None takes that of :meth:`StoryRun.cut`, and for a single run the reach of the delays.
 
+    scale : {"runs"} or None, default=None
+        ``"runs"`` divides each feature by its standard deviation in its run; see :class:`RunwiseDelayer`.
+
     Attributes
     ----------
     features_ : transformer
@@ -103,12 +106,13 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     sample_is_run = True  # what masks images asks
 
-    def __init__(self, features, regressor, *, delays=None, bands=None, gap=None):
+    def __init__(self, features, regressor, *, delays=None, bands=None, gap=None, scale=None):
         self.features = features
         self.regressor = regressor
         self.delays = delays
         self.bands = bands
         self.gap = gap
+        self.scale = scale
 
     def fit(self, X, y):
         """Make the rows of the runs and fit the regressor to them.
@@ -269,7 +273,8 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 )
         if reset:
             bands = named_bands(self.bands, self.features_)
-            self.delayer_ = RunwiseDelayer((0,) if self.delays is None else self.delays, bands=bands).fit(tables)
+            delays = (0,) if self.delays is None else self.delays
+            self.delayer_ = RunwiseDelayer(delays, bands=bands, scale=self.scale).fit(tables)
             names = getattr(self.features_, "get_feature_names_out", lambda: None)()
             self.design_ = self.delayer_.table(names)
         delayed = self.delayer_.transform(tables)

@@ -78,6 +78,17 @@ def test_sparse_runs_stay_sparse_and_give_the_same(runs):
         np.testing.assert_array_equal(out.toarray(), run)
 
 
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_features_scaled_by_run_are_divided_by_their_deviation_in_it(runs, layout):
+    runs = [np.column_stack([run * (3.0 + i), np.full(len(run), 2.0)]) for i, run in enumerate(runs)]
+    found = RunwiseDelayer((0, 2), scale="runs").fit_transform([layout(run) for run in runs])
+    plain = [run / np.append(run[:, :-1].std(axis=0), 1.0) for run in runs]
+    for made, expected in zip(found, RunwiseDelayer((0, 2)).fit_transform(plain), strict=True):
+        assert sparse.issparse(made) == (layout is sparse.csr_array)
+        made = made.toarray() if sparse.issparse(made) else made
+        np.testing.assert_allclose(made, expected, rtol=1e-12)
+
+
 def test_an_array_is_one_run(runs):
     delayer = RunwiseDelayer()
     np.testing.assert_array_equal(delayer.fit_transform(runs[0]), delayer.fit_transform([runs[0]])[0])

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from story_cases import make_run, noisy_runs
 from timing.test_delays import MIXES_ROWS
 
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, make_voxel_scorer, voxelwise_pearson
 from sklearn_sae_encoding.timing import BandUnion, RunwiseRegressor, WordsToScans
@@ -71,6 +72,20 @@ def test_the_fit_equals_ridge_on_rows_that_were_delayed_by_hand():
     np.testing.assert_allclose(model.regressor_.coef_, by_hand.coef_, atol=1e-10)
     for predicted, part in zip(model.predict(X), rows, strict=True):
         np.testing.assert_allclose(predicted, by_hand.predict(part), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("layout", "regressor"),
+    [(np.asarray, Ridge()), (sparse.csr_array, BandedRidgeEncoder(cv=3, alphas=5, form="kernel"))],
+)
+def test_a_model_scaled_by_run_is_that_of_runs_scaled_before(layout, regressor):
+    X, y = noisy_runs()
+    X = [run * (1.0 + 5 * i) for i, run in enumerate(X)]
+    scaled = [run / run.std(axis=0) for run in X]
+    inside = RunwiseRegressor(None, regressor, delays=DELAYS, scale="runs").fit([layout(run) for run in X], y)
+    before = RunwiseRegressor(None, regressor, delays=DELAYS).fit(scaled, y)
+    for one, other in zip(inside.predict(X[:2]), before.predict(scaled[:2]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
 
 
 def test_a_planted_lag_is_found():
