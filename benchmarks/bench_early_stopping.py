@@ -2,10 +2,10 @@
 
     python benchmarks/bench_early_stopping.py
 
-The rule is `early_stopping` of SparseVoxelEncoder. It was chosen on problem A and participants 1 to 4 of Lepori et al.
-(see bench_encoder.py); here are other voxels: participants 5 to 8, if their data are here, topics (problem Z), and
-simulated voxels of known weights: none, few, many, and a few strong ones with many weak ones, of which a path finds
-the strong ones first, so that an error that rises again might fall once more.
+The rule is `early_stopping` of SparseVoxelEncoder, which was there before these voxels were put together; six others
+were tried on them as well, and it was kept. The voxels: participants 5 to 8 of Lepori et al., if their data are here,
+topics (problem Z), and simulated voxels of known weights: none, few, many, and a few strong ones with many weak ones,
+of which a path finds the strong ones first, so that an error that rises again might fall once more.
 """
 
 from __future__ import annotations
