@@ -6,12 +6,13 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding._fitted.tables import KINDS
 from sklearn_sae_encoding._fitted.walking import columns_of
+from sklearn_sae_encoding._forwarding import ForwardsToParts
 
 
 def _regressor_has(method):
@@ -21,7 +22,7 @@ def _regressor_has(method):
     return check
 
 
-class BandedFeatureRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class BandedFeatureRegressor(ForwardsToParts, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """Make features of samples, and tell a banded regressor which columns make which band.
 
     How many columns a transformer makes is known once it is fitted, and sparse arrays carry no names. So the fitted
@@ -198,27 +199,6 @@ class BandedFeatureRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     def feature_transformers_(self):
         """What made the columns of the regressor."""
         return [self.features_] if hasattr(self, "features_") else []
-
-    @property
-    def n_features_in_(self):
-        """Number of columns that the features take, as they tell it."""
-        return self._told("n_features_in_")
-
-    @property
-    def feature_names_in_(self):
-        """Names of the columns that the features take, as they tell them."""
-        return self._told("feature_names_in_")
-
-    def get_metadata_routing(self):
-        """Say that parameters of ``fit`` go to the regressor's.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return MetadataRouter(owner=self).add(
-            regressor=self.regressor, method_mapping=MethodMapping().add(caller="fit", callee="fit")
-        )
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "features_")

@@ -139,9 +139,8 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         if get_config()["enable_metadata_routing"]:
             fit_params = process_routing(self, "fit", **fit_params).regressor.fit
         if self.missing_.any():
-            Y = by_run(
-                lambda rows: rows[:, ~self.missing_], Y
-            )  # under the same name, so that the whole is not held beside the part
+            # Under the same name, so that the whole is not held beside the part.
+            Y = by_run(lambda rows: rows[:, ~self.missing_], Y)
         self.regressor_ = clone(self.regressor).fit(X, Y, **fit_params)
         return self
 

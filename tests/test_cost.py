@@ -1,6 +1,5 @@
 """What a fit will cost is told from a few voxels."""
 
-import time
 import tracemalloc
 import warnings
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from sklearn_sae_encoding import cost
 from sklearn_sae_encoding.cost import CostEstimate, estimate_cost
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
@@ -19,35 +19,51 @@ def example(n_samples=150, n_features=600, n_voxels=300):
     return X, signal * (np.arange(n_voxels) % 2) + rng.normal(size=(n_samples, n_voxels))
 
 
-def cost_of(encoder, X, Y):
+def peak_of(encoder, X, Y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        start = time.process_time()
         encoder.fit(X, Y)
-        seconds = time.process_time() - start
         tracemalloc.start()
         encoder.fit(X, Y)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    return seconds, peak
+    return peak
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock by which what all voxels share takes 5 s, and a voxel as many as the largest of its responses."""
+
+    def seconds(_encoder, _X, Y):
+        return 5.0 + np.abs(Y).max(axis=0).sum()
+
+    monkeypatch.setattr(cost, "_seconds", seconds)
+
+
+def test_what_voxels_share_counts_once_and_each_voxel_what_the_measured_ones_took(clock):
+    X, Y = example()
+    seconds = np.abs(Y).max(axis=0)
+    alike = Y / seconds * 2.0
+    foretold = estimate_cost(X, 1000, y=alike)
+    assert foretold.seconds == pytest.approx(5.0 + 1000 * 2.0)
+    assert foretold.low == pytest.approx(foretold.high)  # voxels that cost the same leave no doubt
+    varied = estimate_cost(X, 1000, y=Y)
+    assert varied.low < 5.0 + 1000 * seconds.mean() < varied.high
 
 
 @pytest.mark.parametrize("settings", [{}, {"cv": 3, "alphas": 8}], ids=str)
-def test_a_fit_of_many_voxels_costs_about_what_a_few_foretold(settings):
+def test_a_fit_of_many_voxels_takes_about_the_memory_that_a_few_foretold(clock, settings):
     X, Y = example()
-    cost = estimate_cost(X, 300, y=Y, encoder=SparseVoxelEncoder(**settings))
-    seconds, peak = cost_of(SparseVoxelEncoder(**settings), X, Y)
-    # Wide enough for a machine that does other things, too.
-    assert seconds / 3 < cost.seconds < 3 * seconds
-    assert peak / 3 < cost.memory < 3 * peak
-    assert cost.low < cost.seconds < cost.high
+    foretold = estimate_cost(X, 300, y=Y, encoder=SparseVoxelEncoder(**settings))
+    peak = peak_of(SparseVoxelEncoder(**settings), X, Y)
+    assert peak / 3 < foretold.memory < 3 * peak
+    assert estimate_cost(X, 3000, y=Y, encoder=SparseVoxelEncoder(**settings)).memory > foretold.memory
 
 
-def test_the_interval_holds_the_estimate_and_more_voxels_cost_more():
+def test_voxels_are_simulated_where_there_are_none(clock):
     X, _ = example()
     few, many = estimate_cost(X, 100), estimate_cost(X, 10_000)
-    assert 30 * few.seconds < many.seconds < 300 * few.seconds
-    assert few.memory < many.memory
+    assert (many.seconds - 5.0) / (few.seconds - 5.0) == pytest.approx(100)
 
 
 def test_the_encoder_is_left_as_it_was_and_the_same_voxels_are_drawn():

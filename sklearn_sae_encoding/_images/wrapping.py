@@ -5,34 +5,13 @@ from __future__ import annotations
 import copy
 
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 
+from sklearn_sae_encoding._forwarding import ForwardsToParts
 from sklearn_sae_encoding._images.masks import is_fitted
 
 
-class WrapsRegressor:
+class WrapsRegressor(ForwardsToParts):
     """Features, tags, routing and clones of an estimator around a `regressor` and a `masker`."""
-
-    @property
-    def n_features_in_(self):
-        """Number of features, as the regressor tells it."""
-        return self._told("n_features_in_")
-
-    @property
-    def feature_names_in_(self):
-        """Names of the features, as the regressor tells them."""
-        return self._told("feature_names_in_")
-
-    def get_metadata_routing(self):
-        """Say that parameters of ``fit`` go to the regressor's.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return MetadataRouter(owner=self).add(
-            regressor=self.regressor, method_mapping=MethodMapping().add(caller="fit", callee="fit")
-        )
 
     def __sklearn_is_fitted__(self):
         return "regressor_" in vars(self)

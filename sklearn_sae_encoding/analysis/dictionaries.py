@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
@@ -145,8 +146,16 @@ def compare_dictionaries(
 def _tables(tokens):
     tables = [tokens] if isinstance(tokens, TokenTable) else list(tokens)
     lengths = [np.asarray(table.n_tokens).tolist() for table in tables]
-    if any(other != lengths[0] for other in lengths[1:]):
-        raise ValueError("All hooks must have the same tokens: numbers of tokens by text differ.")
+    for hook, other in enumerate(lengths[1:], start=1):
+        if len(other) != len(lengths[0]):
+            raise ValueError(
+                f"All hooks must have the same texts: {len(lengths[0])} in hook 0, {len(other)} in hook {hook}."
+            )
+        for text, (first, own) in enumerate(zip(lengths[0], other, strict=True)):
+            if first != own:
+                raise ValueError(
+                    f"All hooks must have the same tokens: of text {text} hook 0 has {first}, hook {hook} {own}."
+                )
     return tables
 
 
@@ -199,8 +208,7 @@ def _pool(name, values, table, pooling):
 def _variances(X):
     """Variance of each column, dense or sparse."""
     if sparse.issparse(X):
-        X = X.astype(np.float64)
-        return np.asarray((X**2).mean(axis=0) - np.asarray(X.mean(axis=0)) ** 2).ravel()
+        return mean_variance_axis(sparse.csr_array(X, dtype=np.float64), axis=0)[1]
     return np.var(np.asarray(X, dtype=np.float64), axis=0)
 
 

@@ -159,8 +159,9 @@ class RandomDictionary(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         X = validate_data(self, X, dtype=(np.float64, np.float32))
         density = np.broadcast_to(np.asarray(self.density, dtype=float), (self.n_features,))
-        if not ((density > 0) & (density <= 1)).all():
-            raise ValueError("density must be shares above 0 and at most 1.")
+        wrong = ~((density > 0) & (density <= 1))
+        if wrong.any():
+            raise ValueError(f"density must be shares above 0 and at most 1, got {density[wrong][0]}.")
         directions = check_random_state(self.random_state).normal(size=(X.shape[1], self.n_features))
         self.directions_ = (directions / np.linalg.norm(directions, axis=0)).astype(X.dtype)
         projections = np.sort(X @ self.directions_, axis=0)

@@ -85,7 +85,7 @@ def category_agreement(selectivity, *, top=20, shuffled=None):
         A row a category and pair of languages: ``category``, ``first``, ``second``, ``spearman`` (of the selectivity
         over features), ``overlap`` (features among the ``top`` of both), ``expected`` by chance, ``p`` (hypergeometric,
         or of the permutations) and ``p_adjusted`` (Benjamini-Hochberg over the table). The hypergeometric test takes
-        features for independent; dictionary features are nearly so, dense states are not.
+        features for independent and equally likely, which neither dictionary features nor dense states are.
 
     Raises
     ------
@@ -106,6 +106,8 @@ def category_agreement(selectivity, *, top=20, shuffled=None):
     first = selectivity[languages[0]]
     if not 1 <= top <= len(first):
         raise ValueError(f"top must be from 1 to {len(first)}, got {top}.")
+    if shuffled is not None and not len(shuffled):
+        raise ValueError("shuffled is empty: give tables of categories dealt out anew, 99 or more, or None.")
     by_chance = None if shuffled is None else [_overlaps(one, languages, top, first) for one in shuffled]
     rows = []
     for (category, one, other), overlap in _overlaps(selectivity, languages, top, first).items():

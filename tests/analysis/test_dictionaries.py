@@ -146,3 +146,13 @@ def test_random_directions_are_active_on_the_share_of_rows_asked_for():
     assert (features > 0).sum(axis=0).tolist() == [500, 100, 1]
     with pytest.raises(ValueError, match="shares above 0"):
         RandomDictionary(3, density=0).fit(X)
+
+
+def test_hooks_of_other_tokens_are_named_and_shares_that_are_none(tokens):
+    longer = TokenTable([np.vstack([values, values[:1]]) if i == 2 else values for i, values in enumerate(tokens)])
+    with pytest.raises(ValueError, match=r"of text 2 hook 0 has \d+, hook 1"):
+        compare_dictionaries({"dense": None}, [tokens, longer], np.zeros((len(tokens), 1)))
+    with pytest.raises(ValueError, match=r"same texts: \d+ in hook 0, 3 in hook 1"):
+        compare_dictionaries({"dense": None}, [tokens, tokens[:3]], np.zeros((len(tokens), 1)))
+    with pytest.raises(ValueError, match=r"density must be shares .* got 1\.5"):
+        RandomDictionary(2, density=[0.5, 1.5]).fit(np.eye(4))

@@ -94,3 +94,9 @@ def test_tables_of_other_categories_are_refused():
         category_agreement({"en": table, "fr": table}, top=3)
     with pytest.raises(ValueError, match="shuffled must hold tables like those of selectivity"):
         category_agreement({"en": table, "fr": table}, top=1, shuffled=[{"en": table}])
+
+
+def test_no_permutations_are_refused():
+    selectivity = {name: pd.DataFrame({"animal": [0.9, 0.2]}) for name in ("en", "fr")}
+    with pytest.raises(ValueError, match="shuffled is empty: give tables"):
+        category_agreement(selectivity, top=1, shuffled=[])
