@@ -224,15 +224,9 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         responses = describe_responses(Y, self.fit_intercept)
         warn_of_unfitted(responses, stacklevel=2)
         prepared = prepare_bands(X, columns, given)
-
-        folds = []
-
-        def splits():
-            folds.extend(check_cv(self.cv).split(X, None if is_read_by_block(Y) else Y, **split_params))
-            return folds
-
-        solution = fit_bands(X, responses, prepared, splits, given)
-        note_repeats(X, folds, stacklevel=2)
+        shown = None if is_read_by_block(Y) else Y
+        solution = fit_bands(X, responses, prepared, lambda: check_cv(self.cv).split(X, shown, **split_params), given)
+        note_repeats(X, solution.folds, stacklevel=2)
         warn_of_edges(solution, X.shape[0], stacklevel=2)
         return self._store(X, columns, prepared, responses, solution)
 
