@@ -332,9 +332,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     def _store(self, X, columns, prepared, responses, solution):
         for name in ("coef_", "dual_coef_", "X_fit_", "intercept_", "cv_scores_", "gradient_scores_"):
             vars(self).pop(name, None)
-        self.bands_, self.left_out_, self.kept_ = columns, prepared.left_out, prepared.kept
-        self.feature_deviations_ = prepared.deviations
-        self.feature_means_, self.feature_scales_ = prepared.means, prepared.scales
+        self.bands_, self.left_out_, self.feature_deviations_ = columns, prepared.left_out, prepared.deviations
+        self.feature_means_, self.feature_scales_, self.kept_ = prepared.by_column()
         self.candidates_ = np.zeros((len(solution.candidates.weights), len(columns)))
         self.candidates_[:, prepared.used], self.alphas_ = solution.candidates
         self.form_ = "primal" if solution.primal else "kernel"
@@ -344,7 +343,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             self.band_alphas_[:, prepared.used] = 1 / solution.inverse_alphas.T
         if solution.errors is not None:
-            self.cv_scores_ = -solution.errors
+            self.cv_scores_ = np.negative(solution.errors, out=solution.errors)
         if solution.steps is not None:
             self.gradient_scores_ = -solution.steps
         if solution.values is None:
@@ -352,7 +351,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         if solution.primal:
             self.coef_ = np.zeros((len(responses.means), X.shape[1]), dtype=X.dtype)
             used = np.concatenate([band.columns for band in prepared.bands])
-            self.coef_[:, used] = (solution.values / prepared.scales[used, None]).T
+            self.coef_[:, used] = (solution.values / self.feature_scales_[used, None]).T
         else:
             self.dual_coef_, self.X_fit_ = solution.values, X
         self.intercept_ = intercepts(self, responses.means).astype(X.dtype)

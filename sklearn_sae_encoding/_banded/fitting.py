@@ -57,7 +57,7 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
     wide = 0 if primal else sum(not is_narrow(band, n_samples) for band in prepared.bands)
     size = Size(
         n_samples=n_samples,
-        n_columns=int(prepared.kept.sum()),
+        n_columns=prepared.n_kept,
         n_kernels=wide + len(prepared.bands) * (given.search == "gradient"),
         n_voxels=len(voxels),
         n_candidates=len(candidates.weights),
@@ -180,7 +180,7 @@ def _kernel(X, name, band, dtype):
 
 def _empty(n_voxels, candidates, primal, shape) -> Solution:
     prepared, n_samples, dtype, given, folds = shape
-    n_values = int(prepared.kept.sum()) if primal else n_samples
+    n_values = prepared.n_kept if primal else n_samples
     keeps = given.keep == "weights"
     return Solution(
         candidates=candidates,
