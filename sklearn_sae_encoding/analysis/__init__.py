@@ -30,6 +30,7 @@ from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, com
 from sklearn_sae_encoding.analysis.explanations import explain_features
 from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
+from sklearn_sae_encoding.analysis.feature_tests import FeatureUseTest, feature_use_test
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
     feature_use_by_group,
@@ -87,6 +88,7 @@ __all__ = [
     "ExplanationScores",
     "FeatureStability",
     "FeatureTaxonomy",
+    "FeatureUseTest",
     "GroupMap",
     "InterpretationCheck",
     "LanguageTransfer",
@@ -131,6 +133,7 @@ __all__ = [
     "feature_correspondence",
     "feature_enrichment",
     "feature_use_by_group",
+    "feature_use_test",
     "find_unexplained_voxels",
     "functional_regions",
     "group_map",
