@@ -62,7 +62,7 @@ def feature_use_test(
 
     A lasso takes up one of several correlated features, and often a stand-in of the right one. So each feature that it
     takes up is tested against what the others leave: with :math:`e` the residuals of the voxel's responses without
-    feature `j`, and :math:`r` those of feature `j` itself, each predicted from all other features by a sparse model, the
+    feature `j`, and :math:`r` those of feature `j` itself, each predicted from all others by a sparse model, the
     partial correlation of :math:`r` and :math:`e` is zero on average if the feature adds nothing. This is the distilled
     conditional randomisation test [1]_ with the t distribution in place of a model's draws. A feature that the lasso
     doesn't take up has a p-value of 1, which costs no validity.

@@ -126,7 +126,7 @@ def test_further_texts_teach_what_features_have_in_common():
     X, more = grouped(rng, 25, 30, 0.2), grouped(rng, 2000, 30, 0.2)
     Y = 2 * X[:, [0]] + rng.normal(size=(25, 10))
     options = {"feature_encoder": LinearRegression(), "candidates": [0]}
-    assert feature_use_test(ENCODER, X, Y, **options).table["p_value"].tolist() == [1.0] * 10
+    assert set(feature_use_test(ENCODER, X, Y, **options).table["p_value"]) == {1.0}
     for own, others in ((X, more), (sparse.csr_array(X), sparse.csr_array(more))):
         assert feature_use_test(ENCODER, own, Y, more_X=others, **options).table["p_value"].median() < 0.01
 
