@@ -26,7 +26,7 @@ threemonths thumbsup treasureisland vixenandtheussr waitingtogo whenmothersbully
 _LEBEL_NOT_HEARD = {"UTS02": ("bluehope", "gpsformylostidentity", "singlewomanseekingmanwich"), "UTS04": ("life",)}
 _LEBEL_PARTICIPANTS = tuple(f"UTS0{i}" for i in range(1, 9))
 _LEBEL_MORE_HEARD_BY = _LEBEL_PARTICIPANTS[:3]
-# https://github.com/snastase/narratives, code/event_meta.json at 20c9fe1: task, story, onset, duration, in scans of 1.5 s.
+# https://github.com/snastase/narratives, code/event_meta.json at 20c9fe1: task, story, onset, duration, in scans.
 _NARRATIVES_T_R = 1.5
 _NARRATIVES = """
 21styear 21styear 14 2225
