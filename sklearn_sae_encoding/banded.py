@@ -19,6 +19,7 @@ from ._solvers.banded.bands import without_duplicates
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._validation import random_state as seed
 from ._voxelwise import VoxelwiseRegressorMixin
+from .metrics._leaks import note_repeats
 
 __all__ = ["BandedRidgeEncoder"]
 
@@ -221,14 +222,12 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
         given = SimpleNamespace(**self.get_params(deep=False))
         responses = describe_responses(Y, self.fit_intercept)
-        warn_of_unfitted(responses, stacklevel=3)
+        warn_of_unfitted(responses, stacklevel=2)
         prepared = prepare_bands(X, columns, given)
-
-        def splits():
-            return check_cv(self.cv).split(X, None if is_read_by_block(Y) else Y, **split_params)
-
-        solution = fit_bands(X, responses, prepared, splits, given)
-        warn_of_edges(solution, X.shape[0], stacklevel=3)
+        shown = None if is_read_by_block(Y) else Y
+        solution = fit_bands(X, responses, prepared, lambda: check_cv(self.cv).split(X, shown, **split_params), given)
+        note_repeats(X, solution.folds, stacklevel=2)
+        warn_of_edges(solution, X.shape[0], stacklevel=2)
         return self._store(X, columns, prepared, responses, solution)
 
     def predict(self, X, bands=None):
