@@ -4,8 +4,8 @@
 
 Needs the published betas (``lepori2026``) and English text (``text``) in the folder, and the packages of
 ``load_gemma3_270m``. Learns an SAE of 2,048 features on layer 12, then scores ``make_augmented_encoder`` as it ships,
-and with the published grid of penalties, on the published folds: noise-ceiling-normalised r, mean over voxels and
-participants of each set. Nothing that is derived from Gemma is written.
+with the whole of the relative grid, and with the published penalties, on the published folds: noise-ceiling-normalised
+r, mean over voxels and participants of each set. Nothing that is derived from Gemma is written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding import (
@@ -61,8 +62,13 @@ def main():
     X = made[:-1].fit_transform(data.texts)
     ceiling = data.voxels["noise_ceiling"].to_numpy()
     table = {}
-    for name, alphas in {"as it ships": made[-1].alphas, "published grid": PUBLISHED_ALPHAS}.items():
-        encoder = made[-1].set_params(alphas=alphas)
+    rows = {
+        "as it ships": {},
+        "30 penalties, to the end": {"alphas": 30, "early_stopping": False},
+        "published penalties": {"alphas": PUBLISHED_ALPHAS},
+    }
+    for name, penalties in rows.items():
+        encoder = clone(made[-1]).set_params(**penalties)
         result = cross_val_voxel_scores(encoder, X, data.betas, cv=OUTER, noise_ceiling=ceiling)
         scored = data.voxels.assign(score=result.normalized_scores)
         table[name] = scored.groupby(["set", "participant"])["score"].mean()

@@ -19,6 +19,7 @@ from ._solvers.banded.bands import without_duplicates
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._validation import random_state as seed
 from ._voxelwise import VoxelwiseRegressorMixin
+from .metrics._leaks import note_repeats
 
 __all__ = ["BandedRidgeEncoder"]
 
@@ -221,14 +222,12 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
         given = SimpleNamespace(**self.get_params(deep=False))
         responses = describe_responses(Y, self.fit_intercept)
-        warn_of_unfitted(responses, stacklevel=3)
+        warn_of_unfitted(responses, stacklevel=2)
         prepared = prepare_bands(X, columns, given)
-
-        def splits():
-            return check_cv(self.cv).split(X, None if is_read_by_block(Y) else Y, **split_params)
-
-        solution = fit_bands(X, responses, prepared, splits, given)
-        warn_of_edges(solution, X.shape[0], stacklevel=3)
+        shown = None if is_read_by_block(Y) else Y
+        solution = fit_bands(X, responses, prepared, lambda: check_cv(self.cv).split(X, shown, **split_params), given)
+        note_repeats(X, solution.folds, stacklevel=2)
+        warn_of_edges(solution, X.shape[0], stacklevel=2)
         return self._store(X, columns, prepared, responses, solution)
 
     def predict(self, X, bands=None):
@@ -333,9 +332,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     def _store(self, X, columns, prepared, responses, solution):
         for name in ("coef_", "dual_coef_", "X_fit_", "intercept_", "cv_scores_", "gradient_scores_"):
             vars(self).pop(name, None)
-        self.bands_, self.left_out_, self.kept_ = columns, prepared.left_out, prepared.kept
-        self.feature_deviations_ = prepared.deviations
-        self.feature_means_, self.feature_scales_ = prepared.means, prepared.scales
+        self.bands_, self.left_out_, self.feature_deviations_ = columns, prepared.left_out, prepared.deviations
+        self.feature_means_, self.feature_scales_, self.kept_ = prepared.by_column()
         self.candidates_ = np.zeros((len(solution.candidates.weights), len(columns)))
         self.candidates_[:, prepared.used], self.alphas_ = solution.candidates
         self.form_ = "primal" if solution.primal else "kernel"
@@ -345,7 +343,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             self.band_alphas_[:, prepared.used] = 1 / solution.inverse_alphas.T
         if solution.errors is not None:
-            self.cv_scores_ = -solution.errors
+            self.cv_scores_ = np.negative(solution.errors, out=solution.errors)
         if solution.steps is not None:
             self.gradient_scores_ = -solution.steps
         if solution.values is None:
@@ -353,7 +351,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         if solution.primal:
             self.coef_ = np.zeros((len(responses.means), X.shape[1]), dtype=X.dtype)
             used = np.concatenate([band.columns for band in prepared.bands])
-            self.coef_[:, used] = (solution.values / prepared.scales[used, None]).T
+            self.coef_[:, used] = (solution.values / self.feature_scales_[used, None]).T
         else:
             self.dual_coef_, self.X_fit_ = solution.values, X
         self.intercept_ = intercepts(self, responses.means).astype(X.dtype)

@@ -21,6 +21,7 @@ from ._solvers.running import solve_blocks
 from ._solvers.targets import make_targets
 from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
 from ._voxelwise import VoxelwiseRegressorMixin
+from .metrics._leaks import note_repeats
 
 __all__ = ["SparseVoxelEncoder"]
 
@@ -222,12 +223,19 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             If a voxel is NaN in some samples but not in all, or all voxels are; if a feature that is named does not
             exist; if `alphas` is the integer 1; if `cv` gives no folds, as an iterator does that was used before; if
             torch cannot compute on `device`.
+
+        Warns
+        -----
+        UserWarning
+            Counts voxels that were constant or absent, whose penalty is at an end of its grid, or did not converge;
+            and samples that are held out while an equal row is trained on, if there are as many features as different
+            rows, so that repeats can be remembered.
         """
         check_parameters(self, _ALLOWED)
         X, Y = self._validate(X, y)
         split_params = self._split_params(params)
         targets = make_targets(Y, self.standardize_targets, self.fit_intercept)
-        warn_of_unfitted(targets, stacklevel=3)
+        warn_of_unfitted(targets, stacklevel=2)
         names = list(getattr(self, "feature_names_in_", ()))
         given = SimpleNamespace(**self.get_params(deep=False))
         task = make_task(X, names, lambda: self._splits(X, Y, split_params), given)
@@ -242,8 +250,9 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         for name in _LEFT_BY_FIT:  # nothing of an earlier fit stays that this one doesn't make
             vars(self).pop(name, None)
         vars(self).update(fitted_attributes(solution, task, targets, X.dtype), data_mark_=data_mark(X, Y))
-        warn_of_edges(solution, task, stacklevel=3)
-        warn_of_gaps(solution, targets, task, self.max_iter, stacklevel=3)
+        note_repeats(X, zip(task.folds.train > 0, task.folds.test > 0, strict=True), stacklevel=2)
+        warn_of_edges(solution, task, stacklevel=2)
+        warn_of_gaps(solution, targets, task, self.max_iter, stacklevel=2)
         return self
 
     def predict(self, X):

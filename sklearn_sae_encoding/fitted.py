@@ -20,7 +20,7 @@ __all__ = [
     "weights_and_features",
 ]
 
-_INTERNAL = ("own", "maker", "output", "centre", "scale")
+_INTERNAL = ("own", "maker", "output", "centre", "scale", "to_scans", "word_value")
 
 
 def fitted_view(estimator, *, features=None, labels=None):

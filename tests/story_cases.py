@@ -15,9 +15,9 @@ def word_table(n_words=20, start=1.0, every=0.5, lasting=0.3):
     return pd.DataFrame({"word": words, "onset": onset, "offset": onset + lasting})
 
 
-def make_run(n_scans=20, t_r=2.0, onset=0.0, n_words=40, **params):
-    """A run whose text is joined from its words."""
-    return StoryRun(None, word_table(n_words), n_scans=n_scans, t_r=t_r, onset=onset, **params)
+def make_run(n_scans=20, t_r=2.0, onset=0.0, n_words=40, text=None, **params):
+    """A run, its text joined from its words if none is given."""
+    return StoryRun(text, word_table(n_words), n_scans=n_scans, t_r=t_r, onset=onset, **params)
 
 
 def noisy_runs(n_runs=4, n_scans=80, width=3, n_voxels=2, delay=2, noise=0.3, seed=0):

@@ -502,8 +502,8 @@ def test_other_bad_input_is_named():
 def test_a_fit_that_takes_too_much_memory_is_refused_with_what_would_fit():
     X, Y = sparse.random_array((400, 5000), density=0.01, rng=np.random.default_rng(0)), np.ones((400, 3))
     Y += np.arange(400)[:, None]
-    with pytest.raises(MemoryError, match=r"more than max_memory=0.0145.*What would fit: \d+ rows in the kernel form"):
-        BandedRidgeEncoder([slice(0, 2500), slice(2500, 5000)], max_memory=0.0145).fit(X, Y)
+    with pytest.raises(MemoryError, match=r"more than max_memory=0.0135.*What would fit: \d+ rows in the kernel form"):
+        BandedRidgeEncoder([slice(0, 2500), slice(2500, 5000)], max_memory=0.0135).fit(X, Y)
     with pytest.raises(MemoryError, match="nothing of this kind"):
         BandedRidgeEncoder(max_memory=1e-6).fit(X, Y)
 

@@ -113,6 +113,12 @@ def test_repeats_are_averaged_and_their_reliability_is_that_of_the_metrics():
     assert responses.betas.dtype == np.float32
 
 
+def test_two_repeats_are_enough_to_tell_signal_from_noise():
+    repeats = np.random.default_rng(0).normal(size=(40, 1, 6)) + 0.5 * np.random.default_rng(1).normal(size=(40, 2, 6))
+    responses = average_repeats(repeats.reshape(80, 6), np.repeat(np.arange(40), 2))
+    assert_allclose(responses.noise_ceiling, noise_ceiling_from_repeats(repeats.swapaxes(0, 1)), rtol=1e-4)
+
+
 def test_unequal_numbers_of_repeats_are_allowed_and_counted():
     rng = np.random.default_rng(0)
     stimuli = ["a", "b", "a", "c", "a", "b"]

@@ -48,6 +48,7 @@ MIRRORS = {
     "metrics/_recovery.py": ["tests/metrics/test_recovery.py", "tests/analysis/test_supports.py"],
     "metrics/_controls.py": ["tests/metrics/test_controls.py"],
     "betas.py": ["tests/test_betas.py"],
+    "cost.py": ["tests/test_cost.py"],
     "tokens.py": ["tests/test_tokens.py"],
     "_tokens/alignment.py": ["tests/tokens/test_alignment.py"],
     "_tokens/arrays.py": ["tests/test_tokens.py", "tests/analysis/test_populations.py"],

@@ -79,7 +79,7 @@ def _check_once(bands, names, n_features):
                 "belongs to one band."
             )
         owner[columns] = place
-        if len(np.unique(columns)) < len(columns):
+        if np.count_nonzero(owner == place) < len(columns):
             raise ValueError(f"Band {band!r} holds a column twice.")
     missing = np.flatnonzero(owner < 0)
     if len(missing):

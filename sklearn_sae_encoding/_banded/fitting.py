@@ -39,6 +39,7 @@ class Solution(NamedTuple):
     nothing: np.ndarray  # (n_voxels,), held-out errors of the mean
     falls: np.ndarray  # (n_voxels,), by how much the error fell at the last step to the smallest penalty
     steps: np.ndarray | None  # (n_voxels, n_steps), errors of gradient descent
+    folds: tuple  # pairs of training and held-out rows; none without a search
     values: np.ndarray | None  # residuals (n_samples, n_voxels), or weights of scaled columns (n_kept, n_voxels)
 
 
@@ -50,13 +51,13 @@ def fit_bands(X, responses: Responses, prepared: Prepared, splits, given) -> Sol
     choose = candidates.weights.shape[0] * len(candidates.alphas) > 1 or given.search == "gradient"
     folds = check_folds(splits(), n_samples) if choose else ()
     voxels = np.flatnonzero(~responses.absent & ~responses.constant)
-    solution = _empty(len(responses.absent), candidates, primal, (prepared, n_samples, dtype, given, choose))
+    solution = _empty(len(responses.absent), candidates, primal, (prepared, n_samples, dtype, given, folds))
     if not len(voxels):
         return solution
     wide = 0 if primal else sum(not is_narrow(band, n_samples) for band in prepared.bands)
     size = Size(
         n_samples=n_samples,
-        n_columns=int(prepared.kept.sum()),
+        n_columns=prepared.n_kept,
         n_kernels=wide + len(prepared.bands) * (given.search == "gradient"),
         n_voxels=len(voxels),
         n_candidates=len(candidates.weights),
@@ -178,8 +179,8 @@ def _kernel(X, name, band, dtype):
 
 
 def _empty(n_voxels, candidates, primal, shape) -> Solution:
-    prepared, n_samples, dtype, given, choose = shape
-    n_values = int(prepared.kept.sum()) if primal else n_samples
+    prepared, n_samples, dtype, given, folds = shape
+    n_values = prepared.n_kept if primal else n_samples
     keeps = given.keep == "weights"
     return Solution(
         candidates=candidates,
@@ -187,9 +188,10 @@ def _empty(n_voxels, candidates, primal, shape) -> Solution:
         chosen=np.full(n_voxels, -1),
         places=np.full(n_voxels, -1),
         inverse_alphas=np.full((len(prepared.bands), n_voxels), np.nan),
-        errors=np.full((n_voxels, len(candidates.weights)), np.nan) if choose else None,
+        errors=np.full((n_voxels, len(candidates.weights)), np.nan) if folds else None,
         nothing=np.full(n_voxels, np.nan),
         falls=np.full(n_voxels, np.nan),
         steps=np.full((n_voxels, given.n_steps), np.nan) if given.search == "gradient" else None,
+        folds=folds,
         values=np.zeros((n_values, n_voxels), dtype=dtype) if keeps else None,
     )

@@ -50,7 +50,8 @@ def band_part(encoder, X, name) -> np.ndarray:
     if len(band.columns):
         inverse = inverse_alphas(encoder, name).astype(out.dtype)
         for rows, block in cross_blocks(X, encoder.X_fit_, band):
-            out[rows] = (block.astype(out.dtype) @ encoder.dual_coef_) * inverse
+            np.matmul(block.astype(out.dtype), encoder.dual_coef_, out=out[rows])
+            out[rows] *= inverse
     return out
 
 

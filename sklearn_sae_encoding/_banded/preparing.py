@@ -24,11 +24,20 @@ class Prepared(NamedTuple):
     n_bands: int  # of all bands
     bands: tuple[Band, ...]  # columns that are kept
     left_out: dict  # how many columns of each band left, and why
-    means: np.ndarray  # (n_features,), subtracted from the columns
-    scales: np.ndarray  # (n_features,), divided by
     deviations: np.ndarray  # (n_features,), standard deviations
-    kept: np.ndarray  # (n_features,) bool
     diagonals: np.ndarray  # (n_used,), mean diagonals of the kernels
+
+    @property
+    def n_kept(self) -> int:
+        return sum(len(band.columns) for band in self.bands)
+
+    def by_column(self):
+        """Say of all columns what is subtracted from them, by what they are divided, and which are kept."""
+        n_features = len(self.deviations)
+        means, scales, kept = np.zeros(n_features), np.ones(n_features), np.zeros(n_features, dtype=bool)
+        for band in self.bands:
+            means[band.columns], scales[band.columns], kept[band.columns] = band.means, band.scales, True
+        return means, scales, kept
 
 
 class Candidates(NamedTuple):
@@ -40,7 +49,7 @@ def prepare_bands(X, columns: Mapping, given) -> Prepared:
     """Say which columns of each band are used, and how they enter."""
     statistics = column_statistics(X)
     used = _used(given.only, columns)
-    n_samples, n_features = X.shape
+    n_samples = X.shape[0]
     centre, scale = given.fit_intercept, given.scale == "columns"
     bands, left_out = [], {}
     for name in used:
@@ -55,9 +64,6 @@ def prepare_bands(X, columns: Mapping, given) -> Prepared:
             "frequent": int(frequent.sum()),
             "constant": len(remaining) - len(bands[-1].columns),
         }
-    means, scales, kept = np.zeros(n_features), np.ones(n_features), np.zeros(n_features, dtype=bool)
-    for band in bands:
-        means[band.columns], scales[band.columns], kept[band.columns] = band.means, band.scales, True
     diagonals = np.array([_diagonal(band, statistics, centre) for band in bands])
     places = np.array([list(columns).index(name) for name in used])
     return Prepared(
@@ -66,10 +72,7 @@ def prepare_bands(X, columns: Mapping, given) -> Prepared:
         n_bands=len(columns),
         bands=tuple(bands),
         left_out=left_out,
-        means=means,
-        scales=scales,
         deviations=statistics.deviations,
-        kept=kept,
         diagonals=diagonals,
     )
 
@@ -114,8 +117,8 @@ def is_primal(given, prepared: Prepared, n_samples: int) -> bool:
             raise ValueError("search='gradient' works on kernels: set form='kernel' or 'auto', or search='random'.")
         return False
     if given.form == "auto":
-        return 0 < prepared.kept.sum() < n_samples
-    return given.form == "primal" and bool(prepared.kept.any())
+        return 0 < prepared.n_kept < n_samples
+    return given.form == "primal" and prepared.n_kept > 0
 
 
 def make_candidates(given, prepared: Prepared, n_samples: int) -> Candidates:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-# Bytes of double precision that are read at a time.
-READ = 2**22
+# Bytes of double precision that are looked at at a time.
+READ = 2**20
+# The fewest voxels that are read from a file at a time: fewer would read the same pages of it again and again.
+FROM_FILE = 512
 # Packages whose arrays stay in files until they are sliced.
 FILES = ("h5py", "zarr", "dask")
 
@@ -23,10 +25,10 @@ class Responses(NamedTuple):
     def read(self, voxels: np.ndarray, out: np.ndarray) -> None:
         """Read some voxels, in ascending order, less their means; some at a time, since that is done in doubles."""
         step = _voxels_at_a_time(len(out))
-        for start in range(0, len(voxels), step):
+        for start, values in _pieces(self.source, voxels, step):
             some = voxels[start : start + step]
-            values = np.asarray(self.source[:, some[0] : some[-1] + 1], dtype=np.float64)
-            out[:, start : start + step] = values[:, some - some[0]] - self.means[some]
+            # In double precision, number by number: no copy of the responses is made.
+            np.subtract(values, self.means[some], out=out[:, start : start + step], casting="same_kind")
 
 
 def is_read_by_block(y) -> bool:
@@ -61,9 +63,9 @@ def describe_responses(source, centre: bool) -> Responses:
     n_samples, n_voxels = source.shape
     means, absent, constant = np.zeros(n_voxels), np.zeros(n_voxels, dtype=bool), np.zeros(n_voxels, dtype=bool)
     step = _voxels_at_a_time(n_samples)
-    for start in range(0, n_voxels, step):
-        where = slice(start, min(start + step, n_voxels))
-        values = np.asarray(source[:, where], dtype=np.float64)
+    for start, values in _pieces(source, np.arange(n_voxels), step):
+        values = values.astype(np.float64)
+        where = slice(start, start + values.shape[1])
         nan = np.isnan(values)
         absent[where] = nan[0]
         _check_block(values, nan, start)
@@ -76,6 +78,18 @@ def describe_responses(source, centre: bool) -> Responses:
     if not centre:
         means[~absent & ~constant] = 0.0
     return Responses(source, means, absent, constant & ~absent)
+
+
+def _pieces(source, voxels, step):
+    """Yield where each `step` of the (ascending) voxels begin, and their values as they come."""
+    at_once = max(step, FROM_FILE // step * step) if is_read_by_block(source) else step
+    for first in range(0, len(voxels), at_once):
+        some = voxels[first : first + at_once]
+        values = np.asarray(source[:, some[0] : some[-1] + 1])
+        for start in range(0, len(some), step):
+            chosen = some[start : start + step] - some[0]
+            in_a_row = chosen[-1] - chosen[0] == len(chosen) - 1
+            yield first + start, values[:, slice(chosen[0], chosen[-1] + 1) if in_a_row else chosen]
 
 
 def _voxels_at_a_time(n_samples):

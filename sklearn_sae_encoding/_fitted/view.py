@@ -201,6 +201,24 @@ class FittedView:
         row = self._columns.iloc[self.column(feature)]
         return row["maker"], int(row["output"])
 
+    def heard_by(self, feature):
+        """Find what made scans of words for a feature of stories, and which of a word's values it is.
+
+        Parameters
+        ----------
+        feature : int or str
+
+        Returns
+        -------
+        to_scans : WordsToScans or None
+            None if the feature is not made of words at scans.
+
+        column : int
+            The column of its ``word_values``.
+        """
+        row = self._columns.iloc[self.column(feature)]
+        return row["to_scans"], int(row["word_value"])
+
     def transform(self, X):
         """Make the features.
 

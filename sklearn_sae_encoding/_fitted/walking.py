@@ -18,8 +18,9 @@ def columns_of(transformer, given=None, width=None):
     """Give the table of the columns that a fitted transformer makes of the columns `given`.
 
     Beside what :func:`feature_table` has, it tells of each column `own`, its name before any prefix, `maker` and
-    `output`, the estimator that made it and which of its columns it was, and `centre` and `scale`, what was subtracted
-    from it since, and by what it was divided (NaN where another function was applied).
+    `output`, the estimator that made it and which of its columns it was, `to_scans` and `word_value`, what made scans
+    of words and which of the word's values it was, and `centre` and `scale`, what was subtracted from it since, and by
+    what it was divided (NaN where another function was applied).
 
     `given` is None for texts and whatever else is no table, `width` the number of columns if that is known. None comes
     back if nobody says how many columns there are.
@@ -55,6 +56,7 @@ def complete(table, maker):
     makers = np.empty(len(table), dtype=object)
     makers[:] = maker
     known = {"own": table["feature"], "maker": makers, "output": np.arange(len(table)), "centre": 0.0, "scale": 1.0}
+    known |= {"to_scans": None, "word_value": -1}
     return table.assign(**{name: value for name, value in known.items() if name not in table})
 
 
@@ -114,9 +116,13 @@ def _bands(union, given):
 def _words(to_scans, given):
     """Columns keep their maker: resampling to scans is linear, and the same for all."""
     if hasattr(to_scans, "features_"):
-        return columns_of(to_scans.features_, None, to_scans.n_features_out_)
-    names = to_scans.get_feature_names_out()
-    return complete(feature_table(names, kinds=["control"] * len(names)), to_scans)
+        table = columns_of(to_scans.features_, None, to_scans.n_features_out_)
+    else:
+        names = to_scans.get_feature_names_out()
+        table = complete(feature_table(names, kinds=["control"] * len(names)), to_scans)
+    makers = np.empty(len(table), dtype=object)
+    makers[:] = to_scans
+    return table.assign(to_scans=makers, word_value=np.arange(len(table)))
 
 
 def _delayed(delayer, given):

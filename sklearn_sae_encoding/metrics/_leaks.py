@@ -7,6 +7,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from sklearn_sae_encoding._notes import Note, tell
+
 
 def group_repeats(X, groups=None):
     """Label samples so that a group splitter keeps equal ones together.
@@ -74,12 +76,7 @@ def warn_of_leaks(X, splits, *, stacklevel=2):
     if keys is None or len(set(keys)) == len(keys):
         return
     labels = _number(keys)
-    rows = np.arange(len(labels))
-    leaked = np.zeros(len(labels), dtype=bool)
-    for train, test in splits:
-        tested = rows[test]
-        leaked[tested[np.isin(labels[tested], labels[rows[train]])]] = True
-    leaked &= np.array([key is not None for key in keys])
+    leaked = _trained_on(labels, splits) & np.array([key is not None for key in keys])
     if not leaked.any():
         return
     first = int(np.flatnonzero(leaked)[0])
@@ -91,6 +88,48 @@ def warn_of_leaks(X, splits, *, stacklevel=2):
         "groups=metrics.group_repeats(X); where samples of a run share noise, group_repeats(X, groups=runs).",
         stacklevel=stacklevel + 1,
     )
+
+
+def note_repeats(X, splits, *, stacklevel=2):
+    """Warn of equal rows on both sides of the folds that choose penalties, if a model can remember what each hears.
+
+    It can where there are as many features as different rows, so that each row may have a weight of its own.
+    """
+    splits, alike = list(splits), _nearly_equal_rows(X)
+    labels = np.arange(X.shape[0])
+    keys = sample_keys(X[alike])
+    labels[alike] = X.shape[0] + _number(keys)
+    leaked = np.zeros(X.shape[0], dtype=bool)
+    leaked[alike] = [key is not None for key in keys]
+    if not splits or not leaked.any() or X.shape[1] < len(np.unique(labels)):
+        return
+    leaked &= _trained_on(labels, splits)
+    if leaked.any():
+        said = (
+            "samples are held out inside the fit while an equal row of features is trained on: what is remembered "
+            "looks like prediction, and penalties come out too small. Average repeats (betas.average_repeats), or keep "
+            "them together with cv=GroupKFold() and fit(X, y, groups=metrics.group_repeats(X))."
+        )
+        tell([Note(int(leaked.sum()), len(leaked), said)], stacklevel=stacklevel + 1)
+
+
+def _trained_on(labels, splits):
+    """Tell which samples are tested in a fold that trains on one of the same label."""
+    rows, found = np.arange(len(labels)), np.zeros(len(labels), dtype=bool)
+    for train, test in splits:
+        tested = rows[test]
+        found[tested[np.isin(labels[tested], labels[rows[train]])]] = True
+    return found
+
+
+def _nearly_equal_rows(X):
+    """Find rows whose random projection is another's, without a copy of X: those that are equal are among them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        projected = np.nan_to_num(X @ np.random.default_rng(0).normal(size=X.shape[1]).astype(X.dtype))
+    order = np.argsort(projected, kind="stable")
+    tolerance = 1e3 * np.finfo(X.dtype).eps * np.abs(projected).max(initial=0.0)
+    near = np.flatnonzero(np.diff(projected[order]) <= tolerance)
+    return np.unique(np.concatenate([order[near], order[near + 1]]))
 
 
 def sample_keys(X):

@@ -7,10 +7,10 @@ from itertools import groupby
 import numpy as np
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
-from sklearn_sae_encoding.analysis import count_feature_use, rank_band_features, top_texts
+from sklearn_sae_encoding.analysis import count_feature_use, rank_band_features
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
-from sklearn_sae_encoding.report._fitted import values_on_tokens
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, searchable_table
+from sklearn_sae_encoding.report._passages import Passages
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 _OFTEN = 0.9  # share of halves from which on a voxel counts as one that uses a feature often
@@ -65,7 +65,8 @@ def _banded_section(fitted, n_features, n_texts):
         "their effect."
     )
     columns = [("Feature", "text"), ("Band", "text"), *([("Label", "text")] if labelled else [])]
-    columns += [("Effect", "number"), ("Raises", "number")]
+    delayed = "delay" in ranked
+    columns += [("Effect", "number"), ("Raises", "number"), *([("Delay", "number")] if delayed else [])]
     rows = [
         [
             cell(_finder(row.feature), row.feature, class_="name"),
@@ -73,6 +74,7 @@ def _banded_section(fitted, n_features, n_texts):
             *_labels(fitted, row.index, labelled),
             cell(f"{row.effect:.3g}", f"{row.effect:.6g}", class_="number"),
             cell(f"{row.positive:.0%}", f"{row.positive:.6f}", class_="number"),
+            *([cell(f"{row.delay}", class_="number")] if delayed else []),
         ]
         for row in ranked.itertuples(index=False)
     ]
@@ -135,57 +137,61 @@ def _effects(fitted, use):
 
 
 def _driver_table(fitted, use, labelled, n_texts):
-    columns = [("Feature", "text"), *([("Label", "text")] if labelled else []), ("Value in text", "number")]
+    heard = fitted.runs is not None
+    columns = [("Feature", "text"), *([("Label", "text")] if labelled else [])]
+    columns += [("Value at scan" if heard else "Value in text", "number")]
     # Features that were given don't say which token made them.
-    by_token = fitted.runs is None and fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
-    columns += [("Strongest token", "text")] if by_token else []
-    columns += [("Text", "text")]
-    rows = []
-    for column in dict.fromkeys(use["index"]):
-        rows += _drivers(fitted, column, labelled, n_texts, by_token)
-    return searchable_table("drivers", "Texts and tokens that drive the features", columns, rows, rows_are="texts")
+    by_token = heard or fitted.view.maker((LMActivationTransformer, SurprisalTransformer)) is not None
+    columns += [("Strongest word" if heard else "Strongest token", "text")] if by_token else []
+    columns += [("Heard", "text"), ("Run and scan", "text")] if heard else [("Text", "text")]
+    passages = Passages(fitted, n_texts)
+    rows = [
+        row
+        for column in dict.fromkeys(use["index"])
+        for row in _drivers(fitted, column, labelled, by_token, passages.of(column))
+    ]
+    texts = "Texts and tokens that drive the features"
+    caption = "Words that drive the features, heard their delay before a scan" if heard else texts
+    return searchable_table("drivers", caption, columns, rows, rows_are="passages" if heard else "texts")
 
 
-def _drivers(fitted, column, labelled, n_texts, by_token):
-    """Make the rows of one feature: its strongest texts, shaded where it is active."""
+def _drivers(fitted, column, labelled, by_token, passages):
+    """Make the rows of one feature: its strongest passages, shaded where it is active."""
     name = str(fitted.names[column])
-    top = top_texts(fitted.X, range(len(fitted.texts)), int(column), n_texts=n_texts)
-    on_tokens = values_on_tokens(fitted, list(top["text"]), column)
-    strongest = max((token.values.max(initial=0.0) for token in on_tokens if token is not None), default=0.0)
-    rows = []
-    for i, activation, tokens in zip(top["text"], top["activation"], on_tokens, strict=True):
-        text = fitted.text(i, column)
-        rows.append(
-            [
-                cell(name, class_="name"),
-                *_labels(fitted, column, labelled),
-                cell(f"{activation:.3g}", f"{activation:.6g}", class_="number"),
-                *([cell(element("bdi", _strongest_token(text, tokens)))] if by_token else []),
-                cell(element("bdi", _passage(text, tokens, strongest)), text, class_="passage"),
-            ]
-        )
-    return rows
+    pieces = [passage.pieces.values for passage in passages if passage.pieces is not None]
+    strongest = max((values.max(initial=0.0) for values in pieces), default=0.0)
+    return [
+        [
+            cell(name, class_="name"),
+            *_labels(fitted, column, labelled),
+            cell(f"{passage.value:.3g}", f"{passage.value:.6g}", class_="number"),
+            *([cell(element("bdi", _strongest_piece(passage.text, passage.pieces)))] if by_token else []),
+            cell(element("bdi", _shaded(passage.text, passage.pieces, strongest)), passage.text, class_="passage"),
+            *([] if passage.place is None else [cell(passage.place)]),
+        ]
+        for passage in passages
+    ]
 
 
-def _strongest_token(text, tokens):
-    if tokens is None or tokens.values.max(initial=0.0) <= 0:
+def _strongest_piece(text, pieces):
+    if pieces is None or pieces.values.max(initial=0.0) <= 0:
         return ""
-    start, end = tokens.offsets[np.argmax(tokens.values)]
+    start, end = pieces.offsets[np.argmax(pieces.values)]
     return text[start:end].strip()
 
 
-def _passage(text, tokens, strongest):
-    """Shade each token by its value over the strongest one; what no token covers stays as it is."""
-    if tokens is None or strongest <= 0:
+def _shaded(text, pieces, strongest):
+    """Shade each token or word by its value over the strongest one; what none covers stays as it is."""
+    if pieces is None or strongest <= 0:
         return text
     # By character, because tokens of a character of several bytes lie on each other.
     values = np.zeros(len(text))
-    for (start, end), value in zip(tokens.offsets, tokens.values, strict=True):
+    for (start, end), value in zip(pieces.offsets, pieces.values, strict=True):
         values[start:end] = np.maximum(values[start:end], value)
-    pieces = []
+    shaded = []
     for value, run in groupby(range(len(text)), key=values.__getitem__):
         run = list(run)
         piece = text[run[0] : run[-1] + 1]
         level = int(np.ceil(_LEVELS * value / strongest))
-        pieces.append(element("mark", piece, class_=f"t{level}", title=f"{value:.3g}") if level > 0 else piece)
-    return join(pieces)
+        shaded.append(element("mark", piece, class_=f"t{level}", title=f"{value:.3g}") if level > 0 else piece)
+    return join(shaded)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.fitted import FittedView, fitted_view
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.report._runs import Runs, find_runs
-from sklearn_sae_encoding.sae import SAEProjector
-from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 _BLOCK = 4096  # voxels at once
 
@@ -45,17 +41,16 @@ class Fitted(NamedTuple):
     masked: MaskedTargetRegressor | None  # if the responses were images
     X: sparse.csr_array  # (n_texts, n_features)
     texts: list  # of runs the words heard at each row, a scan
-    Y: np.ndarray  # (n_texts, n_voxels), with missing voxels
+    Y: np.ndarray  # (n_texts, n_voxels), with missing voxels; of runs the rows that trained
     kept: np.ndarray  # (n_voxels,), whether a voxel was fitted
     responses: Responses
     given: Given
     runs: Runs | None  # if a sample is a run
+    Y_of_all_scans: np.ndarray  # the same, also of scans in gaps
 
-    def text(self, row, column):
-        """What was read where a feature has the value of a row: its text, or the words heard at a delayed scan."""
-        if self.runs is None:
-            return self.texts[row]
-        return self.runs.heard(row, int(self.view.features["delay"].iloc[column]))
+    def delay(self, column):
+        """How many scans before its row a feature was heard."""
+        return int(self.view.features["delay"].iloc[column])
 
     @property
     def encoder(self):
@@ -123,7 +118,7 @@ def take_apart(model, texts, Y, features, feature_table=None, labels=None):
     kept = np.ones(Y.shape[1], dtype=bool) if masked is None else ~masked.missing_
     if view.weights.shape[0] != kept.sum():
         raise ValueError(f"The model was fitted to {view.weights.shape[0]} voxels, but Y has {kept.sum()}.")
-    return Fitted(view, masked, _features(view, texts, features), texts, Y, kept, _describe(Y), given, None)
+    return Fitted(view, masked, _features(view, texts, features), texts, Y, kept, _describe(Y), given, None, Y)
 
 
 def _of_runs(view, masked, runs, Y, given):
@@ -139,9 +134,9 @@ def _of_runs(view, masked, runs, Y, given):
     kept[kept] = ~runs.absent
     X = sparse.csr_array(view.transform(runs.runs))[runs.trained]
     texts = [runs.heard(row) for row in np.flatnonzero(runs.trained)]
-    Y = Y[runs.trained]
+    every, Y = Y, Y[runs.trained]
     own = runs._replace(run=runs.run[runs.trained], scan=runs.scan[runs.trained])
-    return Fitted(view, masked, X, texts, Y, kept, _describe(Y), given, own)
+    return Fitted(view, masked, X, texts, Y, kept, _describe(Y), given, own, every)
 
 
 def _describe(Y):
@@ -187,42 +182,3 @@ def parts_of_predictions(fitted):
     response = fitted.responses.sd[fitted.kept]
     parts = fitted.view.contributions_of(fitted.X, fitted.surprisal) / np.where(response > 0, response, np.nan)
     return fitted.to_voxels(parts[0]), fitted.to_voxels(parts[1])
-
-
-class TokenValues(NamedTuple):
-    """A feature on the tokens of a text."""
-
-    offsets: np.ndarray  # (n_tokens, 2), characters
-    values: np.ndarray  # (n_tokens,)
-
-
-def values_on_tokens(fitted, rows, column):
-    """Give what a feature is on each token of some texts, or None for each if it isn't made token by token."""
-    texts = [fitted.texts[i] for i in rows]
-    if fitted.runs is not None:  # a scan mixes words, whose tokens were read in the whole story
-        return [None] * len(texts)
-    maker, output = fitted.view.made_by(int(column))
-    kind = fitted.view.features["kind"].iloc[column]
-    if not texts:
-        return []
-    if kind == "surprisal" and isinstance(maker, SurprisalTransformer):
-        tables = maker.by_token(texts)
-        return [TokenValues(t[["start", "end"]].to_numpy(), t["surprisal"].to_numpy()) for t in tables]
-    reader = _before(fitted.view.makers, maker)
-    if kind != "sae" or not isinstance(maker, SAEProjector) or reader is None or reader.level != "token":
-        return [None] * len(texts)
-    return _sae_values(reader, maker, texts, output)
-
-
-def _before(makers, projector):
-    """The transformer whose activations an SAE encodes: the last one before it."""
-    before = makers[: next((i for i, maker in enumerate(makers) if maker is projector), 0)]
-    return next((maker for maker in before[::-1] if isinstance(maker, LMActivationTransformer)), None)
-
-
-def _sae_values(reader, projector, texts, column):
-    # A copy that shares what was fitted, so that the model itself stays as it is.
-    by_token = copy.copy(projector).set_params(level="token")
-    features = by_token.transform(reader.transform(texts))
-    columns = [sparse.csr_array(one)[:, [column]].toarray().ravel() for one in features]
-    return [TokenValues(offsets, values) for offsets, values in zip(features.offsets, columns, strict=True)]

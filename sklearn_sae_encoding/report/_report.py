@@ -22,7 +22,9 @@ from sklearn_sae_encoding.report._figures import figure
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
 from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph
 from sklearn_sae_encoding.report._methods import methods, settings
+from sklearn_sae_encoding.report._regions import regions_section
 from sklearn_sae_encoding.report._scores import prepare_scores, summary
+from sklearn_sae_encoding.report._stories import stories_section
 
 
 def encoder_report(
@@ -36,6 +38,7 @@ def encoder_report(
     feature_table=None,
     feature_labels=None,
     stability=None,
+    regions=None,
     title="Encoding model",
     n_features=20,
     n_texts=5,
@@ -57,7 +60,8 @@ def encoder_report(
 
     texts : list of str, array, Series or DataFrame of one column, or list of StoryRun
         The texts that it was fitted to. Of a :class:`~sklearn_sae_encoding.timing.RunwiseRegressor` the runs: the
-        report prints their clocks, and shows features with the words heard at a scan.
+        report prints their clocks, draws weights over delays, and shows features with the words that were heard their
+        delay before a scan, shaded. Scores with predictions add the course of the voxel that is predicted best.
 
     Y : array-like of shape (n_texts, n_voxels) or images, or a list with one of these a run
         The responses that it was fitted to, as they were given to ``fit``.
@@ -85,6 +89,10 @@ def encoder_report(
     stability : FeatureStability, default=None
         What :func:`~sklearn_sae_encoding.analysis.stability_selection` gave for the voxels that were fitted. Features
         are then listed by how often voxels use them in halves of the texts, in place of whether they do in one fit.
+
+    regions : sequence of str of length n_voxels, default=None
+        The region of each voxel, or the names of targets that are regions; empty for none. The report then has a table
+        of regions: scores, strongest features and, of stories, their delays.
 
     title : str, default="Encoding model"
         Title of the page.
@@ -152,6 +160,8 @@ def encoder_report(
         ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
         ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
         ("bands", "Bands", bands_section(fitted)),
+        ("lags", "Lags", stories_section(fitted, scores, regions)),
+        ("regions", "Regions", regions_section(fitted, scores, regions, unit)),
         ("features-used", "Features", features_section(fitted, n_features, n_texts, stability)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
     ]

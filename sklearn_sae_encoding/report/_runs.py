@@ -23,12 +23,37 @@ class Runs(NamedTuple):
 
     def heard(self, row, delay=0):
         """Give the words heard around a row's scan, or some scans before it."""
-        run, scan = self.runs[self.run[row]], self.scan[row] - delay
+        run = self.runs[self.run[row]]
         if not isinstance(run, StoryRun):
-            return f"run {self.run[row]}, scan {scan}"
+            return f"run {self.run[row]}, scan {self.scan[row] - delay}"
+        return " ".join(run.words["word"].to_numpy()[self.words_at(row, delay)])
+
+    def words_at(self, row, delay=0):
+        """Tell which words of its run were heard around a row's scan, or some scans before it, (n_words,) bool."""
+        run, scan = self.runs[self.run[row]], self.scan[row] - delay
         begin, end = (scan - _AROUND) * run.t_r, (scan + 1 + _AROUND) * run.t_r
         times = run.word_times("middle")
-        return " ".join(run.words["word"].to_numpy()[(times >= begin) & (times < end)])
+        return (times >= begin) & (times < end)
+
+    def place(self, row, delay=0):
+        """Say where a row stands: its story, run and scan, some scans before."""
+        number = self.run[row]
+        story = getattr(self.runs[number], "story", None)
+        return f"{f'{story}, ' if story is not None else ''}run {number}, scan {self.scan[row] - delay}"
+
+    def apart(self, rows, n):
+        """Take the first `n` of some rows that hear none of the words that one before them hears."""
+        taken = []
+        for row in rows:
+            near = any(
+                self.run[row] == self.run[other] and abs(self.scan[row] - self.scan[other]) <= 2 * _AROUND
+                for other in taken
+            )
+            if not near:
+                taken.append(row)
+            if len(taken) == n:
+                break
+        return taken
 
     def sentences(self, n_voxels):
         """Say what was analysed, as in a methods section."""

@@ -20,6 +20,7 @@ class Scores(NamedTuple):
     raw: np.ndarray  # (n_voxels,)
     metric: str  # "r" or "R²"
     splits: list  # of (train, test)
+    predictions: object  # out-of-fold, None if they weren't kept; of runs a list
 
 
 def prepare_scores(scores, noise_ceiling, noise_floor, n_voxels):
@@ -55,7 +56,7 @@ def _prepare(name, result, noise_ceiling, noise_floor, n_voxels):
     if noise_ceiling is not None:
         shown = normalize_scores(raw, ceiling_of(result.metric, noise_ceiling))
         shown = np.where(noise_ceiling >= noise_floor, shown, np.nan)
-    return Scores(shown, raw, metric, result.splits)
+    return Scores(shown, raw, metric, result.splits, result.predictions)
 
 
 def summary(values):

@@ -140,10 +140,34 @@ class WordsToScans(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "n_features_out_")
         self._check(X)
-        if self._is_made() and self.table is None:
-            by_word = hasattr(self.features_, "by_word")
-            return self._resampled(X, self._by_word(X) if by_word else self.features_.transform(spans_of(X)))
-        return self._finished(X)
+        return self._resampled(X, self._made(X)) if self._is_made() and self.table is None else self._finished(X)
+
+    def word_values(self, X):
+        """Give what each word is worth, before words become scans.
+
+        Parameters
+        ----------
+        X : list of StoryRun
+
+        Returns
+        -------
+        values : list of arrays of shape (n_words_i, width)
+            One array a run, with a row for each of its ``words``; sparse if the features are. Words that don't stand in
+            the text are worth 0 to a language model; ``"position"`` is none of a word's, and NaN.
+
+        Raises
+        ------
+        ValueError
+            If it is a table that is resampled, not words.
+        """
+        check_is_fitted(self, "n_features_out_")
+        self._check(X)
+        if self.table is not None:
+            raise ValueError(f"The table {self.table!r} is resampled by its own clock: there are no words.")
+        if not self._is_made():
+            return [np.column_stack([self._of_words(run, name) for name in self._names()]) for run in X]
+        values, ends = self._made(X), np.cumsum([int(run.placed.sum()) for run in X])
+        return [_among_all(values[end - run.placed.sum() : end], run) for run, end in zip(X, ends, strict=True)]
 
     def get_feature_names_out(self, input_features=None):
         """Name the columns: as the features name them, or by what was asked for.
@@ -185,6 +209,9 @@ class WordsToScans(TransformerMixin, BaseEstimator):
         self.n_features_out_ = scans[0].shape[1]
         return scans
 
+    def _made(self, X):
+        return self._by_word(X) if hasattr(self.features_, "by_word") else self.features_.transform(spans_of(X))
+
     def _by_word(self, X):
         """Ask for a table of the words of each story, which costs less than a sample a word."""
         tables = self.features_.by_word([run.text for run in X], [run.spans[run.placed] for run in X])
@@ -218,7 +245,13 @@ class WordsToScans(TransformerMixin, BaseEstimator):
     def _of_name(self, run, name):
         if name == "position":
             return np.linspace(0.0, 1.0, run.n_scans)
+        values = self._of_words(run, name)
+        return self._to_scans(run, values, run.word_times("onset" if name == "onset" else self.word_time))
+
+    def _of_words(self, run, name):
         words = run.words
+        if name == "position":
+            return np.full(len(words), np.nan)
         made = {
             "rate": lambda: np.ones(len(words)),
             "onset": lambda: np.ones(len(words)),
@@ -234,7 +267,7 @@ class WordsToScans(TransformerMixin, BaseEstimator):
         if not np.all(np.isfinite(values)):
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ValueError(f"The column {name!r} holds no number at word {row} ({words['word'][row]!r}).")
-        return self._to_scans(run, values, run.word_times("onset" if name == "onset" else self.word_time))
+        return values
 
     def _to_scans(self, run, values, times, words=slice(None)):
         lasting = None
@@ -253,6 +286,19 @@ class WordsToScans(TransformerMixin, BaseEstimator):
             durations=lasting,
             hrf_model=self.hrf_model,
         )
+
+
+def _among_all(values, run):
+    """Put the values of words that stand in the text among those of all words."""
+    if not sparse.issparse(values):
+        everywhere = np.zeros((len(run.words), values.shape[1]), dtype=np.asarray(values).dtype)
+        everywhere[run.placed] = values
+        return everywhere
+    place = sparse.csr_array(
+        (np.ones(values.shape[0], dtype=values.dtype), (np.flatnonzero(run.placed), np.arange(values.shape[0]))),
+        shape=(len(run.words), values.shape[0]),
+    )
+    return sparse.csr_array(place @ values)
 
 
 def spans_of(runs):

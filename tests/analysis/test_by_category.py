@@ -89,6 +89,7 @@ def test_a_ceiling_divides_scores():
         ({"a": [0]}, "two categories or more"),
         ({"a": [0], "b": []}, "category 'b' has no feature"),
         ({"a": [0], "b": [9]}, "category 'b' must name columns from 0 to 3, got 9"),
+        ({"a": [0], "b": [4]}, "category 'b' must name columns from 0 to 3, got 4"),
     ],
 )
 def test_categories_of_no_feature_are_named(groups, message):

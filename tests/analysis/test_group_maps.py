@@ -1,5 +1,6 @@
 """Maps over participants, and functional regions."""
 
+import itertools
 import os
 import warnings
 from pathlib import Path
@@ -36,6 +37,17 @@ def test_family_wise_p_values_are_nilearns():
     )  # fmt: skip
     np.testing.assert_allclose(np.abs(result.t), np.abs(witness["t"][0]), rtol=1e-6)
     np.testing.assert_allclose(result.fwe_p_values, 10 ** -witness["logp_max_t"][0], atol=0.03)
+
+
+def test_family_wise_p_values_count_the_flips_whose_largest_t_is_as_large_the_identity_among_them():
+    values = np.random.default_rng(3).normal([4.0, 1.0, 0.5, 0.0, 0.0], size=(7, 5))
+    signs = np.array(list(itertools.product([-1, 1], repeat=7)))
+    flipped = np.abs([stats.ttest_1samp(sign[:, None] * values, 0).statistic for sign in signs]).max(axis=1)
+    observed = np.abs(stats.ttest_1samp(values, 0).statistic)
+    expected = (flipped[:, None] >= observed * (1 - 1e-9)).mean(axis=0)
+    result = group_map(values)
+    np.testing.assert_allclose(result.fwe_p_values, expected)
+    assert result.fwe_p_values.min() == 2 / 128
 
 
 def test_family_wise_error_and_discovery_rate_hold_where_there_is_nothing():

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, KFold
 from story_cases import make_run
 
+from sklearn_sae_encoding import BandedRidgeEncoder, SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, group_repeats, permutation_test_voxel_scores
 from sklearn_sae_encoding.timing import RunwiseRegressor, WordsToScans
 
@@ -93,6 +95,40 @@ def test_noise_scores_high_through_repeats_and_not_through_their_groups():
     by_stimulus = cross_val_voxel_scores(Ridge(), wide, noise, cv=GroupKFold(4), groups=group_repeats(wide)).scores
     assert by_run > 0.8
     assert abs(by_stimulus.mean()) < 0.1
+
+
+@pytest.mark.parametrize("encoder", [SparseVoxelEncoder(alphas=8), BandedRidgeEncoder(alphas=8)])
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array, sparse.csc_array, np.asfortranarray, np.float32])
+def test_repeats_inside_a_fit_choose_too_small_a_penalty_and_are_counted_in_one_warning(encoder, as_given):
+    noise = np.random.default_rng(1).normal(size=(20, 30))[STIMULUS]
+    wide = as_given(np.random.default_rng(2).normal(size=(20, 50))[STIMULUS])
+    with pytest.warns(UserWarning, match="60 of 60 samples are held out inside the fit") as seen:
+        by_row = clone(encoder).fit(wide, noise)
+    assert sum("inside the fit" in str(one.message) for one in seen) == 1
+    assert {one.filename for one in seen} == {__file__}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grouped = clone(encoder).set_params(cv=GroupKFold(4)).fit(wide, noise, groups=group_repeats(wide))
+        clone(encoder).fit(np.random.default_rng(3).normal(size=(60, 50)), noise)
+        clone(encoder).set_params(cv=GroupKFold(4)).fit(X, noise, groups=STIMULUS)
+    assert np.ptp(by_row.predict(wide), axis=0).mean() > 3 * np.ptp(grouped.predict(wide), axis=0).mean()
+
+
+def test_repeats_inside_the_folds_of_a_cross_validation_are_told_of_once():
+    wide = np.random.default_rng(2).normal(size=(20, 50))[STIMULUS]
+    with pytest.warns(UserWarning, match="In 4 fits up to 45 of 45 samples are held out inside the fit") as seen:
+        cross_val_voxel_scores(SparseVoxelEncoder(alphas=8), wide, Y, cv=GroupKFold(4), groups=STIMULUS)
+    assert sum("inside the fit" in str(one.message) for one in seen) == 1
+
+
+@pytest.mark.parametrize("n_features", [19, 20])
+def test_repeats_of_fewer_features_than_stimuli_can_not_be_remembered(n_features):
+    few = np.random.default_rng(2).normal(size=(20, n_features))[STIMULUS]
+    noise = np.random.default_rng(1).normal(size=(60, 5))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        SparseVoxelEncoder(alphas=8).fit(few, noise)
+    assert any("inside the fit" in str(one.message) for one in seen) == (n_features == 20)
 
 
 def test_groups_hold_all_repeats_and_all_of_a_run_and_no_more():

@@ -210,6 +210,9 @@ def test_bad_input_is_explained():
     X, Y = _data(2)
     with pytest.raises(ValueError, match="n_permutations must be at least 1, got 0"):
         permutation_test_voxel_scores(Ridge(), X, Y, n_permutations=0)
+    for labels in ({"shuffle_within": [0, 1]}, {"voxel_groups": [0, 1]}):
+        with pytest.raises(ValueError, match="are for samples in an array, not for lists of runs"):
+            permutation_test_voxel_scores(Ridge(), [X, X], [Y, Y], n_permutations=1, **labels)
     with pytest.raises(ValueError, match=r"one label a voxel, \(2,\), got shape \(3,\)"):
         permutation_p_values([0.1, 0.2], np.zeros((5, 2)), pool=[0, 1, 1])
     with pytest.raises(ValueError, match=r"\(n_permutations, n_voxels\), got \(2,\) and \(5, 3\)"):

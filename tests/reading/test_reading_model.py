@@ -110,12 +110,13 @@ def test_a_value_that_is_missing_inside_a_call_is_missing_too(table, term):
 
 
 def test_constant_and_dependent_columns_are_dropped_with_a_warning(table):
-    more = table.assign(one=1.0, twice=2 * table["length"])
+    more = table.assign(one=1.0, none=0.0, twice=2 * table["length"])
     with pytest.warns(
-        UserWarning, match=r"rank deficient so dropping 2 column\(s\): \['one', 'twice'\]; constant: \['one'\]"
+        UserWarning,
+        match=r"rank deficient so dropping 3 column\(s\): \['one', 'none', 'twice'\]; constant: \['one', 'none'\]",
     ):
-        model = ReadingTimeModel("log(rt) ~ length + one + twice").fit(more)
-    assert model.dropped_ == ["one", "twice"]
+        model = ReadingTimeModel("log(rt) ~ length + one + none + twice").fit(more)
+    assert model.dropped_ == ["one", "none", "twice"]
     plain = ReadingTimeModel("log(rt) ~ length").fit(table)
     pd.testing.assert_frame_equal(model.coef_, plain.coef_)
     np.testing.assert_allclose(model.predict(more), plain.predict(table))

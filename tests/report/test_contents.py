@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import stability_selection
 from sklearn_sae_encoding.report import encoder_report
-from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart, values_on_tokens
+from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
+from sklearn_sae_encoding.report._passages import values_on_tokens
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 

@@ -1,16 +1,26 @@
 """A report of a story model knows its runs: clocks, scans, delays, and the words heard at a scan."""
 
+import re
+from itertools import combinations
+
 import numpy as np
 import pytest
 from report_cases import text_of
 from sklearn.model_selection import LeaveOneOut
-from story_cases import make_run
+from story_cases import SENTENCE, make_run
 
+from sklearn_sae_encoding.analysis import rank_band_features
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.pipeline import make_story_features
 from sklearn_sae_encoding.report import encoder_report
 from sklearn_sae_encoding.report._fitted import take_apart
+from sklearn_sae_encoding.report._passages import Passages
 from sklearn_sae_encoding.timing import RunwiseRegressor, WordsToScans
+from sklearn_sae_encoding.tokens import Spans
+
+TEXT = " ".join([SENTENCE] * 3)
 
 
 @pytest.fixture
@@ -47,12 +57,65 @@ def test_a_feature_is_shown_with_the_words_heard_its_delay_before(story):
     fitted = take_apart(model.fit(runs, responses), runs, responses, None)
     assert fitted.kept.tolist() == [True, False, True]
     column = fitted.view.column("letters_delay2")
-    row = 47 + 10  # scan 13 of the second run
-    scan = 13 - 2
-    times = runs[1].word_times("middle")
-    heard = runs[1].words["word"][(times >= (scan - 1) * 2.0) & (times < (scan + 2) * 2.0)]
-    assert fitted.text(row, column) == " ".join(heard)
-    assert len(heard) > 5
+    passages = Passages(fitted, n_passages=4).of(column)
+    values = fitted.X[:, [column]].toarray().ravel()
+    assert passages[0].value == values.max()
+    for passage in passages:
+        run, scan = re.fullmatch(r"a, run (\d), scan (-?\d+)", passage.place).groups()
+        run, scan = runs[int(run)], int(scan)
+        assert values[47 * runs.index(run) + scan + 2 - 3] == passage.value  # three scans have no responses
+        times = run.word_times("middle")
+        heard = run.words["word"][(times >= (scan - 1) * 2.0) & (times < (scan + 2) * 2.0)].tolist()
+        assert passage.text.split() == heard
+        worth = [len(word) for word in heard]
+        assert passage.pieces.values.tolist() == worth
+        assert [passage.text[start:end] for start, end in passage.pieces.offsets] == heard
+    scans = [tuple(map(int, re.findall(r"\d+", passage.place))) for passage in passages]
+    assert all(one[0] != other[0] or abs(one[1] - other[1]) > 2 for one, other in combinations(scans, 2))
+
+
+def test_the_page_shades_words_tells_lags_and_regions_and_draws_a_course(story):
+    runs, responses, model = story
+    scores = cross_val_voxel_scores(model, runs, responses, cv=LeaveOneOut(), return_predictions=True)
+    model.fit(runs, responses)
+    report = encoder_report(model, runs, responses, scores=scores, regions=["STG", "", "AG"], n_features=2)
+    page = text_of(report)
+    assert "features 2 1, 2, 3 4 s 100%" in page  # the planted delay of two scans
+    assert re.search(r"STG 1 0\.\d+ \+ letters at 2 scans", page)
+    assert "Words that drive the features, heard their delay before a scan" in page
+    assert re.search(r"in voxel 0 \(STG\), the one|in voxel 2 \(AG\), the one", page)
+    assert re.search(r'<mark class="t5" title="9">beginning</mark>', report.get_standalone())
+    with pytest.raises(ValueError, match="regions must name the region of each of the 3 voxels, got 2"):
+        encoder_report(model, runs, responses, regions=["a", "b"])
+
+
+def test_a_language_models_features_are_shaded_word_by_word_in_the_running_text(tiny_lm_dir, sae_dir):
+    runs = [make_run(n_scans=30, n_words=50, onset=shift, text=TEXT, story=f"s{shift:g}") for shift in (0.0, 6.0)]
+    rng = np.random.default_rng(0)
+    responses = [rng.normal(size=(30, 4)) for _ in runs]
+    features = make_story_features(tiny_lm_dir, 2, sae_dir)
+    model = RunwiseRegressor(features, BandedRidgeEncoder(candidates=3, cv=2), delays=(1, 2)).fit(runs, responses)
+    fitted = take_apart(model, runs, responses, None)
+    strongest = fitted.view.column(rank_band_features(model, "sae")["feature"][0] + "_delay1")
+    passage = Passages(fitted, n_passages=1).of(strongest)[0]
+    assert passage.text in TEXT
+    words = [passage.text[start:end] for start, end in passage.pieces.offsets]
+    assert words == passage.text.split()
+    values = fitted.view.heard_by(strongest)[0].features_.transform(Spans.of_texts([TEXT], [runs[0].spans]))
+    expected = values[:, [fitted.view.heard_by(strongest)[1]]].toarray().ravel()
+    number, scan = map(int, re.search(r"run (\d), scan (-?\d+)", passage.place).groups())
+    times = runs[number].word_times("middle")
+    heard = (times >= (scan - 1) * 2.0) & (times < (scan + 2) * 2.0)
+    np.testing.assert_allclose(passage.pieces.values, expected[heard], rtol=1e-5)
+    page = text_of(encoder_report(model, runs, responses, n_features=3, n_texts=2))
+    assert "Strongest word" in page
+    assert re.search(r"surprisal \d\.\d+ \d+% [12] ", page)  # effect, share of voxels raised, delay
+    rate = Passages(fitted, n_passages=1).of(fitted.view.column("rate_delay1"))[
+        0
+    ]  # convolved: heard some five seconds before
+    row = int(np.argmax(fitted.X[:, [fitted.view.column("rate_delay1")]].toarray()))
+    assert rate.place == f"s{6 * (row // 30)}, run {row // 30}, scan {row % 30 - 3}"
+    assert "sae 40 1, 2" in page
 
 
 def test_other_runs_and_responses_are_named(story):

@@ -104,6 +104,8 @@ def test_other_numbers_of_runs_or_scans_are_errors(responses, movement):
         clean_runs(responses, t_r=2.0, confounds=movement[::-1])
     with pytest.raises(ValueError, match="runs must be a list of 2 StoryRuns"):
         clean_runs(responses, [make_run(n_scans=90)])
+    with pytest.raises(ValueError, match="runs must be a list of 2 StoryRuns"):
+        clean_runs(responses, [2.0, 2.0])
     with pytest.raises(ValueError, match="repetition time is missing"):
         clean_runs(responses)
     movement[0][0] = np.nan

@@ -76,6 +76,15 @@ def test_events_that_last_longer_than_the_response_are_convolved_as_nilearn_does
     np.testing.assert_allclose(scans, expected[:, 0], atol=1e-6)
 
 
+def test_an_event_that_began_within_24_s_before_the_scans_is_seen_as_nilearn_sees_it_and_an_earlier_one_not_at_all():
+    like = {"n_scans": 20, "t_r": 2.0, "method": "hrf", "hrf_model": "glover", "scan_time": "start"}
+    for before in (-24.0, -23.9):
+        scans = words_to_scans([1.0], [before], durations=[30.0], **like)
+        expected, _ = compute_regressor(([before], [30.0], [1.0]), "glover", np.arange(20) * 2.0, min_onset=-24)
+        np.testing.assert_allclose(scans, expected[:, 0], atol=1e-6)
+    assert not words_to_scans([1.0], [-24.1], durations=[30.0], **like).any()
+
+
 def test_convolved_impulses_are_a_column_of_nilearns_design_matrix(words):
     import pandas as pd
 

@@ -6,6 +6,7 @@ import pytest
 from story_cases import make_run, word_table
 
 from sklearn_sae_encoding.timing import StoryRun, WordsToScans
+from sklearn_sae_encoding.timing._folds import stack_rows
 
 CLOCK = {"n_scans": 20, "t_r": 2.0, "onset": 0.0}
 
@@ -135,6 +136,14 @@ def test_parts_of_a_recording_share_the_stimulus_and_tile_the_scans():
     assert all(block.words is run.words for block in blocks)
     assert {block.recording for block in blocks} == {"alice"}
     assert run.block is None
+
+
+def test_scans_of_parts_are_neighbours_and_those_of_whole_runs_and_arrays_are_not():
+    first, second = make_run(n_scans=20).cut(2, recording="alice")
+    rows = stack_rows([10, 10, 20, 20, 5], [first, second, make_run(), make_run(), None])
+    np.testing.assert_array_equal(rows.run, np.repeat(np.arange(5), [10, 10, 20, 20, 5]))
+    np.testing.assert_array_equal(rows.recording, np.repeat([0, 1, 2, 3], [20, 20, 20, 5]))
+    np.testing.assert_array_equal(rows.scan, np.concatenate([np.arange(n) for n in (20, 20, 20, 5)]))
 
 
 def test_tables_have_a_clock_of_their_own():

@@ -30,6 +30,12 @@ def test_case_accents_punctuation_and_the_cut_of_words_do_not_matter(text, words
     assert spelled(text, words.split(" ")) == expected
 
 
+@pytest.mark.parametrize(("text", "words"), [("the here he is", "he is"), ("go forgo go", "forgo"), ("a ago go", "go")])
+def test_a_word_is_placed_where_it_stands_alone_rather_than_inside_another(text, words):
+    spans = align_words(text, words.split(" "))
+    assert all((" " + text + " ")[start] == " " == (" " + text + " ")[stop + 1] for start, stop in spans)
+
+
 def test_chinese_words_are_found_without_white_space():
     text = "当我还只有六岁的时候，在一本书中，看到了一幅插画。"
     words = [

@@ -9,6 +9,8 @@ from scipy import sparse
 
 # Dense columns that are copied, centred and scaled at a time.
 CHUNK = 4096
+# Stored numbers of sparse columns that are described at a time.
+STORED = 2**16
 
 
 class Band(NamedTuple):
@@ -27,14 +29,7 @@ def column_statistics(X: np.ndarray | sparse.csr_array) -> ColumnStatistics:
     """Describe the columns of `X` (n_samples, n_features), in double precision."""
     n_samples, n_features = X.shape
     if sparse.issparse(X):
-        data = X.data.astype(np.float64)
-        fires = np.bincount(X.indices, weights=data != 0, minlength=n_features).astype(np.int64)
-        means = np.bincount(X.indices, weights=data, minlength=n_features) / n_samples
-        # In two passes: the mean of squares less the squared mean would cancel.
-        data -= means[X.indices]
-        squares = np.bincount(X.indices, weights=data * data, minlength=n_features)
-        stored = np.bincount(X.indices, minlength=n_features)
-        variances = (squares + (n_samples - stored) * means**2) / n_samples
+        means, variances, fires = _sparse_moments(X)
     else:
         means, variances, fires = np.zeros(n_features), np.zeros(n_features), np.zeros(n_features, dtype=np.int64)
         for start in range(0, n_features, CHUNK):
@@ -45,6 +40,23 @@ def column_statistics(X: np.ndarray | sparse.csr_array) -> ColumnStatistics:
     eps = np.finfo(np.float64).eps
     constant = variances <= n_samples * eps * variances + (n_samples * means * eps) ** 2
     return ColumnStatistics(means, np.where(constant, 0.0, np.sqrt(variances)), fires)
+
+
+def _sparse_moments(X):
+    """Means, variances and counts of what is not zero, some stored numbers at a time."""
+    n_samples, n_features = X.shape
+    parts = [slice(start, start + STORED) for start in range(0, X.nnz, STORED)]
+    fires, stored = np.zeros(n_features, dtype=np.int64), np.zeros(n_features, dtype=np.int64)
+    means, squares = np.zeros(n_features), np.zeros(n_features)
+    for part in parts:
+        np.add.at(fires, X.indices[part], X.data[part] != 0)
+        np.add.at(stored, X.indices[part], 1)
+        np.add.at(means, X.indices[part], X.data[part])
+    means /= n_samples
+    # In two passes: the mean of squares less the squared mean would cancel.
+    for part in parts:
+        np.add.at(squares, X.indices[part], (X.data[part] - means[X.indices[part]]) ** 2)
+    return means, (squares + (n_samples - stored) * means**2) / n_samples, fires
 
 
 def without_duplicates(X):
@@ -68,11 +80,11 @@ def make_band(columns: np.ndarray, statistics: ColumnStatistics, centre: bool, s
     )
 
 
-def scaled_columns(X: sparse.csc_array, band: Band) -> sparse.csc_array:
-    """Take the columns of a band out of a sparse `X`, scaled but not centred, in double precision."""
-    part = X[:, band.columns]
-    data = part.data / np.repeat(band.scales, np.diff(part.indptr))
-    return sparse.csc_array((data, part.indices, part.indptr), shape=part.shape)
+def scaled_columns(X: sparse.csr_array, band: Band) -> sparse.csr_array:
+    """Take the (ascending) columns of a band out of a sparse `X`, scaled but not centred, in double precision."""
+    first, last = band.columns[0], band.columns[-1]
+    part = X[:, first : last + 1][:, band.columns - first]
+    return sparse.csr_array((part.data / band.scales[part.indices], part.indices, part.indptr), shape=part.shape)
 
 
 def centred_chunks(X: np.ndarray, band: Band):

@@ -11,11 +11,13 @@ from scipy import sparse
 from .bands import Band, centred_chunks, centred_rows, scaled_columns
 
 # Numbers of a block of rows of a kernel while it is made, and the fewest rows of one.
-BLOCK, ROWS = 2**18, 128
+BLOCK, ROWS = 2**17, 128
 # Numbers of sparse columns that are scaled at a time, and the fewest for each row: each time all products are added up.
 STORED, STORED_A_ROW = 2**16, 96
 # A band of so many times fewer columns than rows is kept as its rows: its kernel is cheap to make, and large to keep.
 NARROW = 16
+# Sparse columns are taken out first where they are so many times fewer than all: each part of them passes over all.
+FEW = 4
 
 
 class BandKernel(NamedTuple):
@@ -78,36 +80,37 @@ def sparse_cross_blocks(new: sparse.csr_array, X: sparse.csr_array, band: Band) 
 
     With means m of the scaled columns, ``(x - m) @ (z - m) == x @ z - x @ m - z @ m + m @ m``, so that no column is
     centred; in double precision, since the last three terms may be larger than what is left. Some columns at a time
-    are scaled, so that no copy of X in double precision is made.
+    are taken and scaled, so that no copy of X is made, neither by column nor in double precision.
     """
-    if 2 * len(band.columns) < X.shape[1]:
+    if FEW * len(band.columns) < X.shape[1]:
         same, own = new is X, Band(np.arange(len(band.columns)), band.means, band.scales)
         X = X[:, band.columns]
         new, band = X if same else new[:, band.columns], own
-    columns_of_x = X.tocsc()
-    columns_of_new = columns_of_x if new is X else new.tocsc()
-    chunks = _column_chunks(columns_of_x, band)
+    chunks = _column_chunks(X, band)
     new_means, x_means, square = np.zeros(new.shape[0]), np.zeros(X.shape[0]), 0.0
     for some in chunks:
         means = some.means / some.scales
-        new_means += scaled_columns(columns_of_new, some) @ means
-        x_means += scaled_columns(columns_of_x, some) @ means
+        new_means += scaled_columns(new, some) @ means
+        if new is not X:
+            x_means += scaled_columns(X, some) @ means
         square += means @ means
+    x_means = new_means if new is X else x_means
     for rows in _row_blocks(new.shape[0], X.shape[0]):
         block = np.zeros((rows.stop - rows.start, X.shape[0]))
         for some in chunks:
-            part = scaled_columns(columns_of_x, some)
-            own = part if columns_of_new is columns_of_x else scaled_columns(columns_of_new, some)
-            block += (own.tocsr()[rows] @ part.T).toarray()
+            part = scaled_columns(X, some)
+            block += ((part if new is X else scaled_columns(new, some))[rows] @ part.T).toarray()
         block -= new_means[rows, None] - square
         block -= x_means
         yield rows, block
 
 
-def _column_chunks(X: sparse.csc_array, band: Band) -> list[Band]:
-    """Cut the columns of a band into parts of at most some stored numbers, or of one column."""
+def _column_chunks(X: sparse.csr_array, band: Band) -> list[Band]:
+    """Cut the columns of a band, in ascending order, into parts of at most some stored numbers, or of one column."""
+    if np.any(np.diff(band.columns) < 0):
+        band = Band(*(part[np.argsort(band.columns)] for part in band))
     limit = max(STORED, STORED_A_ROW * X.shape[0])
-    stored = np.cumsum(np.diff(X.indptr)[band.columns])
+    stored = np.cumsum(np.bincount(X.indices, minlength=X.shape[1])[band.columns])
     start, chunks = 0, []
     while start < len(band.columns):
         before = stored[start - 1] if start else 0

@@ -9,7 +9,7 @@ from .kernels import weighted_sum
 from .search import Task, rotate
 
 # Bytes of the targets that are solved at a time.
-SOLVED = 2**21
+SOLVED = 2**19
 
 
 def refit(task: Task, weights: np.ndarray, chosen: np.ndarray, alphas: np.ndarray, out: np.ndarray) -> None:

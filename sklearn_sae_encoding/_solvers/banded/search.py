@@ -11,7 +11,7 @@ from .backend import himalaya_backend
 from .kernels import BandKernel, centre_by, weighted_sum
 
 # Bytes of himalaya's predictions or copies of targets, and of its resolution matrices, at a time.
-PREDICTIONS = 2**21
+PREDICTIONS = 2**20
 RESOLUTION = 2**22
 # Numbers of targets that are averaged at a time.
 AVERAGED = 2**18
@@ -34,7 +34,7 @@ class Candidates(NamedTuple):
     """What was found for each candidate, over all penalties."""
 
     errors: np.ndarray  # (n_candidates, n_voxels), least mean squared held-out error
-    alphas: np.ndarray  # (n_candidates, n_voxels) int64, the place of the penalty that has it
+    alphas: np.ndarray  # (n_candidates, n_voxels) int32, the place of the penalty that has it
     falls: np.ndarray  # (n_candidates, n_voxels), by how much the error falls at the last step to the smallest penalty
 
 
@@ -64,7 +64,7 @@ def search_candidates(task: Task, weights: np.ndarray, n_threads: int = 1) -> Ca
             errors[place] += _fold_errors(task, fold, candidate)
     errors /= len(task.folds)
     # Equal errors go to the larger penalty, as in himalaya.
-    best = len(task.alphas) - 1 - errors[:, ::-1].argmin(axis=1)
+    best = (len(task.alphas) - 1 - errors[:, ::-1].argmin(axis=1)).astype(np.int32)
     with np.errstate(invalid="ignore"):  # both may be infinite
         falls = errors[:, min(1, len(task.alphas) - 1)] - errors[:, 0]
     return Candidates(np.take_along_axis(errors, best[:, None], axis=1)[:, 0], best, falls)
@@ -72,7 +72,7 @@ def search_candidates(task: Task, weights: np.ndarray, n_threads: int = 1) -> Ca
 
 def no_candidates(task: Task) -> Candidates:
     nothing = np.zeros((0, task.targets.shape[1]))
-    return Candidates(nothing, nothing.astype(np.int64), nothing)
+    return Candidates(nothing, nothing.astype(np.int32), nothing)
 
 
 def errors_of_means(task: Task) -> np.ndarray:
@@ -158,7 +158,8 @@ def _fold_errors(task, fold, weights) -> np.ndarray:
             n_alphas_batch=alpha_batch,
             progress_bar=False,
         )
-    return np.where(np.isnan(record.errors), np.inf, record.errors)
+    record.errors[np.isnan(record.errors)] = np.inf
+    return record.errors
 
 
 class _Record:
