@@ -90,8 +90,17 @@ MIRRORS = {
         "tests/solvers/lasso/test_block_updates.py",
     ],
     "_solvers/lasso/block_updates.py": ["tests/solvers/lasso/test_block_updates.py"],
+    "_solvers/lasso/cross_validation.py": ["tests/solvers/lasso", "tests/test_encoder_inputs.py"],
+    "_solvers/lasso/descent.py": ["tests/solvers/lasso"],
     "_solvers/lasso/ftest.py": ["tests/solvers/lasso/test_paths.py"],
+    "_solvers/lasso/homotopy.py": ["tests/solvers/lasso"],
+    "_solvers/lasso/lanes.py": ["tests/solvers/lasso"],
+    "_solvers/lasso/path.py": ["tests/solvers/lasso"],
+    "_solvers/lasso/pivoting.py": ["tests/solvers/lasso"],
     "_solvers/lasso/problems.py": ["tests/solvers/lasso/test_devices.py", "tests/solvers/lasso/test_paths.py"],
+    "_solvers/lasso/recording.py": ["tests/solvers/lasso", "tests/test_encoder_inputs.py"],
+    "_solvers/lasso/screening.py": ["tests/solvers/lasso"],
+    "_solvers/lasso/steps.py": ["tests/solvers/lasso"],
     "_solvers/transfer/nonnegative_ridge.py": ["tests/solvers/transfer"],
 }
 
