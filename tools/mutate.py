@@ -43,7 +43,7 @@ MIRRORS = {
     "metrics/_leaks.py": ["tests/metrics/test_leaks.py"],
     "metrics/_listeners.py": ["tests/metrics/test_listeners.py"],
     "metrics/_nulls.py": ["tests/metrics/test_nulls.py"],
-    "metrics/_permutation.py": ["tests/metrics/test_permutation.py"],
+    "metrics/_permutation.py": ["tests/metrics/test_permutation.py", "tests/metrics/test_nulls.py"],
     "metrics/_table.py": ["tests/metrics/test_table.py"],
     "metrics/_recovery.py": ["tests/metrics/test_recovery.py", "tests/analysis/test_supports.py"],
     "metrics/_controls.py": ["tests/metrics/test_controls.py"],
