@@ -66,7 +66,8 @@ def _banded_section(fitted, n_features, n_texts):
         "their effect."
     )
     columns = [("Feature", "text"), ("Band", "text"), *([("Label", "text")] if labelled else [])]
-    columns += [("Effect", "number"), ("Raises", "number")]
+    delayed = "delay" in ranked
+    columns += [("Effect", "number"), ("Raises", "number"), *([("Delay", "number")] if delayed else [])]
     rows = [
         [
             cell(_finder(row.feature), row.feature, class_="name"),
@@ -74,6 +75,7 @@ def _banded_section(fitted, n_features, n_texts):
             *_labels(fitted, row.index, labelled),
             cell(f"{row.effect:.3g}", f"{row.effect:.6g}", class_="number"),
             cell(f"{row.positive:.0%}", f"{row.positive:.6f}", class_="number"),
+            *([cell(f"{row.delay}", class_="number")] if delayed else []),
         ]
         for row in ranked.itertuples(index=False)
     ]

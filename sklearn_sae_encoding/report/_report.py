@@ -166,7 +166,7 @@ def encoder_report(
         ("scores", "Scores", _scores_section(fitted, scores, unit, threshold, bg)),
         ("surprisal", "Surprisal and content", _surprisal_section(fitted, scores, unit, threshold, bg)),
         ("bands", "Bands", bands_section(fitted)),
-        ("lags", "Lags", stories_section(fitted, scores)),
+        ("lags", "Lags", stories_section(fitted, scores, regions)),
         ("regions", "Regions", regions_section(fitted, scores, regions, unit)),
         ("features-used", "Features", features_section(fitted, n_features, n_texts, stability)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
