@@ -146,7 +146,11 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
     level : {"text", "token"}, default="text"
         What a row is: a text, or a row of the table given (a token or word), as a TokenTable.
     pooling : {"mean", "sum", "max", "last", "first"}, default="mean"
-        How rows become a text's.
+        How rows become a text's (or a sample's, which then foretells the next).
+    unit : {"row", "sample"}, default="row"
+        What foretells what. "row": a row of a text the next one. "sample": samples are words in their stories, as
+        :class:`~sklearn_sae_encoding.timing.WordsToScans` hands them on, and each, pooled, foretells the next sample of
+        the same text; a row a sample comes out.
 
     Attributes
     ----------
@@ -180,12 +184,14 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
         "alpha": (allow.real(0, closed="neither"),),
         "level": (allow.one_of("text", "token"),),
         "pooling": (allow.one_of(*_POOLINGS),),
+        "unit": (allow.one_of("row", "sample"),),
     }
 
-    def __init__(self, alpha=1.0, *, level="text", pooling="mean"):
+    def __init__(self, alpha=1.0, *, level="text", pooling="mean", unit="row"):
         self.alpha = alpha
         self.level = level
         self.pooling = pooling
+        self.unit = unit
 
     def fit(self, X, y=None):
         """Learn what rows foretell of the next.
@@ -201,7 +207,7 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
         self
         """
         allow.check_parameters(self, self._allowed)
-        _check_table(X, "features")
+        X = self._chains(X)
         if X.width > _MOST_FEATURES:
             raise ValueError(
                 f"The table has {X.width} features, of which each would foretell each; at most {_MOST_FEATURES} fit. "
@@ -239,7 +245,7 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
         errors : ndarray of shape (n_texts, n_features), or TokenTable
         """
         check_is_fitted(self)
-        _check_table(X, "features")
+        X = self._chains(X)
         if X.width != self.n_features_in_:
             raise ValueError(f"X has {X.width} features, but this was fitted to {self.n_features_in_}.")
         errors = []
@@ -247,6 +253,8 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
             dense = value.toarray() if sparse.issparse(value) else np.asarray(value)
             foretold = np.vstack([self.mean_, dense[:-1] @ self.coef_ + self.intercept_])[: len(dense)]
             errors.append((dense - foretold).astype(np.float32))
+        if self.unit == "sample":
+            return np.concatenate(errors)
         return _pooled(X, errors, self.get_feature_names_out(), self.level, self.pooling)
 
     def get_feature_names_out(self, input_features=None):
@@ -263,6 +271,17 @@ class FeaturePredictionError(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = range(self.n_features_in_) if self.names_ is None else self.names_
         return np.array([f"prediction_error_{name}" for name in names], dtype=object)
+
+    def _chains(self, X):
+        """Texts of rows, the next of which each foretells."""
+        _check_table(X, "features")
+        if self.unit == "row":
+            return X
+        if X.texts is None or self.level != "text":
+            raise ValueError("unit='sample' needs a TokenTable that knows its texts, and level='text'.")
+        rows = X.pool("text", pooling=self.pooling)
+        starts = [i for i in range(len(X)) if i == 0 or X.texts[i] != X.texts[i - 1]]
+        return TokenTable([rows[a:b] for a, b in zip(starts, [*starts[1:], len(X)], strict=True)], names=X.names)
 
 
 def _check_table(X, what):

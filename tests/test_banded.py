@@ -148,6 +148,29 @@ def test_scaled_columns_are_those_of_a_scaler_before():
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_columns_scaled_by_run_are_those_of_a_scaler_for_each_run_before(form, layout):
+    X, Y = problem()
+    runs = np.arange(len(X)) * 3 // len(X)
+    X = X * (1.0 + 4 * runs)[:, None]
+    X[runs == 0, 1] = 2.0  # constant in a run
+    by_hand = np.vstack([StandardScaler(with_mean=False).fit_transform(X[runs == run]) for run in range(3)])
+    params = {"candidates": 3, "cv": GroupKFold(3), "form": form}
+    before = BandedRidgeEncoder(BANDS, **params).fit(by_hand, Y, groups=runs)
+    inside = BandedRidgeEncoder(BANDS, scale="runs", **params).fit(layout(X), Y, groups=runs)
+    np.testing.assert_allclose(inside.band_alphas_, before.band_alphas_)
+    np.testing.assert_allclose(inside.predict(layout(X), groups=runs), before.predict(by_hand), rtol=1e-6)
+    parts = inside.predict_by_band(layout(X), groups=runs)
+    np.testing.assert_allclose(parts.sum(axis=0) + inside.target_means_, before.predict(by_hand), rtol=1e-6)
+    one = runs == 1  # rows without groups are one run
+    np.testing.assert_allclose(inside.predict(layout(X[one])), before.predict(by_hand[one]), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"scale='runs' needs the run of each row"):
+        inside.fit(X, Y)
+    with pytest.raises(ValueError, match=r"groups must hold the run of each of the \d+ rows, got shape \(3,\)"):
+        inside.predict(X, groups=[0, 1, 2])
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_planted_bands_are_found_voxel_by_voxel(form):
     X, Y = problem(n_samples=200, noise=0.5)
     encoder = BandedRidgeEncoder(BANDS, scale="columns", form=form).fit(X, Y)

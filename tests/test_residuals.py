@@ -1,6 +1,7 @@
 """What features leave out, and what was not foretold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.linear_model import Ridge
@@ -88,6 +89,19 @@ def test_sparse_features_and_texts_of_one_row_are_taken_like_others():
     assert one.shape == (7, 5)
 
 
+def test_words_that_are_samples_foretell_the_next_of_their_story(tiny_lm_dir, texts):
+    model = LMActivationTransformer(tiny_lm_dir, 1)
+    stories = [" ".join(texts[:5]), " ".join(texts[5:])]
+    project = SAEProjector(n_features=12, n_steps=3, random_state=0).fit(model.fit_transform(stories)).learnt_
+    words = SAEProjector(project, level="word").fit_transform(model.transform(stories))
+    spans = [(story, *span) for story, of in zip(stories, words.offsets, strict=True) for span in of.tolist()]
+    samples = pd.DataFrame(spans, columns=["text", "start", "end"])
+    by_row = FeaturePredictionError(level="token").fit_transform(words)
+    chain = make_pipeline(model, SAEProjector(project, level="token"), FeaturePredictionError(unit="sample"))
+    found = chain.fit_transform(samples)
+    np.testing.assert_allclose(found, np.concatenate(list(by_row)), atol=1e-5)
+
+
 def test_both_stand_in_a_pipeline_as_controls(tiny_lm_dir, texts):
     residual = SAEResidual(SAEProjector(n_features=8, n_steps=2, random_state=0))
     Y = np.random.default_rng(4).normal(size=(len(texts), 2))
@@ -102,6 +116,7 @@ def test_both_stand_in_a_pipeline_as_controls(tiny_lm_dir, texts):
     [
         (lambda t: SAEResidual(SAEProjector()).fit(np.ones((3, 8))), "Expected a TokenTable of activations"),
         (lambda t: SAEResidual(None).fit(t), "'projector' parameter of SAEResidual must be"),
+        (lambda t: FeaturePredictionError(unit="sample").fit(t), "needs a TokenTable that knows its texts"),
         (lambda t: FeaturePredictionError().fit(t[:0]), "at least one text"),
         (lambda t: FeaturePredictionError(alpha=0).fit(t), "'alpha' parameter of FeaturePredictionError must be"),
         (lambda t: FeaturePredictionError().fit(TokenTable([np.ones((1, 2))])), "No text has two rows"),

@@ -27,6 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sklearn_sae_encoding._lm import head
 from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding.activations import LMActivationTransformer
+from sklearn_sae_encoding.datasets import fetch_lepori2026
 from sklearn_sae_encoding.language_model import LanguageModel, forget_texts
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 from sklearn_sae_encoding.tokens import Spans, align_words
@@ -113,6 +114,22 @@ def test_the_real_models_surprisal_equals_minicons(smollm2):
 
 
 @pytest.mark.real_model
+def test_with_the_token_of_its_pretraining_the_real_model_agrees_better_with_the_studys_gpt2_xl(smollm2):
+    try:
+        study = fetch_lepori2026("p1", ["abstract"], download_if_missing=False)
+    except OSError as error:
+        pytest.skip(f"the published surprisal is not here: {error}")
+    theirs = study.stimuli["surprisal-gpt2-xl_mean"]
+    agreement = {
+        token: np.corrcoef(
+            SurprisalTransformer(LanguageModel(smollm2, bos_token=token)).fit_transform(study.texts).T, theirs
+        )
+        for token in ("auto", "<|im_start|>")
+    }
+    assert agreement["auto"][0, 1] == pytest.approx(0.763, abs=0.002)
+    assert agreement["<|im_start|>"][0, 1] == pytest.approx(0.676, abs=0.002)
+
+
 def test_the_real_model_gives_a_text_the_same_row_alone_and_in_any_batch_and_order(smollm2):
     def run(some, **params):
         forget_texts()

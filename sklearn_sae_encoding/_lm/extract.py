@@ -166,11 +166,7 @@ class _Run:
         return (sample.context if sample.context is not None else self.how.context) or ""
 
     def _rows(self, tokenized: list[TokenizedText]) -> list[Row]:
-        window, stride = _window(
-            self.how, longest_context(self.loaded.model), self.bos is not None, self.how.source.name
-        )
-        bos = self.bos and self.bos.id
-        return [row for i, text in enumerate(tokenized) for row in make_rows(i, text.ids, bos, window, stride)]
+        return rows_of(self.how, self.loaded, self.bos, [text.ids for text in tokenized])
 
     def _with_passed_layers(self, n_tokens: int) -> Wanted:
         """Keep all layers that the pass goes through where they take little room: a search over layers is likely."""
@@ -200,6 +196,12 @@ class _Run:
         indicator = torch.zeros(size, device=model.device)
         indicator[torch.from_numpy(members).to(model.device)] = 1
         return indicator
+
+
+def rows_of(how: Pass, loaded: LoadedModel, bos: Bos | None, texts: list[np.ndarray]) -> list[Row]:
+    """Windows over the token ids of each text, as the model sees them."""
+    window, stride = _window(how, longest_context(loaded.model), bos is not None, how.source.name)
+    return [row for i, ids in enumerate(texts) for row in make_rows(i, ids, bos and bos.id, window, stride)]
 
 
 def _window(how: Pass, longest: int | None, has_bos: bool, name: str) -> tuple[int, int]:

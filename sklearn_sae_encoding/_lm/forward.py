@@ -13,6 +13,8 @@ from sklearn_sae_encoding._lm.rows import Row
 from sklearn_sae_encoding._lm.running import evaluating, without_cache
 from sklearn_sae_encoding._lm.sites import ADDED, factor_of_block, parse_hook, site_of_block
 
+_TOP_ROWS = 256  # positions whose probabilities over the vocabulary are held at once
+
 
 class RowResult(NamedTuple):
     row: Row
@@ -53,6 +55,45 @@ def run_batch(loaded: LoadedModel, batch: list[Row], hooks, scoring: Scoring | N
             )
             for i, row in enumerate(batch)
         ]
+
+
+def top_tokens(loaded: LoadedModel, row: Row, k: int):
+    """The `k` likeliest tokens after each position of a row, likeliest first, and their log-probabilities."""
+    import torch
+
+    ids, mask = _padded([row], loaded.model.device)
+    head, found = _split_head(loaded.model, [row]), []
+    with torch.inference_mode(), evaluating(loaded.model):
+        with head.first_part() if head else nullcontext():
+            logits = loaded.model(input_ids=ids, attention_mask=mask, **without_cache(loaded.model)).logits
+        for part in head.all_parts(logits, ids) if head else [logits[0]]:
+            for few in part.split(_TOP_ROWS):
+                found.append(few.float().log_softmax(-1).topk(min(k, few.shape[-1])))
+    return tuple(torch.cat([one[i] for one in found]).cpu().numpy() for i in (1, 0))
+
+
+def run_branches(loaded: LoadedModel, trunk: np.ndarray, places: np.ndarray, ids: np.ndarray, hook: str) -> np.ndarray:
+    """Activations ``(n, d_model)`` of single tokens `ids`, each read after the first `places` tokens of `trunk`.
+
+    One pass: the tokens stand behind the trunk, have the position that they would have, and see what stood before it
+    and themselves. Families that make positions or masks of their own don't keep to that: compare what comes out.
+    """
+    import torch
+
+    n, device = len(trunk), loaded.model.device
+    every = torch.from_numpy(np.concatenate([trunk, ids]))[None].to(device)
+    positions = torch.from_numpy(np.concatenate([np.arange(n), places]))[None].to(device)
+    sees = np.zeros((n + len(ids), n + len(ids)), dtype=bool)
+    sees[:n, :n] = np.tri(n, dtype=bool)
+    sees[n:, :n] = np.arange(n) < places[:, None]
+    sees[np.diag_indices_from(sees)] = True
+    mask = torch.zeros(sees.shape, dtype=loaded.model.dtype)
+    mask[torch.from_numpy(~sees)] = torch.finfo(loaded.model.dtype).min
+    with torch.inference_mode(), evaluating(loaded.model):
+        with _capture(loaded, (hook,), stop=True) as captured, suppress(_AllCaptured):
+            given = {"attention_mask": mask[None, None].to(device), "position_ids": positions}
+            loaded.model(input_ids=every, **given, **without_cache(loaded.model))
+        return _as_added(loaded, hook, _by_row(captured[hook], every, hook))[0, n:].numpy().copy()
 
 
 def _split_head(model, batch: list[Row]) -> SplitHead | None:

@@ -14,6 +14,7 @@ from sklearn_sae_encoding.datasets._simulated import make_voxel_responses
 from sklearn_sae_encoding.datasets._simulated_stories import make_story_responses
 from sklearn_sae_encoding.datasets._smollm2 import load_smollm2
 from sklearn_sae_encoding.datasets._story_corpora import load_lebel2023, load_lepetitprince, read_narratives_story
+from sklearn_sae_encoding.datasets._story_lists import load_story_list
 from sklearn_sae_encoding.datasets._three_languages import load_three_languages
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "load_provo",
     "load_sentences",
     "load_smollm2",
+    "load_story_list",
     "load_supersenses",
     "load_three_languages",
     "make_story_responses",

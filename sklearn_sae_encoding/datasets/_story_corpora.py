@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from sklearn_sae_encoding.datasets._story_lists import load_story_list
 from sklearn_sae_encoding.timing import StoryRun, read_textgrid, read_words
 
 # What the authors' code takes for granted: scans of 2 s, a sound that begins 10 s after the first, five scans that the
 # table of scans counts too many, and ten scans at the beginning and five at the end that the published responses lack.
 _LEBEL = {"t_r": 2.0, "onset": 10.0, "surplus": 5, "scans": slice(10, -5)}
+_REPEATS = "individual_repeats"  # of the test story, of shape (n_repeats, n_scans, n_voxels)
 _LPP_T_R = 2.0
 _NO_FILE = (
     "{path} is not there. The data set comes by datalad, which checks every file: datalad clone "
@@ -18,7 +20,7 @@ _NO_FILE = (
 )
 
 
-def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="start"):
+def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="start", repeats=False):
     """Load the Moth stories of LeBel et al. (2023), ds003020, that lie on disk.
 
     Parameters
@@ -30,8 +32,9 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
     subject : str
         Such as ``"UTS03"``.
 
-    stories : sequence of str, default=None
-        Names of stories. None is all whose responses are there.
+    stories : sequence of str or {"train", "test"}, default=None
+        Names of stories, or those of a published split (:func:`load_story_list`). None is all whose responses are
+        there.
 
     texts : dict of str to str, or callable, default=None
         The running text of each story, or a function of the joined words that restores it: the transcripts have neither
@@ -39,6 +42,11 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
 
     scan_time : {"start", "middle", "end"} or float, default="start"
         The moment that a scan stands for. The authors' code takes the trigger, the beginning.
+
+    repeats : bool, default=False
+        Of a story that was heard again and again (``"wheretheressmoke"``) give a run each time it was, in place of one
+        with the mean responses: :func:`~sklearn_sae_encoding.analysis.score_stories` then averages them and estimates
+        the story's noise ceiling. These runs are one object.
 
     Returns
     -------
@@ -66,12 +74,17 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
     if stories is None:
         _there(responses, "ds003020", f"derivative/preprocessed_data/{subject}")
         stories = sorted(path.stem for path in responses.glob("*.hf5"))
+    if isinstance(stories, str):
+        table = load_story_list("lebel2023", subject)
+        if stories not in set(table["split"]):
+            raise ValueError(f"stories must be names, 'train' or 'test', got {stories!r}.")
+        stories = table.loc[table["split"] == stories, "story"].tolist()
     data = Bunch(runs=[], responses=[], licence="CC0", citation="LeBel et al. (2023), Scientific Data 10, 555")
     for story in stories:
         grid = f"derivative/TextGrids/{story}.TextGrid"
         words = read_textgrid(_there(folder / grid, "ds003020", grid), tier=None)
         stored = f"derivative/preprocessed_data/{subject}/{story}.hf5"
-        Y = _read_hdf5(_there(folder / stored, "ds003020", stored))
+        heard = _read_hdf5(_there(folder / stored, "ds003020", stored), repeats)
         if story not in lengths:
             raise ValueError(f"respdict.json doesn't say how many scans the story {story!r} has.")
         run = StoryRun(
@@ -84,13 +97,14 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
             scan_time=scan_time,
             story=story,
         )
-        if len(Y) != run.n_rows:
-            raise ValueError(
-                f"{stored} holds {len(Y)} scans, but the story's clock leaves {run.n_rows} of {run.n_scans} after "
-                f"scans={run.scans}: the files belong to different versions of the data set."
-            )
-        data.runs.append(run)
-        data.responses.append(Y)
+        for Y in heard:
+            if len(Y) != run.n_rows:
+                raise ValueError(
+                    f"{stored} holds {len(Y)} scans, but the story's clock leaves {run.n_rows} of {run.n_scans} after "
+                    f"scans={run.scans}: the files belong to different versions of the data set."
+                )
+            data.runs.append(run)
+            data.responses.append(Y)
     return data
 
 
@@ -212,14 +226,17 @@ def _there(path, dataset, what):
     return path
 
 
-def _read_hdf5(path):
+def _read_hdf5(path, repeats):
+    """Read responses, a list of one array, or of one a repeat where there are any."""
     import h5py  # comes with himalaya
 
     with h5py.File(path, "r") as file:
-        names = [name for name in ("data", "resp") if name in file] or list(file)
+        if repeats and _REPEATS in file:
+            return list(np.asarray(file[_REPEATS], dtype=np.float32))
+        names = [name for name in ("data", "resp") if name in file] or [name for name in file if name != _REPEATS]
         if len(names) != 1:
             raise ValueError(f"{path} holds {', '.join(names)}; expected one array, 'data'.")
-        return np.asarray(file[names[0]], dtype=np.float32)
+        return [np.asarray(file[names[0]], dtype=np.float32)]
 
 
 def _run_number(path):

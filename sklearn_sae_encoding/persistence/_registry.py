@@ -13,6 +13,7 @@ OURS = (
     "sklearn_sae_encoding.activations.LMActivationTransformer",
     "sklearn_sae_encoding.banded.BandedRidgeEncoder",
     "sklearn_sae_encoding.encoder.SparseVoxelEncoder",
+    "sklearn_sae_encoding.expectations.NextTokenPredictionError",
     "sklearn_sae_encoding.language_model.LanguageModel",
     "sklearn_sae_encoding.masking.MaskedTargetRegressor",
     "sklearn_sae_encoding.pipeline.BandedFeatureRegressor",

@@ -14,6 +14,8 @@ from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 from sklearn_sae_encoding.timing import StoryRun
 
+_PEAK = 5.0  # seconds from an event to the peak of the usual haemodynamic responses
+
 
 class PieceValues(NamedTuple):
     """A feature on the tokens of a text, or on the words of a passage."""
@@ -58,8 +60,9 @@ class Passages:
 
     def _heard(self, row, value, column):
         """Give the running text from the first to the last word heard at a scan, with what each word is worth."""
-        runs, delay = self._fitted.runs, self._fitted.delay(column)
-        run, place = runs.runs[runs.run[row]], runs.place(row, delay)
+        runs, run = self._fitted.runs, self._fitted.runs.runs[self._fitted.runs.run[row]]
+        delay = self._fitted.delay(column) + self._response(run, column)
+        place = runs.place(row, delay)
         words = np.flatnonzero(runs.words_at(row, delay) & run.placed) if isinstance(run, StoryRun) else ()
         if not len(words):
             return Passage(value, runs.heard(row, delay), None, place)
@@ -68,6 +71,11 @@ class Passages:
         worth = self._of_words(runs.run[row], column)
         pieces = None if worth is None else PieceValues(spans - start, np.nan_to_num(worth[words]))
         return Passage(value, run.text[start:end], pieces, place)
+
+    def _response(self, run, column):
+        """How many scans after a word a feature is strongest that was convolved with a haemodynamic response."""
+        to_scans, _ = self._fitted.view.heard_by(int(column))
+        return round(_PEAK / run.t_r) if getattr(to_scans, "method", None) == "hrf" else 0
 
     def _of_words(self, number, column):
         """What each word of a run is worth to a feature, (n_words,); None if it isn't made of words."""

@@ -13,7 +13,7 @@ from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun
 _MOST_SCANS = 200  # of a run that are drawn
 
 
-def stories_section(fitted, scores):
+def stories_section(fitted, scores, regions=None):
     """Draw weights over delays and a time course; None if a sample is no run."""
     if fitted.runs is None:
         return None
@@ -29,7 +29,7 @@ def stories_section(fitted, scores):
                 f"Lines of weight over delays. Delay of the largest weight, in scans: {best}.",
             )
         )
-    figures += _time_course(fitted, scores)
+    figures += _time_course(fitted, scores, regions)
     return join([*parts, element("div", *figures, class_="figures")])
 
 
@@ -63,7 +63,7 @@ def _t_r(fitted):
     return known.pop() if len(known) == 1 else None
 
 
-def _time_course(fitted, scores):
+def _time_course(fitted, scores, regions):
     """Draw the voxel that is predicted best, in the run in which it is predicted best, by a model that held it out."""
     name, one = next(iter(scores.items()), (None, None))
     if one is None or not isinstance(one.predictions, list) or not np.isfinite(one.raw).any():
@@ -77,11 +77,12 @@ def _time_course(fitted, scores):
     if not np.isfinite(r).any():
         return
     run = int(np.nanargmax(r))
+    where = f" ({regions[voxel]})" if regions is not None and len(regions) == len(one.raw) and regions[voxel] else ""
     mean, sd = measured[run].mean(), measured[run].std()  # responses are drawn in units of their own deviation
     response, course = ((values[run][:_MOST_SCANS] - mean) / sd for values in (measured, predicted))
     yield figure(
         lambda: plot_time_course(response, course, t_r=_t_r(fitted)),
-        f"Response and held-out prediction of “{name}” in voxel {voxel}, the one predicted best, in run {run}: "
+        f"Response and held-out prediction of “{name}” in voxel {voxel}{where}, the one predicted best, in run {run}: "
         "the best case, to be looked at, not to be reported.",
         f"Two lines over the scans of run {run}. They correlate with r = {r[run]:.2f}.",
     )

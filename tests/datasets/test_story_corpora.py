@@ -72,6 +72,22 @@ def test_moth_stories_have_a_row_of_responses_for_each_scan_that_the_clock_leave
     assert load_lebel2023(lebel, "UTS01", ["beta"], texts={"beta": "I reclined."}).runs[0].text == "I reclined."
 
 
+def test_repeats_of_the_test_story_are_runs_whose_mean_is_the_published_one(lebel):
+    pytest.importorskip("tgt")
+    with h5py.File(lebel / "derivative/preprocessed_data/UTS01/wheretheressmoke.hf5", "w") as file:
+        file["individual_repeats"] = np.random.default_rng(1).normal(size=(3, 21, 7))
+        file["data"] = np.mean(file["individual_repeats"], axis=0)
+    (lebel / "derivative/TextGrids/wheretheressmoke.TextGrid").write_text(GRID)
+    (lebel / "derivative/respdict.json").write_text(json.dumps({"wheretheressmoke": 41}))
+    together = load_lebel2023(lebel, "UTS01", "test")
+    apart = load_lebel2023(lebel, "UTS01", "test", repeats=True)
+    assert [len(data.runs) for data in (together, apart)] == [1, 3]
+    assert apart.runs[0] is apart.runs[2]
+    np.testing.assert_allclose(np.mean(apart.responses, axis=0), together.responses[0], atol=1e-6)
+    with pytest.raises(ValueError, match="stories must be names, 'train' or 'test', got 'all'"):
+        load_lebel2023(lebel, "UTS01", "all")
+
+
 def test_what_is_not_on_disk_or_of_another_version_is_named(lebel):
     pytest.importorskip("tgt")
     with pytest.raises(FileNotFoundError, match=r"gamma.TextGrid is not there.*datalad clone .*ds003020.git"):

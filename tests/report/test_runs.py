@@ -83,7 +83,7 @@ def test_the_page_shades_words_tells_lags_and_regions_and_draws_a_course(story):
     assert "features 2 1, 2, 3 4 s 100%" in page  # the planted delay of two scans
     assert re.search(r"STG 1 0\.\d+ \+ letters at 2 scans", page)
     assert "Words that drive the features, heard their delay before a scan" in page
-    assert "the one predicted best" in page
+    assert re.search(r"in voxel 0 \(STG\), the one|in voxel 2 \(AG\), the one", page)
     assert re.search(r'<mark class="t5" title="9">beginning</mark>', report.get_standalone())
     with pytest.raises(ValueError, match="regions must name the region of each of the 3 voxels, got 2"):
         encoder_report(model, runs, responses, regions=["a", "b"])
@@ -109,6 +109,12 @@ def test_a_language_models_features_are_shaded_word_by_word_in_the_running_text(
     np.testing.assert_allclose(passage.pieces.values, expected[heard], rtol=1e-5)
     page = text_of(encoder_report(model, runs, responses, n_features=3, n_texts=2))
     assert "Strongest word" in page
+    assert re.search(r"surprisal \d\.\d+ \d+% [12] ", page)  # effect, share of voxels raised, delay
+    rate = Passages(fitted, n_passages=1).of(fitted.view.column("rate_delay1"))[
+        0
+    ]  # convolved: heard some five seconds before
+    row = int(np.argmax(fitted.X[:, [fitted.view.column("rate_delay1")]].toarray()))
+    assert rate.place == f"s{6 * (row // 30)}, run {row // 30}, scan {row % 30 - 3}"
     assert "sae 40 1, 2" in page
 
 
