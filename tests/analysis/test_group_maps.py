@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn import maskers, surface
 from scipy import stats
 
 from sklearn_sae_encoding.analysis import functional_regions, group_map
@@ -202,6 +203,28 @@ def test_regions_on_a_surface_are_those_of_funroi(funroi, tmp_path):
     found = np.concatenate([np.ravel(image.data.parts[side]) for side in ("left", "right")])
     labels, _ = functional_regions(t, parcels)
     np.testing.assert_array_equal(np.where(labels == "", "0", labels).astype(int), found)
+
+
+@pytest.mark.parametrize("kind", ["volume", "surface"])
+def test_images_come_in_and_maps_go_out_by_nilearns_maskers(kind):
+    t, parcels = simulated_localizer()
+    t = np.nan_to_num(t)
+    if kind == "volume":
+        images = [nibabel.Nifti1Image(one.reshape(5, 5, 6).astype(float), np.eye(4)) for one in (t, parcels)]
+        masker = maskers.NiftiMasker(nibabel.Nifti1Image(np.ones((5, 5, 6), dtype=np.uint8), np.eye(4))).fit()
+    else:
+        points = np.random.default_rng(8).normal(size=(75, 3))
+        mesh = dict.fromkeys(["left", "right"], surface.InMemoryMesh(points, np.array([[0, 1, 2], [1, 2, 3]])))
+        images = [
+            surface.SurfaceImage(mesh, {"left": one[:75, None].astype(float), "right": one[75:, None].astype(float)})
+            for one in (t, parcels)
+        ]
+        masker = maskers.SurfaceMasker().fit(images[0])
+    values, where = (masker.transform(image).ravel() for image in images)
+    labels, _ = functional_regions(values, where.astype(int))
+    np.testing.assert_array_equal(labels, functional_regions(t, parcels)[0])
+    found = masker.inverse_transform(group_map([values, values + 1, values + 2, values, values, values + 1]).mean)
+    np.testing.assert_allclose(masker.transform(found).ravel(), values + 4 / 6, atol=1e-5)
 
 
 @pytest.mark.published_data

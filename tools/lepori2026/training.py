@@ -1,4 +1,4 @@
-"""SAEs of other architectures, trained by sae-lens on rows of tokens, with the manners of scikit-learn's decompositions."""
+"""SAEs of other architectures, trained by sae-lens on rows of tokens, as decompositions of scikit-learn are."""
 
 import itertools
 
