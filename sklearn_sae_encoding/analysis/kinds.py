@@ -124,8 +124,8 @@ def feature_enrichment(features, words, *, properties="supersenses", min_words=5
     """Test whether features are more active on words of a kind, or on words that rate high on a norm.
 
     The unit is the word, not its occurrence: a feature's activation is averaged over a word's occurrences, and words
-    are ranked. Categories are compared by the rank sum, whose null distribution gets the mean, variance and skewness that
-    it has over permutations (Pearson's type III), ratings by Spearman's correlation; q-values hold the false
+    are ranked. Categories are compared by the rank sum, whose null distribution gets the mean, variance and skewness
+    that it has over permutations (Pearson's type III), ratings by Spearman's correlation; q-values hold the false
     discovery rate over all features and properties (Benjamini and Hochberg).
 
     Parameters
