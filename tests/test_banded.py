@@ -22,7 +22,7 @@ from sklearn_sae_encoding._solvers.banded import search
 from sklearn_sae_encoding.analysis import band_models
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, warn_once
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
@@ -145,6 +145,29 @@ def test_scaled_columns_are_those_of_a_scaler_before():
             np.testing.assert_allclose(
                 encoder.primal_weights(), plain[-1].primal_weights() / scaler.scale_, rtol=1e-6, atol=1e-9
             )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_columns_scaled_by_run_are_those_of_a_scaler_for_each_run_before(form, layout):
+    X, Y = problem()
+    runs = np.arange(len(X)) * 3 // len(X)
+    X = X * (1.0 + 4 * runs)[:, None]
+    X[runs == 0, 1] = 2.0  # constant in a run
+    by_hand = np.vstack([StandardScaler(with_mean=False).fit_transform(X[runs == run]) for run in range(3)])
+    params = {"candidates": 3, "cv": GroupKFold(3), "form": form}
+    before = BandedRidgeEncoder(BANDS, **params).fit(by_hand, Y, groups=runs)
+    inside = BandedRidgeEncoder(BANDS, scale="runs", **params).fit(layout(X), Y, groups=runs)
+    np.testing.assert_allclose(inside.band_alphas_, before.band_alphas_)
+    np.testing.assert_allclose(inside.predict(layout(X), groups=runs), before.predict(by_hand), rtol=1e-6)
+    parts = inside.predict_by_band(layout(X), groups=runs)
+    np.testing.assert_allclose(parts.sum(axis=0) + inside.target_means_, before.predict(by_hand), rtol=1e-6)
+    one = runs == 1  # rows without groups are one run
+    np.testing.assert_allclose(inside.predict(layout(X[one])), before.predict(by_hand[one]), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"scale='runs' needs the run of each row"):
+        inside.fit(X, Y)
+    with pytest.raises(ValueError, match=r"groups must hold the run of each of the \d+ rows, got shape \(3,\)"):
+        inside.predict(X, groups=[0, 1, 2])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -350,6 +373,19 @@ def test_all_fits_of_a_cross_validation_warn_once(n_jobs):
     caught = [one for one in caught if issubclass(one.category, UserWarning)]
     assert [one.filename for one in caught] == [__file__]
     assert str(caught[0].message).startswith("In 15 fits up to 7 of 8 voxels are predicted best")
+
+
+def test_all_fits_of_a_search_warn_once_where_that_is_asked_for():
+    X, Y = problem()
+    encoder = BandedRidgeEncoder(BANDS, alphas=[10.0, 1e3], candidates=3)
+    search = GridSearchCV(encoder, {"scale": [None, "columns"]}, cv=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with warn_once():
+            search.fit(X, Y)
+    caught = [one for one in caught if issubclass(one.category, UserWarning)]
+    assert [one.filename for one in caught] == [__file__]
+    assert str(caught[0].message).startswith("In 5 fits up to ")
 
 
 def test_nothing_is_said_of_the_smallest_penalty_of_noise_or_of_a_plateau():
