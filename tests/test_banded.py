@@ -22,7 +22,7 @@ from sklearn_sae_encoding._solvers.banded import search
 from sklearn_sae_encoding.analysis import band_models
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, warn_once
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
@@ -373,6 +373,19 @@ def test_all_fits_of_a_cross_validation_warn_once(n_jobs):
     caught = [one for one in caught if issubclass(one.category, UserWarning)]
     assert [one.filename for one in caught] == [__file__]
     assert str(caught[0].message).startswith("In 15 fits up to 7 of 8 voxels are predicted best")
+
+
+def test_all_fits_of_a_search_warn_once_where_that_is_asked_for():
+    X, Y = problem()
+    encoder = BandedRidgeEncoder(BANDS, alphas=[10.0, 1e3], candidates=3)
+    search = GridSearchCV(encoder, {"scale": [None, "columns"]}, cv=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with warn_once():
+            search.fit(X, Y)
+    caught = [one for one in caught if issubclass(one.category, UserWarning)]
+    assert [one.filename for one in caught] == [__file__]
+    assert str(caught[0].message).startswith("In 5 fits up to ")
 
 
 def test_nothing_is_said_of_the_smallest_penalty_of_noise_or_of_a_plateau():

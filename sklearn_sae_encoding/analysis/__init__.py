@@ -30,7 +30,13 @@ from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, com
 from sklearn_sae_encoding.analysis.explanations import explain_features
 from sklearn_sae_encoding.analysis.exports import FeatureExport, read_feature_export
 from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
-from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
+from sklearn_sae_encoding.analysis.feature_maps import (
+    FeatureMapClusters,
+    cluster_feature_maps,
+    compare_feature_maps,
+    locate_features,
+    map_consistency,
+)
 from sklearn_sae_encoding.analysis.feature_tests import FeatureUseTest, feature_use_test
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
@@ -89,6 +95,7 @@ __all__ = [
     "Enrichment",
     "ExplanationScores",
     "FeatureExport",
+    "FeatureMapClusters",
     "FeatureStability",
     "FeatureTaxonomy",
     "FeatureUseTest",
@@ -119,6 +126,7 @@ __all__ = [
     "category_topography",
     "check_interpretation",
     "classify_features",
+    "cluster_feature_maps",
     "cluster_voxels",
     "compare_dictionaries",
     "compare_feature_maps",
