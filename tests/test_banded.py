@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_sae_encoding._banded import responses
 from sklearn_sae_encoding._solvers.banded import search
 from sklearn_sae_encoding.analysis import band_models
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
@@ -477,6 +478,25 @@ def test_responses_may_lie_in_a_file(kind, tmp_path):
     with pytest.warns(UserWarning, match="1 are NaN"):
         parts = BandedRidgeEncoder(BANDS, candidates=3, block_size=3).fit(X, mapped)
     np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-8)
+
+
+def test_responses_in_a_file_are_read_many_voxels_at_a_time_and_come_out_in_their_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(responses, "READ", 8 * 10 * 3)  # three voxels of ten samples
+    monkeypatch.setattr(responses, "FROM_FILE", 6)
+    Y = np.random.default_rng(0).normal(size=(10, 17)).astype(np.float32)
+    Y[:, 4] = np.nan
+    file = np.memmap(tmp_path / "Y", dtype=np.float32, mode="w+", shape=Y.shape)
+    file[:] = Y
+    for source in (Y, file):
+        described = responses.describe_responses(source, centre=True)
+        np.testing.assert_allclose(described.means, Y.mean(axis=0, dtype=np.float64))
+        assert np.flatnonzero(described.absent).tolist() == [4]
+        voxels = np.flatnonzero(~described.absent)
+        out = np.empty((10, 16), dtype=np.float32)
+        described.read(voxels, out)
+        np.testing.assert_allclose(out, Y[:, voxels] - Y[:, voxels].mean(axis=0), atol=1e-6)
+    read = [values.shape[1] for _, values in responses._pieces(file, voxels, 3)]
+    assert read == [3, 3, 3, 3, 3, 1]
 
 
 def test_penalties_may_be_all_that_is_kept():
