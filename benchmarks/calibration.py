@@ -5,7 +5,7 @@
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
 bins, partition, spins, matched, convergence, enrichment, detection, volumes, intervals, equivalence, left_out,
-shared_noise, selection, group, stories; all of them by default, a few minutes.
+shared_noise, selection, feature_use, group, stories; all of them by default, a good part of an hour.
 """
 
 import sys
@@ -16,7 +16,7 @@ import pandas as pd
 from _calibration_intervals import equivalence, intervals, left_out, shared_noise
 from _calibration_kinds import convergence, detection, enrichment, matched, volumes
 from _calibration_maps import spins
-from _calibration_selection import group, selection
+from _calibration_selection import feature_use, group, selection
 from _calibration_stories import stories
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
@@ -65,6 +65,7 @@ def main(names):
         "left_out": left_out,
         "shared_noise": shared_noise,
         "selection": selection,
+        "feature_use": feature_use,
         "group": group,
         "stories": lambda rng: stories(rng, print_rates),
     }

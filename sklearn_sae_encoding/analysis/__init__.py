@@ -37,6 +37,7 @@ from sklearn_sae_encoding.analysis.feature_maps import (
     locate_features,
     map_consistency,
 )
+from sklearn_sae_encoding.analysis.feature_tests import FeatureUseTest, feature_use_test
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
     feature_use_by_group,
@@ -97,6 +98,7 @@ __all__ = [
     "FeatureMapClusters",
     "FeatureStability",
     "FeatureTaxonomy",
+    "FeatureUseTest",
     "GroupMap",
     "InterpretationCheck",
     "LabelSensitivity",
@@ -143,6 +145,7 @@ __all__ = [
     "feature_correspondence",
     "feature_enrichment",
     "feature_use_by_group",
+    "feature_use_test",
     "find_unexplained_voxels",
     "functional_regions",
     "group_map",
