@@ -28,6 +28,7 @@ from sklearn_sae_encoding.analysis.contexts import feature_contexts
 from sklearn_sae_encoding.analysis.detection import ExplanationScores, score_explanations
 from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, compare_dictionaries
 from sklearn_sae_encoding.analysis.explanations import explain_features
+from sklearn_sae_encoding.analysis.exports import FeatureExport, read_feature_export
 from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
 from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
 from sklearn_sae_encoding.analysis.features import (
@@ -59,6 +60,7 @@ from sklearn_sae_encoding.analysis.pairs import (
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
+from sklearn_sae_encoding.analysis.relabelling import LabelSensitivity, label_sensitivity, relabel_by_majority
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
 from sklearn_sae_encoding.analysis.spatial_nulls import SpinTest, parcel_centres, spin_places, spin_test
 from sklearn_sae_encoding.analysis.stability import FeatureStability, stability_selection
@@ -85,10 +87,12 @@ __all__ = [
     "DictionaryComparison",
     "Enrichment",
     "ExplanationScores",
+    "FeatureExport",
     "FeatureStability",
     "FeatureTaxonomy",
     "GroupMap",
     "InterpretationCheck",
+    "LabelSensitivity",
     "LanguageTransfer",
     "LayerProfile",
     "LeftOut",
@@ -136,6 +140,7 @@ __all__ = [
     "group_map",
     "krippendorff_alpha",
     "label_features",
+    "label_sensitivity",
     "language_shares",
     "layer_profile",
     "leave_one_participant_out",
@@ -156,7 +161,9 @@ __all__ = [
     "promoted_tokens",
     "rank_band_features",
     "read_annotations",
+    "read_feature_export",
     "read_feature_labels",
+    "relabel_by_majority",
     "restrict_encoder",
     "sample_features",
     "score_explanations",

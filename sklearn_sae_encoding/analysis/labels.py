@@ -16,6 +16,7 @@ from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._sae.columns import names_of
 from sklearn_sae_encoding._sae.loading import load_sae
+from sklearn_sae_encoding.analysis.exports import read_feature_export
 from sklearn_sae_encoding.fitted import features_of
 
 _INDEX_FIELDS = ("index", "feature", "feature_index", "latent")
@@ -24,8 +25,8 @@ _WHOLE = re.compile(r"\s*([0-9]{1,18})(?:\.0)?\s*")
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
 
 
-def read_feature_labels(path):
-    """Read labels of an SAE's features from a file.
+def read_feature_labels(path, *, explainer=None):
+    """Read labels of an SAE's features from a file, or from a folder of Neuronpedia's exports or delphi's results.
 
     Parameters
     ----------
@@ -33,7 +34,10 @@ def read_feature_labels(path):
         A CSV or TSV table with a header; JSON: an object ``{"79": "people", ...}``, a list of objects, or an object
         that holds such a list as ``"explanations"``; or JSON lines, as Neuronpedia exports them. A file may be gzipped
         (``.gz``). The SAE's own index stands in a field `index`, `feature`, `feature_index` or `latent`, the label in
-        `description`, `label`, `explanation` or `text`.
+        `description`, `label`, `explanation` or `text`. Or a folder, as :func:`read_feature_export` reads it.
+
+    explainer : str, default=None
+        Whose labels, where a folder holds those of several, such as ``"gpt-4o-mini"``.
 
     Returns
     -------
@@ -43,7 +47,8 @@ def read_feature_labels(path):
     Raises
     ------
     ValueError
-        If the file holds no such fields, an index is no whole number, or it is in no Unicode encoding.
+        If the file holds no such fields, an index is no whole number, or it is in no Unicode encoding; and if a folder
+        has several explainers, none of which was chosen.
 
     Examples
     --------
@@ -54,11 +59,28 @@ def read_feature_labels(path):
     {40: 'people', 79: 'scenery'}
     """
     path = Path(path)
+    if path.is_dir():
+        return _joined(_of_explainer(read_feature_export(path).explanations, explainer, path))
     records = _records(_read(path), Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower(), path)
     pairs = [_pair(record, path) for record in records]
     labels = pd.Series([label for _, label in pairs], index=[index for index, _ in pairs], dtype=object, name="label")
-    labels = labels[labels.astype(bool)]
+    return _joined(labels[labels.astype(bool)])
+
+
+def _joined(labels):
     return labels.groupby(level=0, sort=True).agg(lambda group: "; ".join(dict.fromkeys(group)))
+
+
+def _of_explainer(explanations, explainer, path):
+    sources = sorted(explanations["source"].unique())
+    if explainer is None and len(sources) > 1:
+        raise ValueError(
+            f"{path} holds labels of several explainers: {', '.join(sources)}. Choose one with explainer=."
+        )
+    if explainer is not None and explainer not in sources:
+        raise ValueError(f"{path} holds no label of {explainer!r}, but of {', '.join(sources) or 'nobody'}.")
+    own = explanations if explainer is None else explanations[explanations["source"] == explainer]
+    return pd.Series(own["label"].to_numpy(dtype=object), index=own["index"].to_numpy(), dtype=object, name="label")
 
 
 def _read(path):

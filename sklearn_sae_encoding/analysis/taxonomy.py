@@ -206,7 +206,7 @@ class FeatureTaxonomy:
         ----------
         confusion : DataFrame of shape (n_categories, n_categories)
             Rates (or counts) of true categories (columns) for each given one (row), such as the ``confusion`` of
-            :func:`compare_raters`. Categories without a row keep their labels.
+            :func:`compare_raters`, whose margins are left out. Categories without a row keep their labels.
 
         random_state : int, RandomState instance or None, default=None
             Seed.
@@ -221,6 +221,9 @@ class FeatureTaxonomy:
         ValueError
             If the confusion names a category that is not defined, or a row has no entry above 0.
         """
+        if "all" in confusion.index and "all" in confusion.columns and "all" not in self.categories:  # margins
+            confusion = confusion.drop(index="all", columns="all")
+            confusion = confusion[confusion.sum(axis=1) > 0]
         if unknown := sorted((set(confusion.index) | set(confusion.columns)) - set(self.categories)):
             raise ValueError(f"confusion names {', '.join(map(repr, unknown))}, which is no category of this taxonomy.")
         rates = confusion.to_numpy(dtype=float)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
+import pandas as pd
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import count_feature_use, rank_band_features
@@ -26,7 +27,7 @@ def features_section(fitted, n_features, n_texts, stability=None):
     use = count_feature_use(fitted.view if stability is None else stability, fitted.view.features).head(n_features)
     if use.empty:
         return paragraph("No voxel uses any feature.")
-    labelled = fitted.view.features["label"].ne("").any()
+    labelled = fitted.pages is not None or fitted.view.features["label"].ne("").any()
     if stability is None:
         caution = (
             "Weights were fitted to all texts, so they describe this sample. Supports of correlated features change "
@@ -58,7 +59,7 @@ def _check_stability(fitted, stability):
 def _banded_section(fitted, n_features, n_texts):
     """Rank features by their effect: ridge uses all of them in every voxel."""
     ranked = rank_band_features(fitted.view).head(n_features)
-    labelled = ranked["label"].ne("").any()
+    labelled = fitted.pages is not None or ranked["label"].ne("").any()
     about = paragraph(
         "Ridge uses every feature in every voxel. The effect of a feature is the root mean square, over voxels, of how "
         "far one of its standard deviations moves the prediction, in units of the response. Correlated features share "
@@ -83,7 +84,13 @@ def _banded_section(fitted, n_features, n_texts):
 
 
 def _labels(fitted, column, labelled):
-    return [cell(fitted.view.features["label"].iloc[column])] if labelled else []
+    if not labelled:
+        return []
+    label, index = fitted.view.features[["label", "sae_index"]].iloc[column]
+    if fitted.pages is None or pd.isna(index):
+        return [cell(label)]
+    link = element("a", label or "page", href=fitted.pages.format(index=int(index)), rel="noreferrer")
+    return [cell(link, label)]
 
 
 def _feature_table(fitted, use, labelled, stability):

@@ -47,6 +47,7 @@ class Fitted(NamedTuple):
     given: Given
     runs: Runs | None  # if a sample is a run
     Y_of_all_scans: np.ndarray  # the same, also of scans in gaps
+    pages: str | None = None  # address of a feature's page, with the place {index}
 
     def delay(self, column):
         """How many scans before its row a feature was heard."""

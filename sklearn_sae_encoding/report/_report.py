@@ -15,7 +15,7 @@ from sklearn_sae_encoding.plotting import (
     plot_surprisal_content_map,
 )
 from sklearn_sae_encoding.report._bands import bands_section
-from sklearn_sae_encoding.report._checks import find_problems
+from sklearn_sae_encoding.report._checks import check_pages, find_problems
 from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
@@ -37,6 +37,7 @@ def encoder_report(
     features=None,
     feature_table=None,
     feature_labels=None,
+    feature_pages=None,
     stability=None,
     regions=None,
     title="Encoding model",
@@ -85,6 +86,10 @@ def encoder_report(
     feature_labels : Series or dict of int or str to str, default=None
         Labels of features, by the SAE's own index, such as
         :func:`~sklearn_sae_encoding.analysis.read_feature_labels` gives, or by name.
+
+    feature_pages : str, default=None
+        Address of a page about each feature, to which labels link, with the place ``{index}``: the ``page`` of
+        :func:`~sklearn_sae_encoding.analysis.read_feature_export`. None links nowhere.
 
     stability : FeatureStability, default=None
         What :func:`~sklearn_sae_encoding.analysis.stability_selection` gave for the voxels that were fitted. Features
@@ -149,7 +154,8 @@ def encoder_report(
     >>> report = encoder_report(encoder.fit(X, Y), texts, Y, scores=scores, features=X, feature_table=table)
     >>> report.save_as_html("report.html")  # doctest: +SKIP
     """
-    fitted = take_apart(model, texts, Y, features, feature_table, feature_labels)
+    check_pages(feature_pages)
+    fitted = take_apart(model, texts, Y, features, feature_table, feature_labels)._replace(pages=feature_pages)
     scores, noise_ceiling = prepare_scores(scores, noise_ceiling, noise_floor, len(fitted.kept))
     findings = find_problems(fitted, scores, noise_ceiling, noise_floor)
     unit = "score / noise ceiling" if noise_ceiling is not None else "score"

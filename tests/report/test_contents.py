@@ -197,3 +197,23 @@ def test_values_on_tokens_are_those_of_the_estimator_that_made_the_feature(tiny_
     for column in (3, 8 + 3, 8 + 40 + 1):
         values = [tokens.values.mean() for tokens in values_on_tokens(fitted, range(len(texts)), column)]
         np.testing.assert_allclose(values, fitted.X[:, [column]].toarray().ravel(), rtol=1e-5, atol=1e-6)
+
+
+def test_labels_link_to_the_page_of_their_feature(pipeline_case):
+    model, texts, Y = pipeline_case
+    report = encoder_report(
+        model, texts, Y, feature_labels={3: "<people>"}, feature_pages="https://www.neuronpedia.org/toy/2-res/{index}"
+    )
+    section = report.get_standalone().split('id="features"')[1]
+    links = re.findall(r'<a href="https://www.neuronpedia.org/toy/2-res/(\d+)" rel="noreferrer">([^<]*)</a>', section)
+    names = re.findall(r">sae_(\d+)</button>", section)
+    assert links
+    assert {int(index) for index, _ in links} == {int(index) for index in names}
+    assert all(label == ("&lt;people&gt;" if index == "3" else "page") for index, label in links)
+
+
+@pytest.mark.parametrize("pages", ["javascript:alert({index})", "https://www.neuronpedia.org/toy"])
+def test_pages_that_are_no_address_of_a_feature_are_refused(pipeline_case, pages):
+    model, texts, Y = pipeline_case
+    with pytest.raises(ValueError, match="must be an https address with the place"):
+        encoder_report(model, texts, Y, feature_pages=pages)

@@ -4,7 +4,8 @@ A solver is a `Problem`: a task, which all targets share, and functions that sol
 """
 
 from .blocks import Problem, solve_blocks
+from .compiling import told_of_compiling
 from .progress import Status, part_of
 from .sharing import made_once, sharing
 
-__all__ = ["Problem", "Status", "made_once", "part_of", "sharing", "solve_blocks"]
+__all__ = ["Problem", "Status", "made_once", "part_of", "sharing", "solve_blocks", "told_of_compiling"]

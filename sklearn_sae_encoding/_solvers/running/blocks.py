@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
 from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
+from .compiling import told_of_compiling
 from .keeping import Keeper
 from .progress import Status
 from .stacking import stack
@@ -50,7 +52,11 @@ def solve_blocks(
     keeper = None if memory is None else Keeper(memory, problem)
     shared = _sent_once(problem)
     # A dask cluster would scatter a bare array to one worker, and lose it with that worker.
-    jobs = (delayed(_solve)(shared, (block,), n_threads, keeper) for block in blocks)
+    # What compiles solves the first block, in this process or a worker: that job alone tells of it.
+    jobs = (
+        delayed(_solve)(shared, (block,), n_threads, keeper, tell=bool(verbose) and place == 0)
+        for place, block in enumerate(blocks)
+    )
     if not verbose:
         return stack(list(Parallel(n_jobs=n_jobs)(jobs)))
     try:
@@ -88,11 +94,12 @@ def _itself(value):
     return value
 
 
-def _solve(problem, block, n_threads, keeper):
+def _solve(problem, block, n_threads, keeper, tell):
     (block,) = block
     # joblib runs the jobs here while a dask cluster has but one worker
     problem = problem if isinstance(problem, Problem) else problem.result()
     n_threads = min(n_threads, available_threads())
-    if keeper is None:
-        return problem.solve(problem.task, block, n_threads)
-    return keeper.solve(problem, block, n_threads)
+    with told_of_compiling() if tell else nullcontext():
+        if keeper is None:
+            return problem.solve(problem.task, block, n_threads)
+        return keeper.solve(problem, block, n_threads)
