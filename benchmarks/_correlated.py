@@ -54,6 +54,7 @@ def topics(n_voxels, n_samples=200, n_features=32768, seed=5):
     X = sparse.csc_array(sparse.coo_array(entries, shape=(n_samples, n_features)))
     X = X[:, np.flatnonzero(np.diff(X.indptr) >= 2)]
     X = sparse.csc_array(X.multiply(1 / np.sqrt(np.asarray(X.multiply(X).mean(axis=0)).ravel())))
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)  # or scikit-learn refuses them
     weights = np.zeros((X.shape[1], n_voxels))
     for voxel in range(0, n_voxels, 2):
         weights[rng.choice(min(1500, X.shape[1]), 20, replace=False), voxel] = rng.normal(size=20)

@@ -23,9 +23,9 @@ first fold's path (ours warns where its path misses `tol`).
 Ours is exact up to 512 active features, whatever `tol` is: `--tighter 1e4` asks the others for more, too.
 
 Ours solves the whole grid, as the others do. Rows of our own variants follow: early stopping, the default (whose grid
-is not whole), and with `--device` the screening through torch on
-that device. Packages that are not installed are left out; adelie, which needs NumPy below 2, runs in the environment
-that `--adelie` names.
+is not whole), and with `--device` the screening through torch on that device. For problem C, the hours follow that a
+whole cortex of each kind of voxels, or of half of each, would take. Packages that are not installed are left out;
+adelie, which needs NumPy below 2, runs in the environment that `--adelie` names.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from _competitors import COMPETITORS, TOL, installed, run, run_adelie, tightened
 SIZES = {"A": (200, 32768, 330), "C": (5000, 16384, 330), "D": (200, 32768, 330)}
 VOXELS = {"A": 200, "B": 40, "C": 4, "D": 2000, "R": 64, "Z": 16}
 FULL = {"A": 1000, "B": 100_000, "C": 20, "D": 100_000, "R": 256, "Z": 256}
+WHOLE_CORTEX = 80_000  # voxels
 MADE = {"R": _correlated.real, "Z": _correlated.topics}
 
 
@@ -83,7 +84,7 @@ def shapes(options):
     announce(problem)
     kinds = {"all": slice(None)} | problem.kinds
     parts = {kind: some_voxels(problem, part) for kind, part in kinds.items() if problem.Y[:, part].size}
-    bases, exact, screening = {}, {}, {}
+    bases, exact, screening, times = {}, {}, {}, {}
     _table.head(f"{'same alpha':>12s}{'largest gap':>13s}")
     for name, settings in variants(options.device).items():
         fit = partial(ours, **settings)
@@ -93,7 +94,10 @@ def shapes(options):
                 time, encoder = time_ours(part, options.repeats, fit)
             if kind not in bases:
                 bases[kind], exact[kind], screening[kind] = time, encoder, counted
+            times[f"{name}, {kind}"] = time
             _table.row(f"{name}, {kind}", part.Y.shape[1], time, bases[kind], of_ours(part, encoder, exact[kind]))
+    if options.problem == "C":
+        project(times)
 
     def describe(kind, chosen):
         alphas = exact[kind].alpha_[: len(chosen)]
@@ -105,6 +109,14 @@ def shapes(options):
     with _stages.timed_stages() as spent:
         time, _ = time_ours(problem, 1)
     _stages.report(spent, problem.Y.shape[1], time.cpu)
+
+
+def project(times):
+    """Print how long a whole cortex of such voxels takes; `times` are those of a voxel."""
+    print(f"hours that {WHOLE_CORTEX:,} such voxels take, from CPU time: of one core, and of eight")
+    for name, time in times.items():
+        hours = time.cpu * WHOLE_CORTEX / 3600
+        print(f"  {name:42s}{hours:10.1f}{hours / 8:10.1f}", flush=True)
 
 
 def announce(problem, more=""):

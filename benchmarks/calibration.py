@@ -4,8 +4,8 @@
 
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
-bins, partition, spins, intervals, equivalence, left_out, shared_noise, selection, group,
-stories; all of them by default, a few minutes.
+bins, partition, spins, matched, convergence, enrichment, detection, volumes, intervals, equivalence, left_out,
+shared_noise, selection, feature_use, group, stories; all of them by default, a good part of an hour.
 """
 
 import sys
@@ -14,8 +14,9 @@ import time
 import numpy as np
 import pandas as pd
 from _calibration_intervals import equivalence, intervals, left_out, shared_noise
+from _calibration_kinds import convergence, detection, enrichment, matched, volumes
 from _calibration_maps import spins
-from _calibration_selection import group, selection
+from _calibration_selection import feature_use, group, selection
 from _calibration_stories import stories
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
@@ -58,11 +59,13 @@ def main(names):
         "bins": bins,
         "partition": partition,
         "spins": lambda rng: spins(rng, print_rates),
+        **{test.__name__: test_of_kinds(test) for test in (matched, convergence, enrichment, detection, volumes)},
         "intervals": intervals,
         "equivalence": lambda rng: equivalence(rng, print_rates),
         "left_out": left_out,
         "shared_noise": shared_noise,
         "selection": selection,
+        "feature_use": feature_use,
         "group": group,
         "stories": lambda rng: stories(rng, print_rates),
     }
@@ -73,6 +76,10 @@ def main(names):
         start = time.perf_counter()
         tests[name](np.random.default_rng(0))
         print(f"  ({name}: {time.perf_counter() - start:.0f} s)", file=sys.stderr, flush=True)
+
+
+def test_of_kinds(test):
+    return lambda rng: test(rng, print_rates)
 
 
 def print_rates(title, p):

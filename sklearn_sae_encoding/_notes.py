@@ -43,3 +43,30 @@ def tell(notes: list[Note], stacklevel: int) -> None:
         most, n_fits = max(same, key=lambda note: note.count), sum(note.n_fits for note in same)
         where = f"In {n_fits} fits up to " if n_fits > 1 else ""
         warnings.warn(f"{where}{most.count} of {most.total} {said}", UserWarning, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def warn_once() -> Iterator[None]:
+    """Warn once of what all fits inside a ``with`` block would each warn of, such as those of a search.
+
+    Encoders count voxels that a smaller penalty would predict better. A search fits once a fold and candidate, and each
+    fit would say so. :func:`cross_val_voxel_scores` and :func:`~sklearn_sae_encoding.analysis.layer_profile` need no
+    help: they say it once by themselves.
+
+    Notes
+    -----
+    It knows of fits in this thread of this process: those of a search with ``n_jobs`` warn in their own processes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+    >>> from sklearn_sae_encoding.metrics import warn_once
+    >>> X = np.random.default_rng(0).normal(size=(60, 5))
+    >>> with warn_once():
+    ...     search = GridSearchCV(SparseVoxelEncoder(), {"selection": ["min", "1se"]}, cv=3).fit(X, 3 * X[:, :2])
+    """
+    with gathering() as notes:
+        yield
+    tell(notes, stacklevel=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +11,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._banded.bands import resolve_bands
 from ._banded.fitting import fit_bands, warn_of_edges
+from ._banded.parameters import ALLOWED
 from ._banded.predicting import band_part, chosen_bands, chosen_columns, intercepts, weights_of
 from ._banded.preparing import prepare_bands
 from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
+from ._banded.runs import scaled_by_run
 from ._solvers.banded.bands import without_duplicates
-from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
-from ._validation import random_state as seed
+from ._validation import check_parameters
 from ._voxelwise import VoxelwiseRegressorMixin
 from .metrics._leaks import note_repeats
 
@@ -64,8 +64,11 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Steps of the gradient search.
     cv : int, splitter or iterable of (train, test) rows, default=5
         How to split the samples; an integer is that many contiguous folds.
-    scale : {"columns"} or None, default=None
-        ``"columns"`` divides each column by its standard deviation over the training rows, inside the kernel.
+    scale : {"columns", "runs"} or None, default=None
+        ``"columns"`` divides each column by its standard deviation over the training rows, inside the kernel;
+        ``"runs"`` by that over the rows of a run, in training and in predictions. The run of each row are the `groups`
+        of ``fit`` and ``predict``; without groups ``predict`` takes its rows for one run. For lists of runs see
+        :class:`~sklearn_sae_encoding.timing.RunwiseRegressor`, which scales before it delays.
     firing : tuple of two float, or mapping of bands to such, default=None
         Shares of the training rows, ``(lowest, highest)``. Columns that are not zero in fewer or more leave, counted.
     form : {"auto", "kernel", "primal"}, default="auto"
@@ -202,7 +205,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         y : array-like, memory map or h5py.Dataset of shape (n_samples, n_targets) or (n_samples,)
             Responses.
         **params : dict
-            Passed to the splitter, for example ``groups``; with metadata routing enabled, as requested.
+            Passed to the splitter, for example ``groups`` (with ``scale="runs"`` the run of each row); with metadata
+            routing enabled, as requested.
 
         Returns
         -------
@@ -216,8 +220,9 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         MemoryError
             If the fit would take more than `max_memory`; the message says what would fit.
         """
-        check_parameters(self, _ALLOWED)
+        check_parameters(self, ALLOWED)
         X, Y = self._validate(X, y)
+        X = scaled_by_run(X, params.get("groups"), needed=True) if self.scale == "runs" else X
         split_params = self._split_params(params)
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
         given = SimpleNamespace(**self.get_params(deep=False))
@@ -230,7 +235,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         warn_of_edges(solution, X.shape[0], stacklevel=2)
         return self._store(X, columns, prepared, responses, solution)
 
-    def predict(self, X, bands=None):
+    def predict(self, X, bands=None, groups=None):
         """Predict responses.
 
         Parameters
@@ -238,31 +243,35 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         X : {array-like, sparse array} of shape (n_samples, n_features)
         bands : str or list of str, default=None
             Predict from these only, the other bands being at their means over the training rows. None is all.
+        groups : array-like of shape (n_samples,), default=None
+            With ``scale="runs"`` the run of each row. None is one run of all.
 
         Returns
         -------
         Y : ndarray of shape (n_samples, n_targets) or (n_samples,)
             In original units; NaN for voxels that were NaN in `fit`. One dimension if `fit` was given one.
         """
-        X = self._check_new(X)
+        X = self._check_new(X, groups)
         Y = np.tile(self.target_means_.astype(X.dtype), (X.shape[0], 1))
         for name in chosen_bands(self, bands):
             Y += band_part(self, X, name)
         return Y[:, 0] if self._one_target else Y
 
-    def predict_by_band(self, X):
+    def predict_by_band(self, X, groups=None):
         """Split predictions into what each band adds to the mean response.
 
         Parameters
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
+        groups : array-like of shape (n_samples,), default=None
+            As in :meth:`predict`.
 
         Returns
         -------
         parts : ndarray of shape (n_bands, n_samples, n_targets) or (n_bands, n_samples)
             Their sum and `target_means_` are the predictions.
         """
-        X = self._check_new(X)
+        X = self._check_new(X, groups)
         parts = np.array([band_part(self, X, name) for name in self.bands_])
         parts[:, :, np.isnan(self.target_means_)] = np.nan
         return parts[..., 0] if self._one_target else parts
@@ -293,7 +302,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             return np.where(np.ptp(Y, axis=0) > 0, shares / total, np.nan).T
 
     def primal_weights(self, bands=None, *, features=None, targets=None):
-        """Compute weights of chosen bands or features, in original units.
+        """Compute weights of chosen bands or features, in original units (of runs' deviations with ``scale="runs"``).
 
         Parameters
         ----------
@@ -325,9 +334,10 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         if not hasattr(self, "intercept_"):
             raise AttributeError("This encoder keeps penalties only: fit it with keep='weights' to predict.")
 
-    def _check_new(self, X):
+    def _check_new(self, X, groups=None):
         self._check_keeps()
-        return validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        return scaled_by_run(X, groups) if self.scale == "runs" else X
 
     def _store(self, X, columns, prepared, responses, solution):
         for name in ("coef_", "dual_coef_", "X_fit_", "intercept_", "cv_scores_", "gradient_scores_"):
@@ -356,23 +366,3 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             self.dual_coef_, self.X_fit_ = solution.values, X
         self.intercept_ = intercepts(self, responses.means).astype(X.dtype)
         return self
-
-
-_ALLOWED = {
-    "alphas": (integer(1), real(0, closed="neither"), array_like),
-    "candidates": (integer(1), array_like),
-    "concentration": (real(0, closed="neither"), array_like),
-    "search": (one_of("random", "gradient"),),
-    "n_steps": (integer(1),),
-    "cv": (splitter,),
-    "scale": (one_of("columns"), None),
-    "form": (one_of("auto", "kernel", "primal"),),
-    "fit_intercept": (boolean,),
-    "keep": (one_of("weights", "penalties"),),
-    "random_state": (seed,),
-    "max_memory": (real(0, closed="neither"), None),
-    "block_size": (integer(1), one_of("auto")),
-    "n_jobs": (integer(), None),
-    "memory": (str, os.PathLike, having("cache"), None),
-    "verbose": (verbosity,),
-}

@@ -18,11 +18,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_sae_encoding._banded import responses
 from sklearn_sae_encoding._solvers.banded import search
 from sklearn_sae_encoding.analysis import band_models
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, warn_once
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
@@ -145,6 +146,29 @@ def test_scaled_columns_are_those_of_a_scaler_before():
             np.testing.assert_allclose(
                 encoder.primal_weights(), plain[-1].primal_weights() / scaler.scale_, rtol=1e-6, atol=1e-9
             )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array])
+def test_columns_scaled_by_run_are_those_of_a_scaler_for_each_run_before(form, layout):
+    X, Y = problem()
+    runs = np.arange(len(X)) * 3 // len(X)
+    X = X * (1.0 + 4 * runs)[:, None]
+    X[runs == 0, 1] = 2.0  # constant in a run
+    by_hand = np.vstack([StandardScaler(with_mean=False).fit_transform(X[runs == run]) for run in range(3)])
+    params = {"candidates": 3, "cv": GroupKFold(3), "form": form}
+    before = BandedRidgeEncoder(BANDS, **params).fit(by_hand, Y, groups=runs)
+    inside = BandedRidgeEncoder(BANDS, scale="runs", **params).fit(layout(X), Y, groups=runs)
+    np.testing.assert_allclose(inside.band_alphas_, before.band_alphas_)
+    np.testing.assert_allclose(inside.predict(layout(X), groups=runs), before.predict(by_hand), rtol=1e-6)
+    parts = inside.predict_by_band(layout(X), groups=runs)
+    np.testing.assert_allclose(parts.sum(axis=0) + inside.target_means_, before.predict(by_hand), rtol=1e-6)
+    one = runs == 1  # rows without groups are one run
+    np.testing.assert_allclose(inside.predict(layout(X[one])), before.predict(by_hand[one]), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"scale='runs' needs the run of each row"):
+        inside.fit(X, Y)
+    with pytest.raises(ValueError, match=r"groups must hold the run of each of the \d+ rows, got shape \(3,\)"):
+        inside.predict(X, groups=[0, 1, 2])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -352,6 +376,19 @@ def test_all_fits_of_a_cross_validation_warn_once(n_jobs):
     assert str(caught[0].message).startswith("In 15 fits up to 7 of 8 voxels are predicted best")
 
 
+def test_all_fits_of_a_search_warn_once_where_that_is_asked_for():
+    X, Y = problem()
+    encoder = BandedRidgeEncoder(BANDS, alphas=[10.0, 1e3], candidates=3)
+    search = GridSearchCV(encoder, {"scale": [None, "columns"]}, cv=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with warn_once():
+            search.fit(X, Y)
+    caught = [one for one in caught if issubclass(one.category, UserWarning)]
+    assert [one.filename for one in caught] == [__file__]
+    assert str(caught[0].message).startswith("In 5 fits up to ")
+
+
 def test_nothing_is_said_of_the_smallest_penalty_of_noise_or_of_a_plateau():
     X, _ = problem()
     noise = np.random.default_rng(1).normal(size=(80, 20))
@@ -441,6 +478,25 @@ def test_responses_may_lie_in_a_file(kind, tmp_path):
     with pytest.warns(UserWarning, match="1 are NaN"):
         parts = BandedRidgeEncoder(BANDS, candidates=3, block_size=3).fit(X, mapped)
     np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-8)
+
+
+def test_responses_in_a_file_are_read_many_voxels_at_a_time_and_come_out_in_their_places(tmp_path, monkeypatch):
+    monkeypatch.setattr(responses, "READ", 8 * 10 * 3)  # three voxels of ten samples
+    monkeypatch.setattr(responses, "FROM_FILE", 6)
+    Y = np.random.default_rng(0).normal(size=(10, 17)).astype(np.float32)
+    Y[:, 4] = np.nan
+    file = np.memmap(tmp_path / "Y", dtype=np.float32, mode="w+", shape=Y.shape)
+    file[:] = Y
+    for source in (Y, file):
+        described = responses.describe_responses(source, centre=True)
+        np.testing.assert_allclose(described.means, Y.mean(axis=0, dtype=np.float64))
+        assert np.flatnonzero(described.absent).tolist() == [4]
+        voxels = np.flatnonzero(~described.absent)
+        out = np.empty((10, 16), dtype=np.float32)
+        described.read(voxels, out)
+        np.testing.assert_allclose(out, Y[:, voxels] - Y[:, voxels].mean(axis=0), atol=1e-6)
+    read = [values.shape[1] for _, values in responses._pieces(file, voxels, 3)]
+    assert read == [3, 3, 3, 3, 3, 1]
 
 
 def test_penalties_may_be_all_that_is_kept():

@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 
 from sklearn_sae_encoding import plotting
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, voxel_score_table
-from sklearn_sae_encoding.plotting import _images, _maps
+from sklearn_sae_encoding.plotting import _images, _maps, plot_cluster_map
 from sklearn_sae_encoding.plotting._style import COLORS, on_color, spread
 from sklearn_sae_encoding.tokens import TokenTable
 
@@ -635,3 +635,34 @@ def test_gains_coefficients_and_perplexities_are_drawn_where_their_numbers_say()
     assert [text.get_text() for text in ax.texts] == ["surprisal", "shuffled"]
     with pytest.raises(ValueError, match=r"missing: \['perplexity'\]"):
         plotting.plot_perplexity_gains(gains)
+
+
+def test_a_cluster_map_gives_every_cluster_its_colour_and_hides_what_is_in_none(monkeypatch):
+    nibabel = pytest.importorskip("nibabel")
+    pytest.importorskip("nilearn")
+    from nilearn import plotting as nilearn_plotting
+
+    drawn = {}
+    monkeypatch.setattr(
+        nilearn_plotting, "plot_stat_map", lambda image, **options: drawn.update(image=image, **options)
+    )
+    values = np.full((4, 4, 4), np.nan)
+    values[0], values[1], values[2] = 0, 1, -1
+    image = nibabel.Nifti1Image(values, np.eye(4))
+    ax = plot_cluster_map(image, names=["people", "places"], annotate=False)
+    codes = drawn["image"].get_fdata()
+    assert [np.unique(codes[i]).tolist() for i in range(4)] == [[1.5], [2.5], [0.0], [0.0]]
+    shown = drawn["cmap"]((codes[:2, 0, 0] - drawn["vmin"]) / (drawn["vmax"] - drawn["vmin"]))
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["people", "places"]
+    np.testing.assert_allclose(shown, [patch.get_facecolor() for patch in legend.get_patches()])
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "message"),
+    [(-1.0, None, "Expected clusters numbered from 0"), (9.0, None, "from 0 to 7"), (1.0, ["a"], "2 clusters, but 1")],
+)
+def test_maps_of_no_or_too_many_clusters_are_refused(values, names, message):
+    nibabel = pytest.importorskip("nibabel")
+    with pytest.raises(ValueError, match=message):
+        plot_cluster_map(nibabel.Nifti1Image(np.full((2, 2, 2), values), np.eye(4)), names=names)

@@ -339,3 +339,26 @@ def test_dictionaries_of_gemma_are_compared_by_the_names_of_the_public_saes(tool
     scores = table[tool.SETS].mean(axis=1)
     assert scores["Matryoshka SAE"] > scores["control: untrained model"] + 0.2
     assert table[["readings", "matched", "enriched", "semantic"]].stack().between(0, 1).all()
+
+
+def test_saes_of_other_architectures_learn_to_explain_rows_by_few_features(tool):
+    from lepori2026.training import SAELearner
+
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(64, 24))
+    rows = 5 + (rng.exponential(size=(2000, 64)) * (rng.random((2000, 64)) < 0.05)) @ directions
+    explained = {}
+    for architecture, steps in (("topk", 40), ("topk", 1), ("jumprelu", 40)):
+        learner = SAELearner(architecture, 64, 4, n_steps=steps).fit(rows)
+        found = learner.transform(rows)
+        np.testing.assert_allclose(learner.transform(rows[:3]), found[:3], atol=1e-4)
+        active = (found != 0).sum(axis=1)
+        if architecture == "topk":
+            assert (active == 4).all()
+        assert active.mean() < 20
+        design = np.column_stack([np.ones(2000), found])
+        left = rows - design @ np.linalg.lstsq(design, rows, rcond=None)[0]
+        explained[architecture, steps] = 1 - left.var() / (rows - rows.mean(axis=0)).var()
+    print(explained)
+    assert explained["topk", 40] > explained["topk", 1]
+    assert explained["jumprelu", 40] > 0.5

@@ -4,7 +4,7 @@
 
 One table: the same tokens of the same 200 sentences, encoded by each dictionary, pooled, cut to as many columns (norms
 have six), scored with surprisal in the published folds by sparse encoders with penalties relative to each voxel's
-largest one. What has to learn (PCA, NMF, semi-NMF, thresholds of random directions, an SAE without levels) learns from
+largest one. What has to learn (PCA, NMF, semi-NMF, thresholds of random directions, SAEs without levels) learns from
 the 600 English sentences of ``load_three_languages``. Controls go through the same chain: tokens dealt out to other
 sentences, a random dictionary, and an untrained model.
 
@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 from lepori2026.store import Store
 from lepori2026.study import FOLDS, SEED, load_voxels
+from lepori2026.training import SAELearner
 from reproduce_lepori2026 import CONFIGURATIONS, SETS
 from sklearn.base import clone
 from sklearn.decomposition import NMF, PCA
@@ -143,6 +144,9 @@ def dictionaries_of(configuration, n):
     found = {
         "Matryoshka SAE": "sae",
         "BatchTopK SAE, 600 sentences": SAEProjector(**plain),
+        "TopK SAE, 600 sentences": SAELearner("topk", 8 * n, 32, n_steps=100, random_state=SEED),
+        # Thresholds take more steps than weights.
+        "JumpReLU SAE, 600 sentences": SAELearner("jumprelu", 8 * n, 32, n_steps=400, random_state=SEED),
         "dense activations": None,
         "PCA": PCA(n, random_state=SEED),
         "NMF (of both signs)": make_pipeline(split, NMF(n, init="nndsvda", max_iter=100, random_state=SEED)),

@@ -71,6 +71,7 @@ MIRRORS = {
     "analysis/baselines.py": ["tests/analysis/test_baselines.py"],
     "analysis/by_category.py": ["tests/analysis/test_by_category.py"],
     "analysis/feature_maps.py": ["tests/analysis/test_feature_maps.py"],
+    "analysis/feature_tests.py": ["tests/analysis/test_feature_tests.py"],
     "analysis/group_maps.py": ["tests/analysis/test_group_maps.py"],
     "analysis/kinds.py": ["tests/analysis/test_kinds.py"],
     "analysis/spatial_nulls.py": ["tests/analysis/test_spatial_nulls.py"],

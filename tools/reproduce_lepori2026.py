@@ -67,6 +67,7 @@ ABOUT_FEATURES = (
     "effect: of a text that has the feature, in standard deviations of the responses, mean over voxels that use it. "
     "tokens: those on which it is most active; what stands before in their word is in parentheses."
 )
+ABOUT_TESTS = "adjusted_p_value: Bonferroni over models of a region, as published; holm_over_all: over the whole table."
 MARGIN = 0.02  # within which scores over the noise ceiling count as equal
 SLACK = 0.03  # how far scores may be below those of before
 CHOSEN = {"sets": "their responses to these texts", "language": "a localizer"}
@@ -119,7 +120,7 @@ def report_sets(report, study, names, texts, tokens, configuration):
     report.add(
         "sets", "Score / noise ceiling by set, mean over participants; gain over surprisal; adjusted p", table, note
     )
-    report.add("sets_tests", "The same: paired tests against surprisal", tests)
+    report.add("sets_tests", "The same: paired tests against surprisal", tests, ABOUT_TESTS)
     report_groups(report, study, models, chosen_on, published.SETS)
     report_before(report, study, chosen_on, configuration["before"])
     note = "gain: over the ceiling, beside those of two layers of Gemma; in r: plain, beside that of layer 12."
@@ -206,7 +207,7 @@ def report_language(report, study, names, data, tokens, widths, chosen_on):
     table, tests = tables.region_scores(results, voxels, models, published.REGIONS)
     note = tables.note_on_tests(results)
     report.add("regions", "Score / noise ceiling by language region; gain; adjusted p", table, note)
-    report.add("regions_tests", "The same: paired tests against surprisal", tests)
+    report.add("regions_tests", "The same: paired tests against surprisal", tests, ABOUT_TESTS)
     report_groups(report, study, models, chosen_on, published.REGIONS)
     pooled = tables.pooled_scores(results, voxels, models, published.POOLED)
     report.add("regions_pooled", "All language voxels of a participant alike", pooled)

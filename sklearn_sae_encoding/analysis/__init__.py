@@ -30,7 +30,14 @@ from sklearn_sae_encoding.analysis.dictionaries import DictionaryComparison, com
 from sklearn_sae_encoding.analysis.explanations import explain_features
 from sklearn_sae_encoding.analysis.exports import FeatureExport, read_feature_export
 from sklearn_sae_encoding.analysis.factorisation import RandomDictionary, SemiNMF
-from sklearn_sae_encoding.analysis.feature_maps import compare_feature_maps, locate_features, map_consistency
+from sklearn_sae_encoding.analysis.feature_maps import (
+    FeatureMapClusters,
+    cluster_feature_maps,
+    compare_feature_maps,
+    locate_features,
+    map_consistency,
+)
+from sklearn_sae_encoding.analysis.feature_tests import FeatureUseTest, feature_use_test
 from sklearn_sae_encoding.analysis.features import (
     count_feature_use,
     feature_use_by_group,
@@ -88,8 +95,10 @@ __all__ = [
     "Enrichment",
     "ExplanationScores",
     "FeatureExport",
+    "FeatureMapClusters",
     "FeatureStability",
     "FeatureTaxonomy",
+    "FeatureUseTest",
     "GroupMap",
     "InterpretationCheck",
     "LabelSensitivity",
@@ -117,6 +126,7 @@ __all__ = [
     "category_topography",
     "check_interpretation",
     "classify_features",
+    "cluster_feature_maps",
     "cluster_voxels",
     "compare_dictionaries",
     "compare_feature_maps",
@@ -135,6 +145,7 @@ __all__ = [
     "feature_correspondence",
     "feature_enrichment",
     "feature_use_by_group",
+    "feature_use_test",
     "find_unexplained_voxels",
     "functional_regions",
     "group_map",

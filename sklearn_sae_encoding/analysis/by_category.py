@@ -24,6 +24,7 @@ class CategoryEncoding(NamedTuple):
     shapley_se: pd.Series | None  # by category: standard error over sampled orders; None if all subsets were fitted
     categories: tuple  # names
     peak: str  # name of the model with the highest mean score
+    fold_scores: dict  # category to its scores alone by fold, (n_folds, n_voxels)
 
 
 def encode_by_category(
@@ -87,8 +88,8 @@ def encode_by_category(
     Returns
     -------
     encoding : CategoryEncoding
-        A named tuple of voxelwise ``scores``, ``parts``, ``shapley_se``, ``categories`` and ``peak``;
-        :func:`summarize_categories` averages it.
+        A named tuple of voxelwise ``scores``, ``parts``, ``shapley_se``, ``categories``, ``peak`` and
+        ``fold_scores``; :func:`summarize_categories` averages it.
 
     Raises
     ------
@@ -119,19 +120,22 @@ def encode_by_category(
         wanted = {*passed, *(frozenset([name]) for name in names), *(frozenset(names) - {name} for name in names)}
         subsets = sorted((tuple(n for n in names if n in one) for one in wanted), key=lambda one: (len(one), one))
     always = np.asarray(always, dtype=np.int64)
-    scores, cv = {}, fixed_folds(cv, X, Y, fold_groups)
+    scores, by_fold, cv = {}, {}, fixed_folds(cv, X, Y, fold_groups)
     for subset in [*([()] if len(always) else []), *subsets]:
         chosen = np.concatenate([*(columns[name] for name in subset), always])
         result = cross_val_voxel_scores(
             estimator, take_columns(X, chosen), Y, cv=cv, groups=fold_groups, n_jobs=n_jobs, verbose=verbose
         )
-        scores[frozenset(subset)] = (
-            result.scores if noise_ceiling is None else normalize_scores(result.scores, noise_ceiling)
+        scores[frozenset(subset)], of_folds = (
+            one if noise_ceiling is None else normalize_scores(one, noise_ceiling)
+            for one in (result.scores, result.fold_scores)
         )
+        if len(subset) == 1:
+            by_fold[subset[0]] = of_folds
     scores.setdefault(frozenset(), np.zeros_like(scores[frozenset(names)]))
     table = pd.DataFrame({" + ".join(subset) or "none": scores[frozenset(subset)] for subset in [(), *subsets]})
     parts, errors = _parts({subset: np.sign(r) * r**2 for subset, r in scores.items()}, names, orders)
-    return CategoryEncoding(table, parts, errors, names, str(table.mean().idxmax()))
+    return CategoryEncoding(table, parts, errors, names, str(table.mean().idxmax()), by_fold)
 
 
 def summarize_categories(encoding, *, participants=None, regions=None, confidence=0.95):
@@ -155,7 +159,9 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
     Returns
     -------
     table : pandas.DataFrame
-        A row a category (and region): mean score alone `r` with `low` and `high`, score of all others `r_without`,
+        A row a category (and region): mean score alone `r` with `low` and `high` over participants, and `low_folds` and
+        `high_folds` over folds (runs or texts that were left out; their models share training data, so that these are
+        somewhat too narrow), score of all others `r_without`,
         `fraction_r` and `fraction_r2` (r, and signed r², over those of the peak model, both averaged first),
         `unique`, `shapley`, and `n_participants`.
 
@@ -179,6 +185,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
         for category in encoding.categories:
             others = " + ".join(name for name in encoding.categories if name != category)
             low, high = _t_interval(scores[category], confidence)
+            by_fold = pd.DataFrame(encoding.fold_scores[category].T).loc[here.index].groupby(by).mean().mean()
+            low_folds, high_folds = _t_interval(by_fold, confidence)
             rows.append(
                 {
                     "region": region,
@@ -186,6 +194,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
                     "r": scores[category].mean(),
                     "low": low,
                     "high": high,
+                    "low_folds": low_folds,
+                    "high_folds": high_folds,
                     "r_without": scores[others].mean(),
                     "fraction_r": scores[category].mean() / scores[encoding.peak].mean(),
                     "fraction_r2": squares[category].mean() / squares[encoding.peak].mean(),

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.cluster.hierarchy import average, leaves_list, optimal_leaf_ordering
+from scipy.cluster.hierarchy import average, fcluster, leaves_list, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 from sklearn.utils import check_random_state
+
+
+class FeatureMapClusters(NamedTuple):
+    """What :func:`cluster_feature_maps` finds."""
+
+    labels: np.ndarray  # (n_features,), cluster of each feature, the largest 0; -1 for those with a constant map
+    maps: np.ndarray  # (n_voxels, n_clusters), mean of a cluster's maps, each in units of its standard deviation
+    voxels: np.ndarray  # (n_voxels,), cluster with the highest mean map; -1 where none is above 0
 
 
 def locate_features(weights, coordinates, *, feature_names=None):
@@ -104,6 +114,61 @@ def compare_feature_maps(weights):
     np.fill_diagonal(distances, 0.0)
     tree = average(squareform((distances + distances.T) / 2, checks=False))
     return similarity, used[leaves_list(optimal_leaf_ordering(tree, squareform(distances, checks=False)))]
+
+
+def cluster_feature_maps(weights, n_clusters):
+    """Group features that have alike maps, and find which group is strongest where.
+
+    Average linkage of 1 - r, as in :func:`compare_feature_maps`. Maps of opposite sign are not alike: give absolute
+    weights to group features by place alone.
+
+    Parameters
+    ----------
+    weights : {ndarray, sparse array} of shape (n_voxels, n_features)
+        Maps of the features.
+
+    n_clusters : int
+        Number of clusters, or fewer where features don't differ.
+
+    Returns
+    -------
+    clusters : FeatureMapClusters
+        A named tuple of ``labels``, ``maps`` and ``voxels``;
+        :func:`~sklearn_sae_encoding.plotting.plot_cluster_map` draws the last on the brain.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer features with a map that varies than clusters.
+
+    Examples
+    --------
+    >>> from sklearn_sae_encoding.analysis import cluster_feature_maps
+    >>> front, back = [1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 3.0]
+    >>> clusters = cluster_feature_maps([*zip(front, front, back)], 2)
+    >>> clusters.labels.tolist(), clusters.voxels.tolist()
+    ([0, 0, 1], [-1, 0, -1, 1])
+    """
+    maps = sparse.csc_array(weights).astype(np.float64)
+    similarity, used = compare_feature_maps(maps)
+    used = np.sort(used)
+    if not 1 <= n_clusters <= len(used):
+        raise ValueError(f"Expected 1 to {len(used)} clusters, as many as maps that vary, got {n_clusters}.")
+    found = np.ones(len(used), dtype=int)
+    if len(used) > 1:
+        distances = np.clip(1 - similarity[np.ix_(used, used)], 0, None)
+        np.fill_diagonal(distances, 0.0)
+        tree = average(squareform((distances + distances.T) / 2, checks=False))
+        found = fcluster(tree, n_clusters, criterion="maxclust")
+    sizes = np.bincount(found)[1:]
+    rank = np.empty(len(sizes), dtype=int)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    labels = np.full(maps.shape[1], -1)
+    labels[used] = rank[found - 1]
+    z = maps[:, used].toarray()
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    means = np.column_stack([z[:, labels[used] == k].mean(axis=1) for k in range(len(sizes))])
+    return FeatureMapClusters(labels, means, np.where(means.max(axis=1) > 0, means.argmax(axis=1), -1))
 
 
 def map_consistency(weights, *, n_splits=100, random_state=None):

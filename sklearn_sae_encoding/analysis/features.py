@@ -141,8 +141,9 @@ def voxels_of_feature(fitted, feature, voxels=None, *, features=None):
 
     Parameters
     ----------
-    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
-        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView, {ndarray, sparse array} of shape (n_voxels, n_features) or FeatureStability
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``; or what :func:`stability_selection`
+        gives.
 
     feature : int or str
         Its column (negative ones count from the end), or its name.
@@ -158,7 +159,8 @@ def voxels_of_feature(fitted, feature, voxels=None, *, features=None):
     -------
     table : pandas.DataFrame
         A row a voxel that uses it, `feature` and `index` (its name and column), `voxel` (its number) and `weight`, the
-        largest magnitude first; then the columns of `voxels`.
+        largest magnitude first; then the columns of `voxels`. Of a stability, `frequency` and `positive`, the shares of
+        the halves in which the voxel uses it, and with a positive weight, take the place of `weight`.
 
     Raises
     ------
@@ -173,15 +175,21 @@ def voxels_of_feature(fitted, feature, voxels=None, *, features=None):
     0  people      0      2    -2.0
     1  people      0      0     0.5
     """
-    coef, known = weights_and_features(fitted, features)
-    column = find_feature(known, feature)
-    if voxels is not None and len(voxels) != coef.shape[0]:
-        raise ValueError(f"Expected one row a voxel: the weights have {coef.shape[0]}, but the table {len(voxels)}.")
-    weights = coef[:, [column]].toarray().ravel()
-    order = np.argsort(-np.abs(weights), kind="stable")
-    order = order[weights[order] != 0]
-    name = known["feature"].iloc[column]
-    table = pd.DataFrame({"feature": name, "index": column, "voxel": order, "weight": weights[order]})
+    if isinstance(fitted, FeatureStability):
+        shown, known = fitted._asdict(), features_of(features, fitted.frequency.shape[1])
+        shown = {name: shown[name] for name in ("frequency", "positive")}
+    else:
+        coef, known = weights_and_features(fitted, features)
+        shown = {"weight": coef}
+    column, (main, *_) = find_feature(known, feature), shown
+    n_voxels = shown[main].shape[0]
+    if voxels is not None and len(voxels) != n_voxels:
+        raise ValueError(f"Expected one row a voxel: the weights have {n_voxels}, but the table {len(voxels)}.")
+    shown = {name: values[:, [column]].toarray().ravel() for name, values in shown.items()}
+    order = np.argsort(-np.abs(shown[main]), kind="stable")
+    order = order[shown[main][order] != 0]
+    table = {"feature": known["feature"].iloc[column], "index": column, "voxel": order}
+    table = pd.DataFrame(table | {name: values[order] for name, values in shown.items()})
     return table if voxels is None else pd.concat([table, voxels.iloc[order].reset_index(drop=True)], axis=1)
 
 

@@ -55,7 +55,7 @@ def leave_one_participant_out(
 
         The mean is fair in both ways. Intervals are given with `choose_on` alone, NaN otherwise: choices that share
         seven of eight participants make what is left out of each depend on the others, and intervals that overlook it
-        are too short. With the best of 50 features that mean nothing, they held zero in 75% of simulations where they
+        are too short. With the best of 50 features that mean nothing, they held zero in 72% of simulations where they
         claimed 95% (``python benchmarks/calibration.py left_out``).
 
     Raises

@@ -5,8 +5,8 @@ import pandas as pd
 
 from sklearn_sae_encoding._fitted.tables import with_labels
 from sklearn_sae_encoding._tokens.arrays import column_of, values_of
-from sklearn_sae_encoding.analysis.features import count_feature_use, top_texts
-from sklearn_sae_encoding.fitted import weights_and_features
+from sklearn_sae_encoding.analysis.features import count_feature_use, signed_use, top_texts
+from sklearn_sae_encoding.analysis.stability import FeatureStability
 from sklearn_sae_encoding.tokens import TokenTable
 
 
@@ -15,8 +15,9 @@ def describe_population(fitted, mask, features=None, *, X=None, texts=None, part
 
     Parameters
     ----------
-    fitted : estimator, FittedView or {ndarray, sparse array} of shape (n_voxels, n_features)
-        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``.
+    fitted : estimator, FittedView, {ndarray, sparse array} of shape (n_voxels, n_features) or FeatureStability
+        A fitted model, its view, or weights such as ``SparseVoxelEncoder.coef_``. What :func:`stability_selection`
+        gives makes shares mean frequencies.
 
     mask : array-like of bool of shape (n_voxels,)
         The population.
@@ -32,7 +33,7 @@ def describe_population(fitted, mask, features=None, *, X=None, texts=None, part
         The texts, in the order of the rows of `X`.
 
     participants : array-like of shape (n_voxels,), default=None
-        Adds the column `n_participants`.
+        Adds the column `n_participants`, in whom any voxel uses it (of a stability: in half of the halves or more).
 
     labels : Series or dict of int or str to str, default=None
         What features mean, by the SAE's own index, such as :func:`~sklearn_sae_encoding.analysis.read_feature_labels`
@@ -45,7 +46,8 @@ def describe_population(fitted, mask, features=None, *, X=None, texts=None, part
     -------
     table : pandas.DataFrame
         A row a signed feature, the most used first: `feature`, `index`, `sign` (+1: the voxels respond more to texts
-        in which it is active), `n_voxels` and `share` (of the population's voxels), `share_elsewhere` (of the other
+        in which it is active), `n_voxels` (of a stability the mean number in a half of the samples) and `share` (of the
+        population's voxels), `share_elsewhere` (of the other
         voxels, NaN if there is none), `difference` of the shares; then what was asked for. `top_texts` (list of str)
         drive the feature most: with a sign of -1 they are texts to which the voxels respond little.
 
@@ -63,18 +65,23 @@ def describe_population(fitted, mask, features=None, *, X=None, texts=None, part
     0  people      0     1         2    1.0              0.0         1.0
     1  places      1    -1         1    0.5              1.0        -0.5
     """
-    coef, known = weights_and_features(fitted, features)
-    mask = _check_mask(mask, coef.shape[0])
-    table = count_feature_use(coef[mask], known)
-    others = count_feature_use(coef[~mask], known).set_index(["index", "sign"])["share"]
+    *use, known = signed_use(fitted, features)
+    mask = _check_mask(mask, use[0].shape[0])
+    stable = isinstance(fitted, FeatureStability)
+    weights = fitted if stable else use[0] - use[1]
+    table, others = (
+        count_feature_use(weights.of_voxels(rows) if stable else weights[rows], known) for rows in (mask, ~mask)
+    )
+    others = others.set_index(["index", "sign"])["share"]
     signed = pd.MultiIndex.from_frame(table[["index", "sign"]])
     table["share_elsewhere"] = others.reindex(signed, fill_value=0.0).to_numpy() if not mask.all() else np.nan
     table["difference"] = table["share"] - table["share_elsewhere"]
     if participants is not None:
         participants = _check_labels(participants, mask)
+        signed = {sign: one[mask] >= 0.5 for sign, one in zip((1, -1), use, strict=True)}
         table["n_participants"] = [
-            len(np.unique(participants[_uses(coef[mask], row.index_, row.sign)]))
-            for row in table.rename(columns={"index": "index_"}).itertuples()
+            len(np.unique(participants[signed[sign][:, [index]].toarray().ravel()]))
+            for index, sign in zip(table["index"], table["sign"], strict=True)
         ]
     if labels is not None:
         table["label"] = with_labels(known, labels)["label"].to_numpy()[table["index"]]
@@ -219,7 +226,3 @@ def _check_labels(participants, mask):
     if participants.shape != mask.shape:
         raise ValueError(f"participants must be one label a voxel, {mask.shape}, got shape {participants.shape}.")
     return participants[mask]
-
-
-def _uses(coef, index, sign):
-    return (coef[:, [index]].toarray() * sign > 0).ravel()

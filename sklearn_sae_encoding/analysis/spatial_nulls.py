@@ -198,7 +198,10 @@ def parcel_centres(labels, sphere):
     labels = np.asarray(labels, dtype=object)
     n_vertices = sum(map(len, parts.values()))
     if labels.shape != (n_vertices,):
-        raise ValueError(f"Expected a label for each of {n_vertices} vertices, got shape {labels.shape}.")
+        raise ValueError(
+            f"Expected a label for each of {n_vertices} vertices, got shape {labels.shape}. Is the sphere of another "
+            "resolution?"
+        )
     centres, parcels, start = {}, [], 0
     for side, points in parts.items():
         here = labels[start : start + len(points)]

@@ -37,6 +37,23 @@ class FeatureStability(NamedTuple):
         chosen.eliminate_zeros()
         return chosen.astype(bool)
 
+    def of_voxels(self, voxels):
+        """Give the same of some of the voxels.
+
+        Parameters
+        ----------
+        voxels : array-like of bool of shape (n_voxels,), or of int
+            Which.
+
+        Returns
+        -------
+        stability : FeatureStability
+        """
+        voxels = np.asarray(voxels)
+        rows = np.flatnonzero(voxels) if voxels.dtype == bool else voxels
+        frequency, together, positive = (one[rows] for one in (self.frequency, self.together, self.positive))
+        return FeatureStability(frequency, together, self.n_selected[rows], self.n_halves, positive)
+
     def error_bound(self, threshold=0.7):
         """Bound the number of features of each voxel that are selected by chance.
 
@@ -100,9 +117,10 @@ def stability_selection(encoder, X, Y, *, n_pairs=50, groups=None, random_state=
     -------
     stability : FeatureStability
         A named tuple of ``frequency``, ``together``, ``n_selected``, ``n_halves`` and ``positive``, with
-        ``selected(threshold)`` and ``error_bound(threshold)``. In place of weights, it goes to
-        :func:`count_feature_use`, :func:`feature_use_by_group` and :func:`prevalence_entropy`, which then add up
-        frequencies where they would count voxels, and to :func:`~sklearn_sae_encoding.report.encoder_report`.
+        ``selected(threshold)``, ``error_bound(threshold)`` and ``of_voxels(voxels)``. In place of weights, it goes to
+        :func:`count_feature_use`, :func:`feature_use_by_group`, :func:`voxels_of_feature`, :func:`describe_population`
+        and :func:`prevalence_entropy`, which then add up frequencies where they would count voxels, and to
+        :func:`~sklearn_sae_encoding.report.encoder_report`.
 
     Raises
     ------

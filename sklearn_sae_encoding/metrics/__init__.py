@@ -1,5 +1,6 @@
 """How well voxels are predicted: voxelwise scores, noise ceilings, cross-validated voxel scores, controls."""
 
+from sklearn_sae_encoding._notes import warn_once
 from sklearn_sae_encoding.metrics._ceilings import (
     ncsnr_from_repeats,
     noise_ceiling,
@@ -68,4 +69,5 @@ __all__ = [
     "voxel_score_table",
     "voxelwise_pearson",
     "voxelwise_r2",
+    "warn_once",
 ]

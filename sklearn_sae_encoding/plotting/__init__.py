@@ -4,6 +4,7 @@ Every function takes plain arrays, tables or images, draws into the axes it is g
 width) and returns the axes. Colours are told apart by colour-blind readers, and text follows matplotlib's settings.
 """
 
+from sklearn_sae_encoding.plotting._clusters import plot_cluster_map
 from sklearn_sae_encoding.plotting._features import plot_feature_heatmap, plot_prevalence_entropy
 from sklearn_sae_encoding.plotting._maps import plot_difference_map, plot_score_map, plot_surprisal_content_map
 from sklearn_sae_encoding.plotting._path import plot_regularization_path
@@ -18,6 +19,7 @@ from sklearn_sae_encoding.plotting._tokens import plot_token_heatmap
 from sklearn_sae_encoding.plotting._transfer import plot_transfer_matrix
 
 __all__ = [
+    "plot_cluster_map",
     "plot_coefficients",
     "plot_difference_map",
     "plot_feature_heatmap",

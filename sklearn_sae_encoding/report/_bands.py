@@ -46,7 +46,8 @@ def banded_regression(encoder):
     """Write the sentences of the methods on a banded ridge."""
     names = list(encoder.bands_)
     bands = f"{len(names)} bands ({', '.join(map(str, names))})" if len(names) > 1 else "one band"
-    scaled = ", divided by their standard deviations over the training texts" if encoder.scale == "columns" else ""
+    over = {"columns": "over the training texts", "runs": "in each run"}
+    scaled = f", divided by their standard deviations {over[encoder.scale]}" if encoder.scale else ""
     only = "" if encoder.only is None else f", of which {one_line(encoder.only)} were used"
     sentences = [
         f"Each voxel's responses were regressed on the features{scaled}, in {bands}{only}, by banded ridge regression, "

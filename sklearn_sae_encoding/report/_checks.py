@@ -95,6 +95,8 @@ def _predicts_other_data(fitted):
     none = np.zeros(fitted.coef.shape[0], dtype=bool)
     if not isinstance(fitted.encoder, _LEAST_SQUARES) or not fitted.encoder.fit_intercept or not fitted.same_targets:
         return none
+    if getattr(fitted.encoder, "scale", None) == "runs":
+        return none  # weights are of columns that were scaled by runs, which the report does not know
     mean, sd, _ = (values[fitted.kept] for values in fitted.responses)
     intercept, X_mean = np.ravel(fitted.encoder.intercept_), np.asarray(fitted.X.mean(axis=0, dtype=np.float64)).ravel()
     other = none

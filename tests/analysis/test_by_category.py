@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
@@ -98,3 +98,14 @@ def test_categories_of_no_feature_are_named(groups, message):
     found = encode_by_category(Ridge(), *planted(2, np.random.default_rng(0))[:2], groups={"a": [0], "b": [1]})
     with pytest.raises(ValueError, match="a participant for each of 3 voxels"):
         summarize_categories(found, participants=["p1"])
+
+
+def test_intervals_over_folds_are_those_of_scipy_over_the_means_of_each_fold():
+    X, Y, groups = planted(2, np.random.default_rng(7), n_samples=120)
+    Y += 5 * np.random.default_rng(8).normal(size=Y.shape)
+    found = encode_by_category(Ridge(), X, Y, groups=groups, cv=CV, noise_ceiling=0.8)
+    table = summarize_categories(found, participants=["a", "a", "b"]).set_index("category")
+    of_folds = cross_val_voxel_scores(Ridge(), X[:, :2], Y, cv=CV).fold_scores / 0.8
+    means = (of_folds[:, :2].mean(axis=1) + of_folds[:, 2]) / 2  # participants weigh alike
+    low, high = stats.t.interval(0.95, 3, means.mean(), stats.sem(means))
+    assert table.loc["c0", ["low_folds", "high_folds"]].tolist() == pytest.approx([low, high])

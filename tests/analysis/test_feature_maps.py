@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sklearn_sae_encoding.analysis import compare_feature_maps, locate_features, map_consistency
+from sklearn_sae_encoding.analysis import cluster_feature_maps, compare_feature_maps, locate_features, map_consistency
 
 
 def test_centre_spread_and_side_follow_from_the_masses():
@@ -78,3 +78,20 @@ def test_reliability_is_that_of_spearman_and_brown():
 def test_what_does_not_fit_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_planted_clusters_of_maps_are_found_with_the_voxels_where_they_are_strongest():
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.eye(3), 40, axis=0)  # 120 voxels in three regions
+    truth = np.repeat([0, 1, 2], [9, 6, 3])
+    weights = np.column_stack([centres[:, truth] + 0.3 * rng.normal(size=(120, 18)), np.zeros(120)])
+    order = rng.permutation(19)
+    found = cluster_feature_maps(weights[:, order], 3)
+    assert found.labels.tolist() == np.append(truth, -1)[order].tolist()  # larger clusters come first
+    assert (found.voxels == np.repeat([0, 1, 2], 40)).mean() > 0.98
+    np.testing.assert_allclose(found.maps.mean(axis=0), 0, atol=1e-12)
+
+
+def test_more_clusters_than_maps_that_vary_are_refused():
+    with pytest.raises(ValueError, match="Expected 1 to 2 clusters"):
+        cluster_feature_maps(np.array([[1.0, 0, 5], [0, 1.0, 5]]), 3)

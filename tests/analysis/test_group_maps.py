@@ -2,12 +2,16 @@
 
 import itertools
 import os
+import sys
+import types
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from nilearn import maskers, surface
 from scipy import stats
 
 from sklearn_sae_encoding.analysis import functional_regions, group_map
@@ -129,6 +133,98 @@ def test_a_region_without_a_reliable_voxel_is_empty_and_named():
     labels, sizes = functional_regions([1.0, 2.0], ["a", "b"], reliability=[0.9, 0.1])
     assert labels.tolist() == ["a", ""]
     assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"a": 1, "b": 0}
+
+
+@pytest.fixture
+def funroi(tmp_path, monkeypatch):
+    """The package whose regions are the witness, with folders of its own; its downloads alone need boto3."""
+    monkeypatch.setitem(sys.modules, "boto3", sys.modules.get("boto3", types.ModuleType("boto3")))
+    package = pytest.importorskip("funROI")
+    package.set_bids_deriv_folder(tmp_path / "derivatives")
+    package.set_analysis_output_folder(tmp_path / "output")
+    yield package
+    package.reset_settings()
+
+
+def simulated_localizer():
+    """t values with an effect in some voxels, and parcels of 24 to 60 of 150 voxels, some of which are in none."""
+    rng = np.random.default_rng(6)
+    t, parcels = rng.normal(size=150), rng.permutation(np.repeat([0, 1, 2, 3], [30, 24, 36, 60]))
+    t[rng.random(150) < 0.2] += 3
+    t[np.flatnonzero(parcels == 2)[:2]] = np.nan
+    return t, parcels
+
+
+def regions_of_funroi(package, parcels):
+    config = package.FROIConfig(
+        task="language", contrasts=["SN"], threshold_type="percent", threshold_value=0.1, parcels=parcels
+    )
+    ((subject, image),) = package.FROIGenerator(["01"], config).run(save=False)
+    assert subject == "01"
+    return image
+
+
+def contrast_file(tmp_path, ending):
+    folder = tmp_path / "derivatives/first_level_language/sub-01/contrasts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"sub-01_task-language_run-all_contrast-SN{ending}"
+
+
+def test_regions_in_a_volume_are_those_of_funroi(funroi, tmp_path):
+    t, parcels = simulated_localizer()
+    for values, path in (
+        (stats.t.sf(t, 100), contrast_file(tmp_path, "_p.nii.gz")),
+        (parcels.astype(float), tmp_path / "parcels.nii.gz"),
+    ):
+        nibabel.Nifti1Image(values.reshape(5, 5, 6), np.eye(4)).to_filename(path)
+    image = regions_of_funroi(funroi, funroi.ParcelsConfig(tmp_path / "parcels.nii.gz"))
+    labels, sizes = functional_regions(t, parcels)
+    assert sizes.set_index("parcel")["n_chosen"].to_dict() == {"1": 2, "2": 3, "3": 6}
+    np.testing.assert_array_equal(np.where(labels == "", "0", labels).astype(int), image.get_fdata().ravel())
+
+
+def test_regions_on_a_surface_are_those_of_funroi(funroi, tmp_path):
+    t, parcels = simulated_localizer()
+    halves, meshes, drawn = {"L": slice(0, 75), "R": slice(75, 150)}, {}, {}
+    for side, own in halves.items():
+        for name, values in ((contrast_file(tmp_path, f"_hemi-{side}_p.func.gii"), stats.t.sf(t[own], 100)),
+                             (tmp_path / f"parcels_{side}.func.gii", parcels[own])):  # fmt: skip
+            data = nibabel.gifti.GiftiDataArray(np.asarray(values, dtype=np.float32), datatype="NIFTI_TYPE_FLOAT32")
+            nibabel.save(nibabel.gifti.GiftiImage(darrays=[data]), name)
+        points = np.random.default_rng(7).normal(size=(75, 3)).astype(np.float32)
+        triangles = np.column_stack([np.arange(73), np.arange(1, 74), np.arange(2, 75)]).astype(np.int32)
+        mesh = [
+            nibabel.gifti.GiftiDataArray(points, intent="NIFTI_INTENT_POINTSET", datatype="NIFTI_TYPE_FLOAT32"),
+            nibabel.gifti.GiftiDataArray(triangles, intent="NIFTI_INTENT_TRIANGLE", datatype="NIFTI_TYPE_INT32"),
+        ]
+        meshes[side], drawn[side] = tmp_path / f"{side}.surf.gii", tmp_path / f"parcels_{side}.func.gii"
+        nibabel.save(nibabel.gifti.GiftiImage(darrays=mesh), meshes[side])
+    image = regions_of_funroi(funroi, funroi.SurfaceParcelsConfig(parcels_paths=drawn, mesh_paths=meshes))
+    found = np.concatenate([np.ravel(image.data.parts[side]) for side in ("left", "right")])
+    labels, _ = functional_regions(t, parcels)
+    np.testing.assert_array_equal(np.where(labels == "", "0", labels).astype(int), found)
+
+
+@pytest.mark.parametrize("kind", ["volume", "surface"])
+def test_images_come_in_and_maps_go_out_by_nilearns_maskers(kind):
+    t, parcels = simulated_localizer()
+    t = np.nan_to_num(t)
+    if kind == "volume":
+        images = [nibabel.Nifti1Image(one.reshape(5, 5, 6).astype(float), np.eye(4)) for one in (t, parcels)]
+        masker = maskers.NiftiMasker(nibabel.Nifti1Image(np.ones((5, 5, 6), dtype=np.uint8), np.eye(4))).fit()
+    else:
+        points = np.random.default_rng(8).normal(size=(75, 3))
+        mesh = dict.fromkeys(["left", "right"], surface.InMemoryMesh(points, np.array([[0, 1, 2], [1, 2, 3]])))
+        images = [
+            surface.SurfaceImage(mesh, {"left": one[:75, None].astype(float), "right": one[75:, None].astype(float)})
+            for one in (t, parcels)
+        ]
+        masker = maskers.SurfaceMasker().fit(images[0])
+    values, where = (masker.transform(image).ravel() for image in images)
+    labels, _ = functional_regions(values, where.astype(int))
+    np.testing.assert_array_equal(labels, functional_regions(t, parcels)[0])
+    found = masker.inverse_transform(group_map([values, values + 1, values + 2, values, values, values + 1]).mean)
+    np.testing.assert_allclose(masker.transform(found).ravel(), values + 4 / 6, atol=1e-5)
 
 
 @pytest.mark.published_data

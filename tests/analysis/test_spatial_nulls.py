@@ -105,7 +105,7 @@ def test_vertices_of_no_parcel_are_left_out_however_atlases_say_it(sphere, nowhe
         (lambda s: spin_places(s, assignment="random"), "assignment must be one of"),
         (lambda s: spin_test(np.ones(5), np.ones(5), np.zeros((2, 6), dtype=int)), "another resolution"),
         (lambda s: spin_test(np.full(5, np.nan), np.ones(5), np.zeros((2, 5), dtype=int)), "Only 0 places"),
-        (lambda s: parcel_centres(["a"] * 5, s), "a label for each of 600 vertices"),
+        (lambda s: parcel_centres(["a"] * 5, s), r"a label for each of 600 vertices, .* another resolution"),
     ],
 )
 def test_what_is_no_sphere_or_of_another_one_is_refused(sphere, call, message):

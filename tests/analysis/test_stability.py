@@ -1,15 +1,18 @@
 """Features that another sample of texts would give, too."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.linear_model import Lasso
 
 from sklearn_sae_encoding.analysis import (
     count_feature_use,
+    describe_population,
     feature_use_by_group,
     prevalence_entropy,
     stability_selection,
+    voxels_of_feature,
 )
 from sklearn_sae_encoding.analysis.stability import FeatureStability
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
@@ -96,6 +99,31 @@ def test_where_voxels_are_counted_frequencies_add_up_to_the_mean_over_the_halves
     prevalence = prevalence_entropy(stability, groups).set_index("index")["prevalence"]
     expected = mean_over_halves(lambda coef: prevalence_entropy(coef, groups), "index", "prevalence", prevalence.index)
     np.testing.assert_allclose(prevalence, expected)
+
+
+def test_populations_and_voxels_of_a_feature_are_told_by_how_often_halves_agree():
+    rng = np.random.default_rng(6)
+    X, mask = rng.normal(size=(60, 6)), np.array([True, True, False])
+    Y = np.column_stack([X[:, 0], X[:, 0] - X[:, 3], -X[:, 0]]) + rng.normal(size=(60, 3))
+    stability = stability_selection(Lasso(0.25), X, Y, n_pairs=4, random_state=7)
+    frequency, positive = stability.frequency.toarray(), stability.positive.toarray()
+    signed = {1: positive, -1: frequency - positive}
+
+    table = describe_population(stability, mask, participants=["p1", "p2", "p2"])
+    for row in table.itertuples():
+        use = signed[row.sign][:, table["index"][row.Index]]
+        assert row.share == pytest.approx(use[:2].mean())
+        assert row.share_elsewhere == pytest.approx(use[2])
+        assert row.n_participants == (use[:2] >= 0.5).sum()
+    assert len(table) == sum((use[:2] > 1e-12).any(axis=0).sum() for use in signed.values())
+
+    voxels = voxels_of_feature(stability, 3, pd.DataFrame({"region": ["a", "b", "c"]}))
+    expected = np.argsort(-frequency[:, 3], kind="stable")[: np.count_nonzero(frequency[:, 3])]
+    assert voxels["voxel"].tolist() == expected.tolist()
+    assert voxels["voxel"][0] == 1
+    assert voxels["region"][0] == "b"
+    np.testing.assert_allclose(voxels["frequency"], frequency[expected, 3])
+    np.testing.assert_allclose(voxels["positive"], positive[expected, 3])
 
 
 def test_a_feature_of_just_the_threshold_is_selected():

@@ -23,7 +23,7 @@ from sklearn_sae_encoding.analysis import (
     typical_effects,
     within_and_across,
 )
-from sklearn_sae_encoding.metrics import mean_interval, voxel_score_table
+from sklearn_sae_encoding.metrics import adjust_p_values, mean_interval, voxel_score_table
 
 LANGUAGE_PARCELS = range(1, 6)
 
@@ -86,6 +86,7 @@ def region_scores(results, voxels, models, paper):
     means = average_participants(table).groupby(level="region").mean()
     means = means.loc[[region for region in paper.index if region in means.index]]
     tests = compare_models(table, "Surprisal", models=tested, random_state=0)
+    tests["holm_over_all"] = adjust_p_values(tests["p_value"], "holm")
     paper = paper.loc[means.index]
     gain = f"gain of {' and '.join(tested)}" if len(tested) < 3 else "gain of all three"
     means[gain] = mean_gain(tests)

@@ -15,6 +15,8 @@ GB = 1e9
 COPIES = 6
 # An eigendecomposition of n rows takes about 9 n³ operations, at a fraction of the speed of products.
 DECOMPOSITION, SLOWNESS = 9.0, 4.0
+# Predictions of penalties are products of few columns at a time, and errors of them: slower than one large product.
+PREDICTING = 1.8
 # Bytes of a block of voxels, where the caller leaves it open and memory is not limited.
 BLOCK = 2e9
 
@@ -78,7 +80,7 @@ def operations(size: Size, block: int) -> float:
     n_test = size.n_samples / max(size.n_folds, 1)
     decompositions = SLOWNESS * DECOMPOSITION * n_train**3
     matrices = 2.0 * size.n_alphas * n_test * n_train**2
-    products = 2.0 * size.n_alphas * n_test * n_train * size.n_voxels
+    products = PREDICTING * 2.0 * size.n_alphas * n_test * n_train * size.n_voxels
     blocks = -(-size.n_voxels // block)
     folds = size.n_folds * size.n_candidates * (blocks * (decompositions + matrices) + products)
     solutions = size.n_candidates * blocks * SLOWNESS * DECOMPOSITION * n_rows**3 + 4.0 * n_rows**2 * size.n_voxels

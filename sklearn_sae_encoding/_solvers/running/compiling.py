@@ -11,6 +11,9 @@ PACKAGE = __name__.split(".", maxsplit=1)[0]
 @contextmanager
 def told_of_compiling():
     """Write a line to the standard error once kernels of this package are compiled meanwhile, in any thread."""
+    if "numba" not in sys.modules:  # what is solved has no kernels: numba takes half a second and 45 MB
+        yield
+        return
     from numba.core import event
 
     class Teller(event.Listener):

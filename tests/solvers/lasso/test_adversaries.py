@@ -6,6 +6,7 @@ from path_cases import LAYOUTS, by_scikit_learn, kkt_violation, objective, own_g
 from sklearn.linear_model import LassoCV, enet_path
 
 from sklearn_sae_encoding._solvers.columns import as_columns
+from sklearn_sae_encoding._solvers.lasso import active_sets, path
 from sklearn_sae_encoding._solvers.lasso.ftest import column_norms
 from sklearn_sae_encoding._solvers.lasso.problems import make_penalty
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
@@ -132,3 +133,42 @@ def test_the_penalty_chosen_on_adversaries_is_that_of_lassocv(adversary):
     found = SparseVoxelEncoder(alphas, cv=4, standardize_targets=False).fit(X, y)
     assert found.alpha_[0] == pytest.approx(expected.alpha_)
     np.testing.assert_allclose(found.cv_mse_path_[0], expected.mse_path_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["lasso", "elastic net", "factors of 0 beside 1e6"])
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_no_adversary_keeps_coordinate_descent_from_the_gap_that_is_asked_for(adversary, kind, monkeypatch):
+    rng = np.random.default_rng(7)
+    X, y = adversary(rng)
+    factors = np.ones(X.shape[1])
+    if kind not in KINDS:
+        factors = rng.choice([1.0, 1e6, 3.0], X.shape[1])
+        factors[[0, 3]] = 0.0
+    usable = column_norms(as_columns(X), True).centred > 0
+    penalty = make_penalty(factors, usable=usable, tol=1e-5, **KINDS.get(kind, {}))
+    alphas = own_grid(X, y, penalty, n_alphas=4, eps=0.1)
+    exact = solutions(X, y, penalty, alphas)[:2]  # coordinate descent of others is slow to get there
+    for module in (active_sets, path):
+        monkeypatch.setattr(module, "LARGEST", 3)  # beyond so many active features descent goes on
+    descended = solutions(X, y, penalty, alphas)
+    for w, b, best_w, best_b, alpha, gap in zip(*descended[:2], *exact, alphas, descended[2], strict=True):
+        least = objective(X, y, best_w, best_b, alpha, penalty)
+        assert -1e-9 * np.mean(y**2) <= objective(X, y, w, b, alpha, penalty) - least <= gap + 1e-9 * np.mean(y**2)
+        assert gap <= 1e-5 * np.mean(y**2)
+
+
+@pytest.mark.filterwarnings("ignore:[0-9]+ of [0-9]+ voxels", "ignore:Of [0-9]+ voxels")
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_paths_that_stop_early_are_those_of_the_whole_grid_up_to_there(adversary):
+    X, y = adversary(np.random.default_rng(8))
+    Y = np.column_stack([y, np.random.default_rng(9).normal(size=(len(y), 5))])
+    whole = SparseVoxelEncoder(20, cv=4, early_stopping=False).fit(X, Y)
+    short = SparseVoxelEncoder(20, cv=4).fit(X, Y)
+    solved = ~np.isnan(short.cv_mse_path_)
+    assert solved[:, :5].all()
+    np.testing.assert_allclose(short.cv_mse_path_[solved], whole.cv_mse_path_[solved], rtol=1e-9)
+    same = short.alpha_ == whole.alpha_
+    np.testing.assert_allclose(short.predict(X)[:, same], whole.predict(X)[:, same], atol=1e-9)
+    # Where it is another one, the whole grid came down again below what the shorter one had seen.
+    missed = np.nanargmin(whole.cv_mse_path_.mean(axis=2), axis=1)[~same]
+    assert np.isnan(short.cv_mse_path_[~same, missed]).any(axis=1).all()

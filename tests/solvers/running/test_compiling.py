@@ -1,5 +1,7 @@
 """What is said while kernels are compiled."""
 
+import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -58,3 +60,12 @@ def test_one_line_comes_before_the_first_voxel_is_counted(verbose, said, capsys)
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if not line.startswith("6 voxels in ")] == said
     assert lines[: len(said)] == said
+
+
+def test_what_has_no_kernels_does_not_load_numba():
+    code = (
+        "import sys; from sklearn_sae_encoding._solvers.running import told_of_compiling\n"
+        "with told_of_compiling(): pass\n"
+        "assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
