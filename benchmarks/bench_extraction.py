@@ -27,6 +27,7 @@ import torch
 from sklearn_sae_encoding._lm import forward
 from sklearn_sae_encoding._lm.loading import load_model
 from sklearn_sae_encoding._lm.objects import object_key
+from sklearn_sae_encoding._lm.rows import make_batches, make_rows
 from sklearn_sae_encoding._lm.source import ModelSource
 from sklearn_sae_encoding._lm.tokenize import tokenize
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -46,9 +47,10 @@ def bare_pass(folder, texts):
     rows = [
         row
         for i, text in enumerate(tokenize(loaded.tokenizer, texts))
-        for row in forward.make_rows(i, text.ids, loaded.tokenizer.bos_token_id, 8192, 4096)
+        for row in make_rows(i, text.ids, loaded.tokenizer.bos_token_id, 8192, 4096)
     ]
-    batches = [forward._padded(batch, "cpu") for batch in forward.make_batches(rows, 1024)]
+    limit = forward.batch_limit(1024, loaded.model.config.vocab_size, True)
+    batches = [forward._padded(batch, "cpu") for batch in make_batches(rows, limit)]
 
     def run():
         with torch.inference_mode():

@@ -25,6 +25,7 @@ ARGUMENTS = {
     ],
     "bench_extraction.py": [[], ["--memory", "200000"]],
     "bench_masking.py": [["20000", "300", "5"]],
+    "bench_sae.py": [["5000"]],
 }
 LEFT_OUT = """\
 bench_encoder.py --problem A --full    1,000 voxels instead of 200
@@ -37,6 +38,7 @@ bench_encoder.py --problem D --full    100,000 voxels instead of 2,000: ten minu
 bench_encoder.py --growth growth.png   ten times the voxels, and medians of three: six minutes
 bench_encoder.py --device cuda         needs a GPU
 bench_extraction.py --memory           a million tokens instead of 200,000
+bench_sae.py                           100,000 tokens instead of 5,000
 bench_masking.py                       100,000 voxels and 1,000 images instead of 20,000 and 300: 1 GB on disk
 calibration.py                         rates of p-values, no times: some minutes"""
 

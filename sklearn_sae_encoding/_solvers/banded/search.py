@@ -11,7 +11,7 @@ from .backend import himalaya_backend
 from .kernels import BandKernel, centre_by, weighted_sum
 
 # Bytes of himalaya's predictions or copies of targets, and of its resolution matrices, at a time.
-PREDICTIONS = 2**20
+PREDICTIONS = 3 * 2**19
 RESOLUTION = 2**22
 # Numbers of targets that are averaged at a time.
 AVERAGED = 2**18
