@@ -37,7 +37,7 @@ angles = np.arccos(np.clip(centres["left"] @ centres["left"].T, -1, 1))
 smooth = np.exp(-0.5 * (angles / 0.6) ** 2)
 
 # %%
-# Three tests of a hundred pairs
+# Three tests of 300 pairs
 # ------------------------
 # The naive test takes parcels as independent. Permuted labels keep a map's values, but
 # not its smoothness. Spins turn the whole sphere, and keep both.
