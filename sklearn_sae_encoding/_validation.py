@@ -151,3 +151,18 @@ def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, An
         )
 
     return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}
+
+
+def check_torch_device(device) -> None:
+    """Raise ValueError if torch has no such device here."""
+    if isinstance(device, str) and device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.zeros(1, device=device).sum().item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        said = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f'device={device!r} cannot be used: {said}. Expected "cpu", or a device that torch has here.'
+        ) from error

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import Lasso, LassoCV, LinearRegression
 
+from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 EXACT = {"tol": 1e-10, "max_iter": 100_000}
@@ -185,6 +187,14 @@ def test_splits_that_are_spent_or_none_are_an_error():
         with pytest.raises(ValueError, match="cv gave no folds"):
             spent.fit(X, Y)
     SparseVoxelEncoder(0.1, cv=[]).fit(X, Y)  # nothing to choose
+
+
+@pytest.mark.parametrize("estimator", [SparseVoxelEncoder(5), BandedRidgeEncoder(alphas=5)])
+@pytest.mark.parametrize("row", [40, -41])
+def test_rows_that_are_not_there_are_an_error(estimator, row):
+    X, Y = example()
+    with pytest.raises(ValueError, match=rf"old 1 of cv .*{row}.* 40"):
+        clone(estimator).set_params(cv=[([0, 1, 2], [3]), ([0, 1, 2], [row])]).fit(X, Y)
 
 
 def test_a_mask_of_another_length_is_an_error():

@@ -176,7 +176,7 @@ def check_folds(folds, n_samples: int) -> tuple:
     """Return pairs of row indices; raise if a fold trains on one row or holds none out."""
     checked = []
     for fold, (train, test) in enumerate(folds):
-        train, test = np.arange(n_samples)[train], np.arange(n_samples)[test]
+        train, test = _rows(train, fold, n_samples), _rows(test, fold, n_samples)
         if len(train) < 2 or len(test) < 1:
             raise ValueError(
                 f"Fold {fold} of cv trains on {len(train)} rows and holds {len(test)} out; expected at least 2 and 1."
@@ -185,6 +185,13 @@ def check_folds(folds, n_samples: int) -> tuple:
     if not checked:
         raise ValueError("cv gives no folds. An iterator of folds is used up after one fit: give a list of them.")
     return tuple(checked)
+
+
+def _rows(rows, fold, n_samples):
+    try:
+        return np.arange(n_samples)[rows]
+    except IndexError as error:
+        raise ValueError(f"Fold {fold} of cv does not fit {n_samples} samples: {error}.") from error
 
 
 def plan(size: planning.Size, n_bands: int, given, dtype) -> int:

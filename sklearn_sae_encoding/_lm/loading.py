@@ -15,6 +15,7 @@ from sklearn_sae_encoding._lm.fingerprint import files_key, tokenizer_files_key,
 from sklearn_sae_encoding._lm.sites import find_blocks
 from sklearn_sae_encoding._lm.source import ModelSource, clear_errors, forget_commits, quiet, where, where_tokenizer
 from sklearn_sae_encoding._lm.vocabulary import check_same_tokens, check_vocabulary
+from sklearn_sae_encoding._validation import check_torch_device
 
 _MAX_LOADED = 2  # models that one process holds; the one used longest ago goes first
 _MAX_TOKENIZERS = 8
@@ -125,6 +126,7 @@ def _lock_of(model) -> threading.RLock:
 def _load_weights(source: ModelSource):
     import torch
 
+    check_torch_device(source.device)
     dtype = source.dtype if source.dtype == "auto" else getattr(torch, source.dtype)
     with clear_errors(source), quiet():
         model = _draw(source, dtype) if source.weights == "random" else _read(source, dtype)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sklearn_sae_encoding._forks import mind_forks
 from sklearn_sae_encoding._sae.arrays import SAEArrays
+from sklearn_sae_encoding._validation import check_torch_device
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -51,6 +52,7 @@ def load_sae(sae, sae_id: str | None = None, *, revision: str | None = None, dev
     revision : commit, tag or branch of the release's hub repository.
     """
     mind_forks()
+    check_torch_device(device)
     if isinstance(sae, SAEArrays):
         return _ready(sae.build(device))
     if not isinstance(sae, (str, Path)):

@@ -188,21 +188,29 @@ def normalize_scores(scores, noise_ceiling):
             f"Got {scores.shape[-1] if scores.ndim else 1} voxel(s) with scores but noise ceilings of shape "
             f"{ceiling.shape}; expected one noise ceiling a voxel."
         )
-    _check_not_negative(ceiling)
+    _check_ceilings(ceiling)
     return scores / np.where(ceiling > 0, ceiling, np.nan)
 
 
 def ceiling_of(metric, noise_ceiling):
     """Ceilings in units of r as those of a metric: themselves, or their squares, in which a sign would be lost."""
     ceiling = np.asarray(noise_ceiling, dtype=np.float64)
-    _check_not_negative(ceiling)
+    _check_ceilings(ceiling)
     return ceiling**2 if metric == "r2" else ceiling
 
 
-def _check_not_negative(ceiling):
+def _check_ceilings(ceiling):
+    """Raise unless they are correlations, which neither percentages nor signal-to-noise ratios are."""
     if np.any(ceiling < 0):
         voxel = int(np.flatnonzero(ceiling < 0)[0])
         raise ValueError(f"Noise ceilings cannot be negative, got {ceiling.flat[voxel]} for voxel {voxel}.")
+    if np.any(ceiling > 1 + 1e-6):
+        voxel = int(np.flatnonzero(ceiling > 1 + 1e-6)[0])
+        raise ValueError(
+            f"Noise ceilings are correlations, at most 1, but voxel {voxel} has {ceiling.flat[voxel]:g}. A percentage "
+            "of explainable variance v is the correlation sqrt(v / 100); noise_ceiling(ncsnr, n_repeats) makes one of "
+            "ncsnr."
+        )
 
 
 def _check_pair(Y_true, Y_pred):

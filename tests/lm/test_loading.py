@@ -255,6 +255,12 @@ def test_another_major_version_of_transformers_has_another_key(tiny_lm_dir, monk
     assert pass_key(ModelSource(tiny_lm_dir), {}) != before
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
+def test_a_device_that_is_not_here_is_named(folder, texts, device):
+    with pytest.raises(ValueError, match=f"device='{device}' cannot be used: .*Expected \"cpu\""):
+        LMActivationTransformer(LanguageModel(folder, device=device), 1).fit_transform(texts)
+
+
 def test_an_unknown_model_is_refused_with_where_it_was_looked_for(texts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = rf"Could not find the language model 'no/such-model'.*{tmp_path}/no/such-model.*{os.environ['HF_HOME']}"

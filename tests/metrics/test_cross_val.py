@@ -74,6 +74,12 @@ def test_a_negative_ceiling_is_refused_before_anything_is_fitted_and_never_squar
         cross_val_voxel_scores(None, *data, metric=metric, noise_ceiling=ceiling)
 
 
+@pytest.mark.parametrize("metric", ["pearson", "r2"])
+def test_a_percentage_is_no_ceiling(data, metric):
+    with pytest.raises(ValueError, match=r"correlations, at most 1, but voxel 1 has 60.*sqrt\(v / 100\)"):
+        cross_val_voxel_scores(Ridge(), *data, metric=metric, noise_ceiling=[1.0, 60.0, 0.5, 0.5, 0.5])
+
+
 def test_normalized_scores_are_scores_over_ceilings(data):
     X, Y = data
     ceiling = np.linspace(0.5, 0.9, 5)

@@ -78,6 +78,12 @@ def test_a_search_copies_no_weights_of_an_sae_object(texts, monkeypatch):
         assert any(search.best_estimator_[0].sae is one for one in others)
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
+def test_a_device_that_is_not_here_is_named(texts, folder, device):
+    with pytest.raises(ValueError, match=f"device='{device}' cannot be used: .*Expected \"cpu\""):
+        SAEProjector(folder, device=device).fit(texts)
+
+
 def test_a_folder_that_was_written_again_is_loaded_again(texts, folder):
     projector = SAEProjector(folder).fit(texts)
     before = projector.transform(texts).toarray()

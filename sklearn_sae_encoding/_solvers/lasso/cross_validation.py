@@ -80,6 +80,9 @@ def make_folds(splits: list[tuple[np.ndarray, np.ndarray]] | None, n_samples: in
 def _row_numbers(rows, what, n_samples):
     rows = np.asarray(rows)
     if rows.dtype != bool:
+        outside = rows[(rows < -n_samples) | (rows >= n_samples)]
+        if len(outside):
+            raise ValueError(f"The {what} name row {outside[0]}, but there are {n_samples} samples.")
         return rows.astype(np.intp)
     if rows.shape != (n_samples,):
         raise ValueError(f"The {what} are a mask of shape {rows.shape}; expected one bool a sample, ({n_samples},).")
