@@ -117,7 +117,7 @@ def _warn_of_missing(words, stacklevel):
         warnings.warn(
             f"{missing.sum()} of {len(words)} words are missing (NaN), the first in row {words.index[missing][0]}: "
             "they count as words without spelling, and no text holds them. pandas reads the words null, nan, None and "
-            'NA so: pd.read_csv(path, keep_default_na=False). Where nothing is spelled, "" says so without this warning.',
+            'NA so: pd.read_csv(path, keep_default_na=False). Where nothing is spelled, "" says so without a warning.',
             UserWarning,
             stacklevel=stacklevel,
         )
