@@ -1,5 +1,5 @@
 """
-Check what the linters don't: sizes of modules, numbers of arguments, names of parameters, private names of others.
+Check what the linters don't: sizes of modules, numbers of arguments, private names of others, lines of the guide.
 
     python tools/check_structure.py
 
@@ -7,13 +7,16 @@ Prints one line a fault and exits with 1 if there is any. `make lint` runs it.
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "sklearn_sae_encoding"
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "sklearn_sae_encoding"
 MAX_LINES = 380
 MAX_ARGUMENTS = 8  # of private functions, and of all in _solvers: more are a NamedTuple
 MAX_POSITIONAL = 3  # of public functions; `self` doesn't count
+MAX_COLUMNS = 88  # of README and guide, which are read in a browser; tables and formulas are drawn, not read
 FOREIGN = ("sklearn", "sae_lens", "torch", "numba", "transformers", "nilearn", "himalaya")
 
 
@@ -89,14 +92,33 @@ def _arguments(function, owners, *, is_public):
         yield function.lineno, f"{function.name} takes {len(every)} arguments, at most {MAX_ARGUMENTS}"
 
 
+def check_page(path):
+    """Yield the lines of a page that are too long for a browser's column and could be broken."""
+    inside = None  # what ends the table or formula that a line stands in
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if inside and inside(line):
+            inside = None
+        elif not inside and re.match(r" *=+ +=", line):
+            rule, n_rules = line, 0
+
+            def inside(line, rule=rule):
+                nonlocal n_rules
+                n_rules += line == rule
+                return n_rules == 2
+
+        elif not inside and line.strip() == ".. math::":
+            inside = re.compile(r"\S").match
+        elif not inside and len(line) > MAX_COLUMNS and len(line.split()) > 2 and not line.startswith("|"):
+            yield number, f"{len(line)} columns, at most {MAX_COLUMNS}"
+
+
 def main():
     """Print all faults."""
     public = public_names()
-    faults = [
-        f"{path.relative_to(PACKAGE.parent)}:{line}: {fault}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for line, fault in check(path, public)
-    ]
+    found = {path: check(path, public) for path in sorted(PACKAGE.rglob("*.py"))}
+    pages = [ROOT / "README.md", *sorted((ROOT / "doc").glob("*.rst"))]
+    found |= {path: check_page(path) for path in pages if path.name != "sg_execution_times.rst"}  # which is generated
+    faults = [f"{path.relative_to(ROOT)}:{line}: {fault}" for path in found for line, fault in found[path]]
     print("\n".join(faults) or "structure: no faults")
     return bool(faults)
 
