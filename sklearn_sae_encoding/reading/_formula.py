@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ def parsed(formula):
     try:
         return Formula(formula)
     except FormulaicError as error:
-        raise ValueError(f"The formula {formula!r} can't be read: {error}") from error
+        said = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # it underlines in colours
+        raise ValueError(f"The formula {formula!r} can't be read: {said}") from error
 
 
 def needed_columns(formula):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +93,7 @@ def place_words(table, *, word, by, order, texts=None, separator=" ", punctuatio
     by = [by] if isinstance(by, str) else list(by)
     checked_table(table, [word, *by, order], "the table of words")
     checked_unique(table, [*by, order], "word")
+    _warn_of_missing(table[word], stacklevel=4)
     if texts is not None and len(by) > 1:
         raise ValueError("texts are given by one column; join the columns of by to one.")
     placed = PlacedWords([], [], [])
@@ -107,6 +109,18 @@ def place_words(table, *, word, by, order, texts=None, separator=" ", punctuatio
         placed.rows.append(places.loc[group.index].to_numpy())
         placed.spans.append(running.spans if punctuation else without_edges(running))
     return placed
+
+
+def _warn_of_missing(words, stacklevel):
+    missing = words.isna().to_numpy()
+    if missing.any():
+        warnings.warn(
+            f"{missing.sum()} of {len(words)} words are missing (NaN), the first in row {words.index[missing][0]}: "
+            "they count as words without spelling, and no text holds them. pandas reads the words null, nan, None and "
+            'NA so: pd.read_csv(path, keep_default_na=False). Where nothing is spelled, "" says so without a warning.',
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def _running(words, label, texts, separator, punctuation):

@@ -1,5 +1,7 @@
 """Tables of words: what a tiny language model says of each, in its text, in three languages, and by the shell."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,6 +171,17 @@ def test_the_shell_command_writes_the_same_table(words, tiny_lm_dir, tmp_path, c
     assert "There is no file" in capsys.readouterr().err
     assert main(["words", str(tmp_path / "in.csv"), str(tmp_path / "out.xlsx"), *options]) == 2
     assert "ends in .csv, .tsv" in capsys.readouterr().err
+
+
+def test_words_that_a_reader_of_tables_took_for_missing_are_counted_in_a_warning(words, tiny_lm_dir):
+    lost = words.assign(word=words["word"].where(np.arange(len(words)) != 3))
+    with pytest.warns(UserWarning, match=rf"1 of {len(words)} words are missing .* in row {words.index[3]}") as seen:
+        table = add_word_features(lost, model=tiny_lm_dir)
+    assert [one.filename for one in seen] == [__file__]
+    assert table["no_spelling"].tolist() == [i == 3 for i in range(len(words))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        add_word_features(lost.fillna({"word": ""}), model=tiny_lm_dir)
 
 
 def test_words_named_none_and_na_stay_words(tiny_lm_dir, tmp_path):
