@@ -98,7 +98,9 @@ def _evaluated(evaluate, formula):
 def _design(matrices, spec, table):
     response = _numbers(matrices.lhs, table)
     if response.shape[1] != 1:
-        raise ValueError(f"The formula must have one numeric response, got the columns {list(matrices.lhs.columns)}.")
+        columns = list(matrices.lhs.columns)
+        more = f" and {len(columns) - 3} more; are its values stored as text?" if len(columns) > 3 else ""
+        raise ValueError(f"The formula must have one numeric response, got the columns {columns[:3]}{more or '.'}")
     return Design(response[:, 0], _numbers(matrices.rhs, table), list(matrices.rhs.columns), spec)
 
 

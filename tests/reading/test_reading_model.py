@@ -168,6 +168,13 @@ def test_bad_tables_are_named(table, change, match):
         ReadingTimeModel("log(rt) ~ length").fit(change(table))
 
 
+def test_a_response_stored_as_text_is_refused_without_listing_every_value():
+    table = pd.DataFrame({"participant": [1, 1, 2, 2, 3], "item": [1, 2, 1, 2, 1], "length": [3, 4, 5, 6, 7]})
+    table["rt"] = ["301.5", "288.0", "310.2", "295.1", "290.4"]
+    with pytest.raises(ValueError, match=r"one numeric response, got .* and 2 more; are its values stored as text"):
+        ReadingTimeModel("rt ~ length").fit(table)
+
+
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
