@@ -147,7 +147,7 @@ def cluster_feature_maps(weights, n_clusters):
     >>> front, back = [1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 3.0]
     >>> clusters = cluster_feature_maps([*zip(front, front, back)], 2)
     >>> clusters.labels.tolist(), clusters.voxels.tolist()
-    ([0, 0, 1], [-1, 0, -1, 1])
+    ([0, 0, 1], [0, 0, -1, 1])
     """
     maps = sparse.csc_array(weights).astype(np.float64)
     similarity, used = compare_feature_maps(maps)
