@@ -48,7 +48,9 @@ late = {"surprisal": (2, 3, 4), "rate": (0,)}
 encoder = BandedRidgeEncoder(candidates=10)
 models = {
     "rate + surprisal": RunwiseRegressor(pace, encoder, delays=late),
-    "and SAE features": RunwiseRegressor(content, encoder, delays={"sae": (2, 3, 4), **late}),
+    "and SAE features": RunwiseRegressor(
+        content, encoder, delays={"sae": (2, 3, 4), **late}
+    ),
 }
 
 # %%
@@ -62,7 +64,9 @@ runs, _ = story.cut(6, gap=10)
 by_listener = [story.cut(6, gap=10, listener=name)[1] for name in who]
 responses = [np.hstack(part) for part in zip(*by_listener, strict=True)]
 results = cross_val_voxel_scores(models, runs, responses, cv=LeaveOneOut())
-scores = {name: result.scores.reshape(len(who), n_regions) for name, result in results.items()}
+scores = {
+    name: result.scores.reshape(len(who), n_regions) for name, result in results.items()
+}
 
 # %%
 # The scores

@@ -3,8 +3,9 @@ Does a feature mean the same in French and Chinese?
 ===================================================
 
 A feature of a sparse autoencoder fires for *The dog sleeps under the table*. Does it
-fire for *Le chien dort sous la table* and for 狗在桌子下面睡觉? We train one on sentences
-of three languages, which are no translations of one another, and ask with 120 that are.
+fire for *Le chien dort sous la table* and for 狗在桌子下面睡觉? We train one on
+sentences of three languages, which are no translations of one another, and ask with 120
+that are.
 """
 
 # %%

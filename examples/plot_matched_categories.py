@@ -3,10 +3,10 @@ Semantic features beat as many others only where meaning was planted
 ====================================================================
 
 A category of features may predict well because it has many features, or strong ones.
-Eight simulated participants have a temporal region that follows semantic features, and a
-frontal one that follows any. In both the semantic ones alone predict something; only in
-the first do they beat as many others of equal variance, and only there does it matter
-that their labels are right.
+Eight simulated participants have a temporal region that follows semantic features, and
+a frontal one that follows any. In both the semantic ones alone predict something; only
+in the first do they beat as many others of equal variance, and only there does it
+matter that their labels are right.
 """
 
 import matplotlib.pyplot as plt
@@ -32,7 +32,9 @@ from sklearn_sae_encoding.analysis import (
 
 rng = np.random.default_rng(0)
 kinds = np.repeat(["semantic", "lexical", "positional"], [60, 180, 60])
-taxonomy = FeatureTaxonomy([{"index": i, "category": kind} for i, kind in enumerate(kinds)])
+taxonomy = FeatureTaxonomy(
+    [{"index": i, "category": kind} for i, kind in enumerate(kinds)]
+)
 X = rng.exponential(size=(300, 300)) * (rng.random((300, 300)) < 0.3)
 X *= rng.uniform(0.5, 1.5, size=300)
 weights = rng.normal(size=(300, 160)) * (rng.random((300, 160)) < 0.3)
@@ -45,7 +47,8 @@ Y = signal / signal.std(axis=0) + rng.normal(size=signal.shape)
 # %%
 # Each kind alone
 # ---------------
-# In the frontal region the semantic features have a share, too: they are a fifth of all.
+# In the frontal region the semantic features have a share, too: they are a fifth of
+# all.
 
 groups, encoder, folds = taxonomy.groups(range(300)), Ridge(30.0), KFold(5)
 found = encode_by_category(encoder, X, Y, groups=groups, cv=folds)
@@ -55,8 +58,8 @@ print(table[["region", "category", "r", "unique", "shapley"]].round(2).to_string
 # %%
 # As many others, of equal variance
 # ---------------------------------
-# 99 draws of 60 other features. The p-value is the rank of the semantic ones among them,
-# never a t-test over draws, of which any number can be made.
+# 99 draws of 60 other features. The p-value is the rank of the semantic ones among
+# them, never a t-test over draws, of which any number can be made.
 
 draws = draw_matched_features(X, groups["semantic"], n_draws=99, random_state=0)
 compared = {}
@@ -71,8 +74,8 @@ for region in ("temporal", "frontal"):
 # %%
 # Labels that are wrong
 # ---------------------
-# And if every seventh label were wrong, as people found of GPT-4's? The advantage shrinks
-# where meaning was planted, and there was none to lose elsewhere.
+# And if every seventh label were wrong, as people found of GPT-4's? The advantage
+# shrinks where meaning was planted, and there was none to lose elsewhere.
 
 confusion = pd.DataFrame(0.07 + 0.79 * np.eye(3), list(groups), list(groups))
 
@@ -85,7 +88,9 @@ def advantage(groups):
     return pd.Series(gain).groupby(regions).mean()
 
 
-moved = label_sensitivity(advantage, taxonomy, range(300), confusion=confusion, n_draws=10, random_state=0)
+moved = label_sensitivity(
+    advantage, taxonomy, range(300), confusion=confusion, n_draws=10, random_state=0
+)
 print(moved.table.round(3).to_string())
 
 # %%

@@ -20,8 +20,9 @@ from sklearn_sae_encoding.plotting import plot_score_map
 # %%
 # Parcels, and maps that are smooth by themselves
 # -----------------------------------------------
-# The left hemisphere is cut into 180 parcels, each around a vertex far from those before.
-# A map is Gaussian noise on the parcels, averaged over .6 radians of the sphere.
+# The left hemisphere is cut into 180 parcels, each around a vertex far from those
+# before. A map is Gaussian noise on the parcels, averaged over .6 radians of the
+# sphere.
 
 rng = np.random.default_rng(0)
 mesh = load_fsaverage("fsaverage5")
@@ -57,8 +58,8 @@ for name, values in p.items():
 # %%
 # A pair that fools two of them
 # -----------------------------
-# Both maps are noise, drawn apart. On the right the p-values of all pairs, sorted: where a
-# test is right, they follow the diagonal.
+# Both maps are noise, drawn apart. On the right the p-values of all pairs, sorted:
+# where a test is right, they follow the diagonal.
 
 pick = int(np.argmax(np.array(p["spins"]) - 10 * np.array(p["naive test"])))
 x, y = pairs[pick]
@@ -69,7 +70,11 @@ for row, (values, name) in enumerate(((x, "one map"), (y, "another"))):
     image = SurfaceImage({"left": mesh["inflated"].parts["left"]}, vertices)
     plot_score_map(image, label=name, ax=ax)
 naive, spun = p["naive test"][pick], p["spins"][pick]
-figure.text(0.02, 0.95, f"r {stats.pearsonr(x, y).statistic:.2f}: naive p {naive:.0e}, spins p {spun:.2f}")
+figure.text(
+    0.02,
+    0.95,
+    f"r {stats.pearsonr(x, y).statistic:.2f}: naive p {naive:.0e}, spins p {spun:.2f}",
+)
 ax = figure.add_axes([0.58, 0.16, 0.4, 0.76])
 for name, values in p.items():
     ax.plot((np.arange(300) + 0.5) / 300, np.sort(values), label=name)
@@ -81,7 +86,8 @@ plt.show()
 # %%
 # What can go wrong
 # -----------------
-# A spin carries values onto the medial wall: leave these out or give each parcel exactly
-# one other (``assignment="unique"``), and say which. Spins ask whether *places* agree; that
-# both maps follow a third thing, such as signal that is better near the surface, they don't
-# rule out. ``python benchmarks/calibration.py spins`` has the rates of 1,000 pairs.
+# A spin carries values onto the medial wall: leave these out or give each parcel
+# exactly one other (``assignment="unique"``), and say which. Spins ask whether *places*
+# agree; that both maps follow a third thing, such as signal that is better near the
+# surface, they don't rule out. ``python benchmarks/calibration.py spins`` has the rates
+# of 1,000 pairs.

@@ -50,12 +50,15 @@ train, test = order[:150], order[150:]
 fit = SparseVoxelEncoder(cv=5, refit="ridge", early_stopping=True)
 fit.fit(X[train], Y[train])
 selected = fit.coef_.toarray() != 0
-halves = stability_selection(SparseVoxelEncoder(alphas=0.1), X[train], Y[train], n_pairs=20, random_state=0)
+halves = stability_selection(
+    SparseVoxelEncoder(alphas=0.1), X[train], Y[train], n_pairs=20, random_state=0
+)
 frequency, trusted = halves.frequency.toarray(), halves.selected(0.9).toarray()
 for name, which in {"one fit": selected, "nine in ten halves": trusted}.items():
     print(
         f"{name}: {which.sum(axis=1).mean():.1f} features a voxel, "
-        f"{planted[which].mean():.0%} of them planted, {which[planted].mean():.0%} found"
+        f"{planted[which].mean():.0%} of them planted, "
+        f"{which[planted].mean():.0%} found"
     )
 
 # %%
@@ -71,7 +74,9 @@ for voxel in np.flatnonzero(trusted.any(axis=1)):
     few = features[:, trusted[voxel]]
     ridge = RidgeCV(np.logspace(-2, 5, 8)).fit(few[train], Y[train, voxel])
     alone[:, voxel] = ridge.predict(few[test])
-sparser = SparseVoxelEncoder(cv=5, refit="ridge", selection="1se").fit(X[train], Y[train])
+sparser = SparseVoxelEncoder(cv=5, refit="ridge", selection="1se").fit(
+    X[train], Y[train]
+)
 predictions = {
     "one fit": fit.predict(X[test]),
     "fewer (1 SE)": sparser.predict(X[test]),
@@ -92,7 +97,9 @@ share = [planted[(place == i) & (frequency > 0)].mean() for i in range(6)]
 axes[0].bar(edges[:-1], share, np.diff(edges), align="edge", color="C0", ec="w")
 axes[0].axhline(planted[selected].mean(), color="0.3", ls=":")
 axes[0].text(0.02, planted[selected].mean() + 0.02, "features of one fit", color="0.3")
-axes[0].set(xlabel="share of the halves that select it", ylabel="share that was planted")
+axes[0].set(
+    xlabel="share of the halves that select it", ylabel="share that was planted"
+)
 axes[1].axvspan(-0.02, 0.02, color="0.85", label="equal")
 bars = np.abs(tests[["t_low", "t_high"]].T.to_numpy() - tests["difference"].to_numpy())
 axes[1].errorbar(tests["difference"], [1, 0], xerr=bars, fmt="o", color="C0", capsize=3)

@@ -222,6 +222,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         """
         check_parameters(self, ALLOWED)
         X, Y = self._validate(X, y)
+        as_given = X
         X = scaled_by_run(X, params.get("groups"), needed=True) if self.scale == "runs" else X
         split_params = self._split_params(params)
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
@@ -231,7 +232,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         prepared = prepare_bands(X, columns, given)
         shown = None if is_read_by_block(Y) else Y
         solution = fit_bands(X, responses, prepared, lambda: check_cv(self.cv).split(X, shown, **split_params), given)
-        note_repeats(X, solution.folds, stacklevel=2)
+        note_repeats(as_given, solution.folds, stacklevel=2)
         warn_of_edges(solution, X.shape[0], stacklevel=2)
         return self._store(X, columns, prepared, responses, solution)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from tiny_models import save_tiny_model
@@ -65,7 +66,9 @@ def test_a_family_with_passes_of_many_candidates_runs_few_and_others_one_row_a_c
     calls = {}
     for family, folder in (("llama", tiny_lm_dir), ("bloom", save_tiny_model(tmp_path / "bloom", "bloom"))):
         model = LanguageModel(folder, batch_tokens=4000)
-        error = NextTokenPredictionError(model, LAYER, projector.set_params(check_match=False), k=K).fit(texts[:1])
+        error = NextTokenPredictionError(model, LAYER, clone(projector).set_params(check_match=False), k=K).fit(
+            texts[:1]
+        )
         seen = []
         handle = load_model(source_of(model)).model.register_forward_pre_hook(
             lambda _m, _args, kwargs, seen=seen: seen.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
@@ -150,7 +153,7 @@ def test_words_of_stories_become_scans_of_what_came_unexpected(tiny_lm_dir, text
 
 def test_without_a_token_before_the_text_nothing_is_expected(tiny_lm_dir, texts, projector):
     model = LanguageModel(tiny_lm_dir, bos_token=None)
-    error = NextTokenPredictionError(model, LAYER, projector.set_params(check_match=False)).fit(texts)
+    error = NextTokenPredictionError(model, LAYER, clone(projector).set_params(check_match=False)).fit(texts)
     with pytest.raises(ValueError, match="Nothing stands before the first token of a text"):
         error.transform(texts)
 

@@ -126,10 +126,10 @@ def test_with_the_token_of_its_pretraining_the_real_model_agrees_better_with_the
         )
         for token in ("auto", "<|im_start|>")
     }
-    assert agreement["auto"][0, 1] == pytest.approx(0.763, abs=0.002)
-    assert agreement["<|im_start|>"][0, 1] == pytest.approx(0.676, abs=0.002)
+    assert agreement["<|im_start|>"][0, 1] + 0.05 < agreement["auto"][0, 1] > 0.75
 
 
+@pytest.mark.real_model
 def test_the_real_model_gives_a_text_the_same_row_alone_and_in_any_batch_and_order(smollm2):
     def run(some, **params):
         forget_texts()

@@ -95,13 +95,16 @@ def note_repeats(X, splits, *, stacklevel=2):
 
     It can where there are as many features as different rows, so that each row may have a weight of its own.
     """
-    splits, alike = list(splits), _nearly_equal_rows(X)
+    splits = list(splits)
+    if not splits:  # no penalty was chosen
+        return
+    alike = _nearly_equal_rows(X)
     labels = np.arange(X.shape[0])
     keys = sample_keys(X[alike])
     labels[alike] = X.shape[0] + _number(keys)
     leaked = np.zeros(X.shape[0], dtype=bool)
     leaked[alike] = [key is not None for key in keys]
-    if not splits or not leaked.any() or X.shape[1] < len(np.unique(labels)):
+    if not leaked.any() or X.shape[1] < len(np.unique(labels)):
         return
     leaked &= _trained_on(labels, splits)
     if leaked.any():

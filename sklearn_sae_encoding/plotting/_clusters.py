@@ -4,10 +4,7 @@ import numpy as np
 
 from sklearn_sae_encoding.plotting._images import load_map, map_values, values_of
 from sklearn_sae_encoding.plotting._maps import _MAP_WIDTH, _as_cmap, _draw
-from sklearn_sae_encoding.plotting._style import import_pyplot
-
-# Okabe and Ito's colours, told apart by colour-blind readers.
-_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#7F7F7F")
+from sklearn_sae_encoding.plotting._style import COLORS, import_pyplot, palette
 
 
 def plot_cluster_map(clusters, *, names=None, bg=None, ax=None, **nilearn):
@@ -43,9 +40,9 @@ def plot_cluster_map(clusters, *, names=None, bg=None, ax=None, **nilearn):
     values = values_of(clusters)
     there = values[np.isfinite(values) & (values >= 0)]
     n = int(there.max()) + 1 if there.size else 0
-    if not 0 < n <= len(_COLORS) or not (there == there.round()).all():
+    if not 0 < n <= len(COLORS) or not (there == there.round()).all():
         raise ValueError(
-            f"Expected clusters numbered from 0 to {len(_COLORS) - 1}, got {np.unique(there)[:12].tolist()}."
+            f"Expected clusters numbered from 0 to {len(COLORS) - 1}, got {np.unique(there)[:12].tolist()}."
         )
     names = [f"cluster {i}" for i in range(n)] if names is None else list(names)
     if len(names) < n:
@@ -55,11 +52,13 @@ def plot_cluster_map(clusters, *, names=None, bg=None, ax=None, **nilearn):
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch
 
-    table = np.array([(0.93, 0.93, 0.93), *(to_rgb(color) for color in _COLORS[:n])])
+    grey, *bright = palette()
+    of_clusters = [*bright, grey][:n]  # grey, which is like no cluster at all, comes last
+    table = np.array([(0.93, 0.93, 0.93), *map(to_rgb, of_clusters)])
     colors = {"cmap": _as_cmap(table), "vmin": 0, "vmax": len(table), "threshold": 0.5}
     # A number is a name, not a quantity: nothing between two of them means anything.
     ax = _draw(codes, bg, ax, colors, {"resampling_interpolation": "nearest", **nilearn})
-    patches = [Patch(color=color, label=name) for color, name in zip(_COLORS, names, strict=False)]
+    patches = [Patch(color=color, label=name) for color, name in zip(of_clusters, names, strict=False)]
     ax.legend(
         handles=patches,
         loc="center left",

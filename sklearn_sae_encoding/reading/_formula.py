@@ -99,9 +99,15 @@ def _design(matrices, spec, table):
     response = _numbers(matrices.lhs, table)
     if response.shape[1] != 1:
         columns = list(matrices.lhs.columns)
-        more = f" and {len(columns) - 3} more; are its values stored as text?" if len(columns) > 3 else ""
-        raise ValueError(f"The formula must have one numeric response, got the columns {columns[:3]}{more or '.'}")
+        shown = f"{columns[:3]}{' and more' if len(columns) > 3 else ''}"
+        coded = "; values stored as text become a column each: pd.to_numeric" if _is_coded(columns) else ""
+        raise ValueError(f"The formula must have one numeric response, got the columns {shown}{coded}.")
     return Design(response[:, 0], _numbers(matrices.rhs, table), list(matrices.rhs.columns), spec)
+
+
+def _is_coded(columns):
+    """Tell whether a formula made columns of the values of a category, as in ``rt[300]``."""
+    return all(str(column).endswith("]") for column in columns)
 
 
 def _numbers(matrix, table):

@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
-from sklearn_sae_encoding.report._html import cell, element, join, paragraph
+from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.report._models import one_line
 
 
@@ -19,16 +19,12 @@ def bands_section(fitted):
     names = ("Band", "Features", "Left out", "Lower quartile", "Median penalty", "Upper quartile", "Without the band")
     head = [element("th", name, scope="col", class_="number" if i else "") for i, name in enumerate(names)]
     rows = [_row(encoder, place, name) for place, name in enumerate(encoder.bands_)]
-    caption = "Bands of features and their penalties over voxels"
-    table = element(
-        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *rows)
-    )
     about = paragraph(
         "Penalties are Ridge's, in units of the features as they were given, or of their standard deviations if they "
         "were scaled. A smaller one lets a band say more. What a band explains is told by nested models on held-out "
         "data (analysis.band_models, analysis.partition_variance), not by its penalty."
     )
-    return join([about, element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)])
+    return join([about, scrolling_table("Bands of features and their penalties over voxels", head, rows)])
 
 
 def _row(encoder, place, name):

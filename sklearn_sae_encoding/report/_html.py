@@ -52,6 +52,14 @@ def cell(shown, value=None, **attributes):
     return element("td", shown, data_value=value, **attributes)
 
 
+def scrolling_table(caption, head, rows):
+    """Make a plain table that scrolls sideways on a narrow screen; `head` are its headings, `rows` its rows."""
+    table = element(
+        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *rows)
+    )
+    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
 def searchable_table(name, caption, columns, rows, *, rows_are):
     """Make a table that can be sorted by its headings and searched; without scripts it is a plain table.
 

@@ -8,7 +8,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from sklearn_sae_encoding.analysis import rank_band_features
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
-from sklearn_sae_encoding.report._html import cell, element, join, paragraph
+from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
 
 _STRONGEST = 3
 
@@ -28,15 +28,11 @@ def regions_section(fitted, scores, regions, unit):
         for i, name in enumerate(names)
     ]
     rows = [_row(fitted, rank, one, region, regions == region) for region in dict.fromkeys(regions) if region]
-    caption = "Regions"
-    table = element(
-        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *rows)
-    )
     about = paragraph(
         "The strongest features of a region move its voxels’ predictions most: root of the mean square over voxels, "
         "delayed copies of a feature taken together, with the delay of the strongest and the sign of most voxels."
     )
-    return join([about, element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)])
+    return join([about, scrolling_table("Regions", head, rows)])
 
 
 def _row(fitted, rank, one, region, inside):

@@ -20,7 +20,7 @@ from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
-from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph
+from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.report._methods import methods, settings
 from sklearn_sae_encoding.report._regions import regions_section
 from sklearn_sae_encoding.report._scores import prepare_scores, summary
@@ -258,9 +258,7 @@ def _scores_section(fitted, scores, unit, threshold, bg):
 
 def _score_table(scores, unit):
     columns = ("Model", "Voxels", "Mean", "Lower quartile", "Median", "Upper quartile", "Above zero")
-    head = element(
-        "tr", *[element("th", name, scope="col", class_="number" if i else "") for i, name in enumerate(columns)]
-    )
+    head = [element("th", name, scope="col", class_="number" if i else "") for i, name in enumerate(columns)]
     rows = []
     for name, one in scores.items():
         values = summary(one.shown)
@@ -274,8 +272,7 @@ def _score_table(scores, unit):
         if unit != "score"
         else f"Cross-validated {metric}, over voxels"
     )
-    table = element("table", element("caption", caption), element("thead", head), element("tbody", *rows))
-    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return scrolling_table(caption, head, rows)
 
 
 def _score_maps(fitted, scores, unit, threshold, bg):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn_sae_encoding.plotting import plot_lags, plot_time_course
 from sklearn_sae_encoding.plotting._stories import lag_profile
 from sklearn_sae_encoding.report._figures import figure
-from sklearn_sae_encoding.report._html import cell, element, join, paragraph
+from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun
 
 _MOST_SCANS = 200  # of a run that are drawn
@@ -46,15 +46,11 @@ def _table(fitted, profile):
         classes = ("number", None, "number", "number")
         cells = [cell(shown, class_=kind) for shown, kind in zip(cells, classes, strict=True)]
         rows.append(element("tr", element("th", lags.band, scope="row"), *cells))
-    caption = "Delays of each band"
-    table = element(
-        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *rows)
-    )
     about = paragraph(
         "The weight of a band at a delay is the root of its summed squared weights. The share is that of the voxels "
         "whose largest weight is at the same delay as that of the mean over voxels."
     )
-    return join([about, element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)])
+    return join([about, scrolling_table("Delays of each band", head, rows)])
 
 
 def _t_r(fitted):

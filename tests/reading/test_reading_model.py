@@ -168,11 +168,15 @@ def test_bad_tables_are_named(table, change, match):
         ReadingTimeModel("log(rt) ~ length").fit(change(table))
 
 
-def test_a_response_stored_as_text_is_refused_without_listing_every_value():
+@pytest.mark.parametrize("times", [["301.5", "288.0", "310.2", "295.1", "290.4"], ["300", "300", "250", "250", "300"]])
+def test_a_response_stored_as_text_is_refused_without_listing_every_value(times):
     table = pd.DataFrame({"participant": [1, 1, 2, 2, 3], "item": [1, 2, 1, 2, 1], "length": [3, 4, 5, 6, 7]})
-    table["rt"] = ["301.5", "288.0", "310.2", "295.1", "290.4"]
-    with pytest.raises(ValueError, match=r"one numeric response, got .* and 2 more; are its values stored as text"):
-        ReadingTimeModel("rt ~ length").fit(table)
+    with pytest.raises(
+        ValueError, match=r"one numeric response, got the columns .{,80} stored as text .*pd.to_numeric"
+    ):
+        ReadingTimeModel("rt ~ length").fit(table.assign(rt=times))
+    with pytest.raises(ValueError, match=r"got the columns \['length', 'item'\]\.$"):
+        ReadingTimeModel("length + item ~ 1").fit(table)
 
 
 @pytest.mark.parametrize(
