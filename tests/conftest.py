@@ -14,7 +14,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hub-of-tests-")  # what is in it is what the tests put there
 
 import pytest
+from hypothesis import settings
 from tiny_models import SENTENCES, save_tiny_model
+
+settings.register_profile("seeded", derandomize=True, deadline=None)  # the same examples in every run
+settings.load_profile("seeded")
 
 
 def pytest_unconfigure():

@@ -65,8 +65,9 @@ def place(words: list[str], stream: Stream) -> list[Placed | None]:
             word += 1
             if stream.borders[letter]:
                 agreed = (word, letter)
-        else:
-            word, letter = agreed = _resume(words, stream, placed, agreed)
+            if word < len(words) or agreed[0] == word:
+                continue  # else the list ends inside a word of the text, and may stand as a whole further on
+        word, letter = agreed = _resume(words, stream, placed, agreed)
     return _without_fragments(placed, stream)
 
 

@@ -32,7 +32,13 @@ def test_case_accents_punctuation_and_the_cut_of_words_do_not_matter(text, words
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("the here he is", "he is"), ("go forgo go", "forgo"), ("a ago go", "go"), ("hers saw he now is", "he is")],
+    [
+        ("the here he is", "he is"),
+        ("go forgo go", "forgo"),
+        ("a ago go", "go"),
+        ("hers saw he now is", "he is"),
+        ("a aaa a", "a a"),
+    ],
 )
 def test_a_word_is_placed_where_it_stands_alone_rather_than_inside_another(text, words):
     spans = align_words(text, words.split(" "), similar=1)
