@@ -153,6 +153,15 @@ def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, An
     return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}
 
 
+def some_folds(splits: list) -> list:
+    """The folds themselves, or ValueError if there are none."""
+    if not len(splits):
+        raise ValueError(
+            "cv gave no folds. An iterator of splits serves one call only: give a list of them, or a splitter."
+        )
+    return splits
+
+
 def check_torch_device(device, *, multiplies_sparse: bool = False) -> None:
     """Raise ValueError if torch has no such device here, or cannot multiply sparse matrices there."""
     if isinstance(device, str) and device == "cpu":

@@ -80,7 +80,8 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Allow only weights of at least zero (unpenalised features are free).
     refit : {"ridge"} or None, default=None
         Replace the weights of the selected features by those of a ridge regression on them. A feature is selected if
-        the absolute value of its weight is at least 1e-5.
+        the absolute value of its weight is at least 1e-5, in standard deviations of the target a unit of the feature,
+        or a standard deviation of it where that is more than 1.
     refit_alphas : array-like, default=(1e-2, 1e-1, ..., 1e5)
         Penalties of the refit, as in :class:`~sklearn.linear_model.RidgeCV`; each voxel takes the one of least exact
         leave-one-out error.

@@ -189,6 +189,21 @@ def test_splits_that_are_spent_or_none_are_an_error():
     SparseVoxelEncoder(0.1, cv=[]).fit(X, Y)  # nothing to choose
 
 
+@pytest.mark.parametrize("power", [-40, -14, 14, 40])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_features_are_selected_for_a_refit_whatever_their_scale_and_that_of_the_targets(power, standardize):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120, 30))
+    Y = X[:, :4] @ rng.standard_normal((4, 6)) + 2 * rng.standard_normal((120, 6))
+    encoder = SparseVoxelEncoder(10, cv=3, refit="ridge", refit_alphas=[1e-200], standardize_targets=standardize)
+    plain = clone(encoder).fit(X, Y)
+    scaled = clone(encoder).fit(2.0**power * X, Y)  # exact, and no penalty of the refit
+    np.testing.assert_array_equal(scaled.coef_.indices, plain.coef_.indices)
+    np.testing.assert_allclose(scaled.predict(2.0**power * X), plain.predict(X), rtol=1e-8, atol=1e-8)
+    small = clone(encoder).fit(X, 2.0**-power * Y)
+    np.testing.assert_array_equal(small.coef_.indices, plain.coef_.indices)
+
+
 @pytest.mark.parametrize("estimator", [SparseVoxelEncoder(5), BandedRidgeEncoder(alphas=5)])
 @pytest.mark.parametrize("row", [40, -41])
 def test_rows_that_are_not_there_are_an_error(estimator, row):

@@ -17,7 +17,8 @@ from .._solvers.lasso.screening import make_screened
 from .._solvers.ridge.refit import Refit
 
 # A weight below this (for standardised targets) does not count as selected; scikit-learn's SelectFromModel uses the
-# same.
+# same. Weights are as small as features are large, so where those spread by more than 1 it is the weight of the
+# standardised feature that counts.
 SELECTED = 1e-5
 
 
@@ -40,7 +41,9 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
         screen = Screen(norms.centred, given.screening, np.flatnonzero(factors == 0), given.fit_intercept)
     refit = None
     if given.refit is not None:
-        refit = Refit(_penalties(given.refit_alphas, "refit_alphas"), forced, SELECTED)
+        spreads = norms.centred / np.sqrt(X.shape[0])
+        thresholds = SELECTED / np.maximum(spreads, 1.0)
+        refit = Refit(_penalties(given.refit_alphas, "refit_alphas"), forced, thresholds)
     one_alpha = not isinstance(alphas, int) and len(alphas) == 1
     penalty = make_penalty(
         factors,

@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array
 
+from sklearn_sae_encoding._validation import some_folds
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 
 _SOURCE_AND_TARGET = ["source_participant", "source_region", "target_participant", "target_region"]
@@ -61,7 +62,7 @@ def correlate_predictors(predictors, Y, *, noise_ceiling=None, cv=None, groups=N
     if cv is None:
         r = _correlations(predictors, Y)
     else:
-        tests = [test for _, test in check_cv(cv).split(Y, groups=groups)]
+        tests = [test for _, test in some_folds(list(check_cv(cv).split(Y, groups=groups)))]
         r = fisher_mean([_correlations(predictors[test], Y[test]) for test in tests])
     return r if noise_ceiling is None else normalize_scores(r, noise_ceiling)
 

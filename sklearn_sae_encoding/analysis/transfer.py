@@ -11,6 +11,7 @@ from sklearn.utils import check_array, gen_batches
 from sklearn_sae_encoding._fitted.tables import find_features
 from sklearn_sae_encoding._solvers.running import solve_blocks
 from sklearn_sae_encoding._solvers.transfer.scores import Source, as_problem, prepare_fold
+from sklearn_sae_encoding._validation import some_folds
 from sklearn_sae_encoding.fitted import FittedView, fitted_view, weights_and_features
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
 from sklearn_sae_encoding.metrics._leaks import warn_of_leaks
@@ -318,7 +319,7 @@ def _splits(cv, n_samples, groups, tuning_cv, tuned):
     """Rows of the training and test texts of each fold, with the splits of its training texts to tune on."""
     rows = np.arange(n_samples)
     splits = [(rows[train], rows[test]) for train, test in check_cv(cv).split(rows, groups=groups)]
-    for fold, (train, test) in enumerate(splits):
+    for fold, (train, test) in enumerate(some_folds(splits)):
         if min(len(train), len(test)) < 2:
             raise ValueError(
                 f"Fold {fold} has {len(train)} training and {len(test)} test texts, but both need at least 2."

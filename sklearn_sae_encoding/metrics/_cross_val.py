@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding._notes import gathering, tell
 from sklearn_sae_encoding._solvers.running import part_of, sharing
-from sklearn_sae_encoding._validation import count_samples, take_params, take_samples
+from sklearn_sae_encoding._validation import count_samples, some_folds, take_params, take_samples
 from sklearn_sae_encoding.metrics._leaks import check_no_overlap, warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
@@ -289,7 +289,7 @@ def _splits(cv, X, Y, routed):
         splits = Splits(cv.split(X, Y, **first.splitter.split), _name(cv, first.splitter.split))
     except ValueError as error:
         raise (too_few_runs(cv, Y, error) if isinstance(Y, list) else error) from error
-    for i, (_, test) in enumerate(splits):
+    for i, (_, test) in enumerate(some_folds(splits)):
         n_test = n_rows(take(Y, test))
         if n_test < 2:
             what = "scans" if isinstance(Y, list) else "samples"

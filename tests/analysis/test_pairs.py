@@ -133,3 +133,8 @@ def test_mismatched_labels_scores_and_rows_are_refused():
         average_pairs(["p1", "p1"], ["a", "b"])
     with pytest.raises(ValueError, match="3 and 2 rows"):
         correlate_predictors(np.ones((3, 1)), np.ones((2, 1)))
+
+
+def test_correlations_over_no_folds_are_an_error():
+    with pytest.raises(ValueError, match="cv gave no folds"):
+        correlate_predictors(np.eye(4), np.eye(4), cv=iter(()))

@@ -338,3 +338,9 @@ def test_unrelated_voxels_are_significant_at_the_nominal_rate_against_shuffled_t
     assert abs(scores.mean()) < 0.03
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.01)
     assert np.mean(np.array(p) < 0.01) == pytest.approx(0.01, abs=0.005)
+
+
+def test_transfer_over_no_folds_is_an_error():
+    X, Y, _, _ = _data(n_samples=20)
+    with pytest.raises(ValueError, match="cv gave no folds"):
+        published(X, Y, np.ones((Y.shape[1], X.shape[1])), alpha=1.0, cv=iter(()))

@@ -293,3 +293,13 @@ def test_a_value_that_is_not_finite_is_named(data, bad):
         cross_val_voxel_scores(Ridge(), X, Y)
     with pytest.raises(ValueError, match=r"the first at sample 7\. "):
         cross_val_voxel_scores(Ridge(), X, Y[:, 3])
+
+
+def test_folds_that_are_used_up_are_an_error(data):
+    X, Y = data
+    spent = CV.split(X)
+    cross_val_voxel_scores(Ridge(), X, Y, cv=spent)
+    for cv in (spent, [], iter(())):
+        for x, y in ((X, Y), ([X[:30], X[30:]], [Y[:30], Y[30:]])):
+            with pytest.raises(ValueError, match="cv gave no folds.*serves one call only"):
+                cross_val_voxel_scores(Ridge(), x, y, cv=cv)

@@ -13,7 +13,7 @@ from ..columns import Columns, is_dense
 class Refit(NamedTuple):
     alphas: np.ndarray  # (n_refit_alphas,), of ||y - Xw||² + alpha ||w||²
     forced: np.ndarray  # indices of features that are always in
-    threshold: float  # a feature is selected if its absolute weight reaches this
+    thresholds: np.ndarray  # (n_features,), a feature is selected if its absolute weight reaches this many target sizes
 
 
 class RidgeSolution(NamedTuple):
@@ -35,7 +35,8 @@ def refit_ridge(
     intercepts, alphas = np.zeros(n_voxels), np.full(n_voxels, np.nan)
     for v, target in enumerate(targets):
         row = slice(weights.indptr[v], weights.indptr[v + 1])
-        selected = weights.indices[row][np.abs(weights.data[row]) >= refit.threshold]
+        of_voxel = weights.indices[row]
+        selected = of_voxel[np.abs(weights.data[row]) >= refit.thresholds[of_voxel] * _size(target, fit_intercept)]
         support = np.union1d(selected, refit.forced).astype(np.int64)
         X = _gather(columns, support, len(target))
         coefficients, intercepts[v], alphas[v] = ridge_loo(X, target, refit.alphas, fit_intercept)
@@ -66,6 +67,11 @@ def ridge_loo(X: np.ndarray, y: np.ndarray, alphas: np.ndarray, fit_intercept: b
     best = np.mean(errors**2, axis=1).argmin()
     coefficients = Vt.T @ (s / (s**2 + alphas[best]) * projected)
     return coefficients, y_mean - x_mean @ coefficients, alphas[best]
+
+
+def _size(target, fit_intercept):
+    """Standard deviation, or root mean square without an intercept: 1 for a standardised target."""
+    return target.std() if fit_intercept else np.sqrt(np.mean(target**2))
 
 
 def _gather(columns, support, n_samples):
