@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_array
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -151,6 +152,21 @@ def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, An
         )
 
     return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}
+
+
+def check_penalties(values, name: str) -> np.ndarray:
+    """Positive numbers in one dimension as float64; strings and bools that look like numbers are none."""
+    kinds = {
+        type(value).__name__
+        for value in np.asarray(values, dtype=object).ravel()
+        if not _is_number(value, Real, None, None, "both")
+    }
+    if kinds:
+        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r} with {', '.join(kinds)}.")
+    values = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
+    if values.ndim != 1 or values.min() <= 0:
+        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r}.")
+    return values
 
 
 def some_folds(splits: list) -> list:

@@ -239,8 +239,9 @@ def test_features_are_forced_by_a_mask():
 @pytest.mark.parametrize("alphas", [["0.1"], [b"1"], [True], [0.1, None]])
 def test_penalties_are_numbers(alphas):
     X, Y = example()
-    with pytest.raises(ValueError, match="alphas must be positive numbers"):
-        SparseVoxelEncoder(alphas).fit(X, Y)
+    for encoder in (SparseVoxelEncoder(alphas), BandedRidgeEncoder(alphas=alphas)):
+        with pytest.raises(ValueError, match="alphas must be positive numbers"):
+            encoder.fit(X, Y)
 
 
 @pytest.mark.parametrize("standardize", [False, True])

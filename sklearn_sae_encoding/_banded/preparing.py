@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 from .._solvers.banded import planning
 from .._solvers.banded.backend import himalaya_backend
 from .._solvers.banded.bands import Band, ColumnStatistics, column_statistics, make_band
+from .._validation import check_penalties
 
 # Ends of the grid of penalties, as multiples of the number of rows, for kernels whose mean diagonal is one.
 GRID = (1e-4, 1e3)
@@ -131,10 +132,7 @@ def make_candidates(given, prepared: Prepared, n_samples: int) -> Candidates:
         diagonals = prepared.diagonals
         weights = np.where(diagonals > 0, weights / np.where(diagonals > 0, diagonals, 1.0), 0.0)
         return Candidates(weights, n_samples * np.geomspace(*GRID, given.alphas))
-    alphas = check_array(np.atleast_1d(given.alphas), ensure_2d=False, dtype=np.float64, input_name="alphas")
-    if alphas.ndim != 1 or alphas.min() <= 0:
-        raise ValueError(f"alphas must be positive numbers in one dimension, got {given.alphas!r}.")
-    return Candidates(weights, np.unique(alphas))
+    return Candidates(weights, np.unique(check_penalties(np.atleast_1d(given.alphas), "alphas")))
 
 
 def _weights(given, n_bands):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Integral
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +15,7 @@ from .._solvers.lasso.ftest import Screen, centred_where_far, column_norms
 from .._solvers.lasso.problems import make_penalty
 from .._solvers.lasso.screening import make_screened
 from .._solvers.ridge.refit import Refit
+from .._validation import check_penalties
 
 # A weight below this (for standardised targets) does not count as selected; scikit-learn's SelectFromModel uses the
 # same. Weights are as small as features are large, so where those spread by more than 1 it is the weight of the
@@ -43,7 +44,7 @@ def make_task(X, names: list[str], splits: Callable[[], list], given: SimpleName
     if given.refit is not None:
         spreads = norms.centred / np.sqrt(X.shape[0])
         thresholds = SELECTED / np.maximum(spreads, 1.0)
-        refit = Refit(_penalties(given.refit_alphas, "refit_alphas"), forced, thresholds)
+        refit = Refit(check_penalties(given.refit_alphas, "refit_alphas"), forced, thresholds)
     one_alpha = not isinstance(alphas, int) and len(alphas) == 1
     penalty = make_penalty(
         factors,
@@ -80,7 +81,7 @@ def _alphas(alphas):
                 "zero. Set alphas=1.0 or [1.0] for the penalty 1, or an integer of at least 2 for a grid."
             )
         return int(alphas)
-    return np.sort(_penalties(np.atleast_1d(alphas), "alphas"))[::-1].copy()
+    return np.sort(check_penalties(np.atleast_1d(alphas), "alphas"))[::-1].copy()
 
 
 def _feature_indices(features, names, n_features):
@@ -108,20 +109,6 @@ def _factors(penalty_factor, n_features):
             f"got shape {factors.shape} with minimum {factors.min()}."
         )
     return factors.copy()
-
-
-def _penalties(values, name):
-    kinds = {type(value).__name__ for value in np.asarray(values, dtype=object).ravel() if not _is_number(value)}
-    if kinds:
-        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r} with {', '.join(kinds)}.")
-    values = check_array(values, ensure_2d=False, dtype=np.float64, input_name=name)
-    if values.ndim != 1 or values.min() <= 0:
-        raise ValueError(f"{name} must be positive numbers in one dimension, got {values!r}.")
-    return values
-
-
-def _is_number(value):
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def _feature_index(feature, names, n_features):

@@ -83,6 +83,8 @@ def _as_list(X):
     """Sequences of all kinds as a list: of datasets and pyarrow, a deque, the values of a dict. Others as they are."""
     if isinstance(X, (list, tuple)) or hasattr(X, "iloc") or getattr(X, "ndim", None) is not None:
         return X
+    if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # tables of pyarrow and datasets
+        return X.to_pandas()
     if hasattr(X, "to_pylist"):  # pyarrow's arrays, one or in chunks
         return X.to_pylist()
     return list(X) if isinstance(X, (Sequence, ValuesView)) else X

@@ -21,8 +21,14 @@ def is_texts(X, is_table: bool) -> bool:
         return True
     if isinstance(X, np.ndarray):
         return X.dtype == object and X.ndim == 1 and len(X) > 0 and all(np.ndim(text) == 2 for text in X)
-    # Arrays of any library count, tensors of torch among them; lists of numbers are rows.
-    return isinstance(X, (list, tuple)) and any(getattr(text, "ndim", None) == 2 for text in X)
+    return isinstance(X, (list, tuple)) and any(_is_text(entry) for entry in X)
+
+
+def _is_text(entry) -> bool:
+    """Arrays of any library count, tensors of torch among them, and lists of lists; lists of numbers are rows."""
+    if isinstance(entry, (list, tuple)):
+        return len(entry) > 0 and isinstance(entry[0], (list, tuple))
+    return getattr(entry, "ndim", None) == 2
 
 
 def checked_texts(texts: Sequence, fitted_width: int | None) -> list[np.ndarray]:
@@ -90,6 +96,8 @@ def check_belongs(sae, origin: Origin, width: int, check_match: bool) -> None:
 def _as_floats(text, index: int) -> np.ndarray:
     try:
         array = np.asarray(text)
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(f"The tokens of text {index} are not of one width: {error}") from error
     except (RuntimeError, TypeError) as error:  # tensors of torch that need a gradient, are bfloat16 or on a GPU
         raise ValueError(
             f"The activations of text {index} can't become an array of numpy: {error} Give "

@@ -108,10 +108,10 @@ def _advice_on_pickles(folder: Path) -> str:
 def _once(key: tuple, load) -> SAE:
     with _lock:  # held while loading: the second thread to ask gets the first one's copy
         if key not in _loaded:
-            with warnings.catch_warnings():
-                # How the language model is to be loaded: SAEProjector does what is asked for, or raises.
-                warnings.filterwarnings("ignore", message=r"\s*This SAE has non-empty model_from_pretrained_kwargs")
-                _loaded[key] = load()
+            # How the language model is to be loaded: SAEProjector does what is asked for, or raises. The filter stays:
+            # to take it away again would change those of other threads.
+            warnings.filterwarnings("ignore", message=r"\s*This SAE has non-empty model_from_pretrained_kwargs")
+            _loaded[key] = load()
         _loaded.move_to_end(key)
         while len(_loaded) > _MAX_LOADED:
             _loaded.popitem(last=False)

@@ -2,12 +2,19 @@
 
 import hashlib
 import warnings
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from sklearn_sae_encoding._notes import Note, tell
+
+# Rows that differ in no feature by more than this share of its standard deviation are equal: what a language model says
+# of a text differs by about a tenth of it from batch to batch.
+ROUNDING = 1e-5
+ROWS_AT_ONCE = 512
+COMPARED = 8  # earlier rows, of about the same projection, that a row is held against
 
 
 def group_repeats(X, groups=None):
@@ -130,7 +137,7 @@ def _nearly_equal_rows(X):
     with np.errstate(over="ignore", invalid="ignore"):
         projected = np.nan_to_num(X @ np.random.default_rng(0).normal(size=X.shape[1]).astype(X.dtype))
     order = np.argsort(projected, kind="stable")
-    tolerance = 1e3 * np.finfo(X.dtype).eps * np.abs(projected).max(initial=0.0)
+    tolerance = 1e3 * np.finfo(np.float32).eps * np.abs(projected).max(initial=0.0)
     near = np.flatnonzero(np.diff(projected[order]) <= tolerance)
     return np.unique(np.concatenate([order[near], order[near + 1]]))
 
@@ -140,9 +147,15 @@ def sample_keys(X):
     if isinstance(getattr(X, "texts", None), (list, tuple)):
         return list(X.texts)
     if sparse.issparse(X):
-        return _keys_of_sparse(X)
+        X = sparse.csr_array(X, copy=True)
+        X.sum_duplicates()
+        return _keys_of_rows(X)
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
+    if isinstance(X, list) and _is_table(X):
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
+        return _keys_of_rows(X)
     if isinstance(X, np.ndarray) and X.ndim > 0:
         return [_key_of_row(row) for row in X]
     if not isinstance(X, (list, tuple)):
@@ -174,14 +187,45 @@ def _key_of_row(row):
     return _digest(row.astype(np.float64) + 0.0) if row.any() else None  # no -0; a row of zeros says nothing
 
 
-def _keys_of_sparse(X):
-    X = sparse.csr_array(X, copy=True)
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    ends = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-    return [
-        _digest(X.indices[a:b].astype(np.int64), X.data[a:b].astype(np.float64)) if b > a else None for a, b in ends
-    ]
+def _is_table(rows):
+    """Tell a table that is given as lists of numbers."""
+    return len(rows) > 0 and all(
+        isinstance(row, (list, tuple)) and len(row) == len(rows[0]) and all(isinstance(cell, Real) for cell in row)
+        for row in rows
+    )
+
+
+def _keys_of_rows(X):
+    """Number the rows of a table, equal ones (to rounding) alike; None for a row of zeros.
+
+    Equal rows have about equal projections on one random direction, so that each is held against its neighbours there.
+    """
+    parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, X.shape[0], ROWS_AT_ONCE)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = sum(_floats(X[part]).sum(axis=0) for part in parts) / max(X.shape[0], 1)
+        spreads = np.sqrt(sum(((_floats(X[part]) - means) ** 2).sum(axis=0) for part in parts) / max(X.shape[0], 1))
+    if not np.isfinite(spreads).all():  # absent values, for a pipeline to fill: equal to the bit
+        return [_key_of_row(_floats(X[[row]])[0]) for row in range(X.shape[0])]
+    scales = np.where(spreads > 0, spreads, 1.0)
+    direction = np.random.default_rng(0).normal(size=X.shape[1])
+    projected = np.concatenate([((_floats(X[part]) - means) / scales) @ direction for part in parts] or [[]])
+    tells = np.concatenate([_floats(X[part]).any(axis=1) for part in parts] or [[]])
+    tolerance = 4 * ROUNDING * np.sqrt(np.sum(direction**2))
+    keys, recent = [None] * X.shape[0], []
+    for row in np.argsort(projected, kind="stable"):
+        if not tells[row]:
+            continue
+        recent = [other for other in recent if projected[row] - projected[other] <= tolerance][-COMPARED:]
+        values = _floats(X[[row]])[0] if recent else None
+        alike = [other for other in recent if np.all(np.abs(values - _floats(X[[other]])[0]) <= ROUNDING * spreads)]
+        keys[row] = keys[alike[0]] if alike else int(row)
+        if not alike:
+            recent.append(row)
+    return keys
+
+
+def _floats(rows):
+    return (rows.toarray() if sparse.issparse(rows) else np.asarray(rows)).astype(np.float64)
 
 
 def _parts(entry):

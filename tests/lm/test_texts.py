@@ -118,11 +118,13 @@ def sequences():
         import pyarrow
 
         kinds["pyarrow"] = pyarrow.array(TEXTS)
+        kinds["table of pyarrow"] = pyarrow.table({"text": TEXTS})
         kinds["pyarrow in chunks"] = pyarrow.chunked_array([TEXTS[:1], TEXTS[1:]])
     if find_spec("datasets"):
         import datasets
 
-        kinds["datasets"] = datasets.Dataset.from_dict({"text": TEXTS})["text"]
+        kinds["table of datasets"] = datasets.Dataset.from_dict({"text": TEXTS})
+        kinds["datasets"] = kinds["table of datasets"]["text"]
     return kinds
 
 

@@ -301,5 +301,5 @@ def test_folds_that_are_used_up_are_an_error(data):
     cross_val_voxel_scores(Ridge(), X, Y, cv=spent)
     for cv in (spent, [], iter(())):
         for x, y in ((X, Y), ([X[:30], X[30:]], [Y[:30], Y[30:]])):
-            with pytest.raises(ValueError, match="cv gave no folds.*serves one call only"):
+            with pytest.raises(ValueError, match=r"cv gave no folds.*serves one call only"):
                 cross_val_voxel_scores(Ridge(), x, y, cv=cv)

@@ -61,6 +61,27 @@ def test_equal_texts_are_equal_whatever_holds_them(as_given):
         cross_val_voxel_scores(Length(), as_given(texts), Y, cv=3)
 
 
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array, pd.DataFrame, lambda X: X.tolist()])
+def test_rows_that_differ_by_rounding_alone_are_equal_and_those_that_differ_by_more_are_not(as_given, shift):
+    far = X * [1.0, 1e-6, 1e5] + [shift, 0.0, 0.0]
+    noise = np.random.default_rng(1).uniform(-1, 1, X.shape) * far.std(axis=0)
+    with pytest.warns(UserWarning, match="60 of 60 samples .* such as 0 and 20"):
+        cross_val_voxel_scores(Ridge(), as_given(far + 1e-6 * noise), Y, cv=GroupKFold(3), groups=RUN)
+    assert np.array_equal(group_repeats(as_given(far + 1e-6 * noise)), STIMULUS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cross_val_voxel_scores(Ridge(), as_given(far + 1e-3 * noise), Y, cv=GroupKFold(3), groups=RUN)
+
+
+@pytest.mark.parametrize("absent", [np.nan, np.inf])
+def test_equal_rows_with_absent_values_are_equal(absent):
+    some = X.copy()
+    some[STIMULUS == 3, 1] = absent
+    np.testing.assert_array_equal(group_repeats(some), STIMULUS)
+    np.testing.assert_array_equal(group_repeats(sparse.csr_array(some)), STIMULUS)
+
+
 def test_only_samples_that_leak_are_counted():
     changed = X.copy()
     changed[1:55] = RNG.normal(size=(54, 3))  # 0 has no equal now; 57 equals nothing

@@ -111,6 +111,14 @@ def test_tensors_are_arrays(texts, folder, dtype, container):
         SAEProjector(folder).fit([tensors[0], tensors[1].clone().requires_grad_()])
 
 
+def test_activations_as_lists_are_arrays(texts, folder):
+    expected = SAEProjector(folder).fit_transform(texts)
+    found = SAEProjector(folder).fit_transform([text.tolist() for text in texts])
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    with pytest.raises(ValueError, match="tokens of text 1 are not of one width"):
+        SAEProjector(folder).fit([texts[0].tolist(), [[1.0, 2.0], [1.0]]])
+
+
 def test_averaging_before_encoding_gives_other_features(texts, folder):
     projector = SAEProjector(folder, sparse_output=False)
     averaged_first = projector.fit_transform(np.stack([text.mean(0) for text in texts]))

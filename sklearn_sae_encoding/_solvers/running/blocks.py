@@ -85,9 +85,8 @@ def _sent_once(problem):
     client = getattr(get_active_backend()[0], "client", None)
     if client is None:
         return problem
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sending large graph")
-        return client.submit(partial(_itself, problem), pure=False)
+    warnings.filterwarnings("ignore", message="Sending large graph")  # taken away again, it would change other threads'
+    return client.submit(partial(_itself, problem), pure=False)
 
 
 def _itself(value):
