@@ -13,7 +13,7 @@ N_TEXTS, N_FEATURES, N_VOXELS = 200, 300, 40
 
 
 def selection(rng):
-    """Voxels of three planted features, or of none, where features come in correlated groups of five."""
+    """Halves at one penalty: voxels of three planted features, or none, where features correlate in groups of five."""
     for correlation in (0.0, 0.5, 0.9):
         shared = np.repeat(rng.normal(size=(N_TEXTS, N_FEATURES // 5)), 5, axis=1)
         X = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * rng.normal(size=shared.shape)
@@ -26,13 +26,28 @@ def selection(rng):
                 SparseVoxelEncoder(alphas=0.3), X, X @ weights.T + noise, n_pairs=50, random_state=0
             )
             for threshold in (0.7, 0.9):
-                found = stability.selected(threshold).toarray()
-                wrong = (found & (weights == 0)).sum(axis=1).mean()
-                power = f", finds {found[weights > 0].mean():.0%} of 3 planted" if n_planted else ", none planted"
-                print(
-                    f"stability selection, features correlated by {correlation}, threshold {threshold}{power}; wrong "
-                    f"ones a voxel {wrong:.2f}, bound {stability.error_bound(threshold).mean():.2f}"
-                )
+                bound = f", bound {stability.error_bound(threshold).mean():.2f}"
+                _print_selected(f"features correlated by {correlation}", stability, weights > 0, threshold, bound)
+
+
+def bootstrap(rng):
+    """The same by 50 bootstrap samples of an encoder that chooses its penalty."""
+    for correlation in (0.0, 0.5, 0.9):
+        for n_planted in (3, 0):
+            X, Y, truth = _planted(rng, correlation, n_planted, N_VOXELS)
+            options = {"n_pairs": 25, "resampling": "bootstrap", "random_state": 0}
+            stability = stability_selection(SparseVoxelEncoder(alphas=10, cv=3), X, Y, **options)
+            for threshold in (0.7, 0.9, 1.0):
+                _print_selected(f"bootstrap, features correlated by {correlation}", stability, truth, threshold)
+
+
+def _print_selected(title, stability, planted, threshold, bound=""):
+    found = stability.selected(threshold).toarray()
+    wrong = (found & ~planted).sum(axis=1).mean()
+    power = f", finds {found[planted].mean():.0%} of 3 planted" if planted.any() else ", none planted"
+    print(
+        f"stability selection, {title}, threshold {threshold}{power}; wrong ones a voxel {wrong:.2f}{bound}", flush=True
+    )
 
 
 def feature_use(rng, n_voxels=100, n_maps=2):

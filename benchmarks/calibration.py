@@ -16,7 +16,7 @@ import pandas as pd
 from _calibration_intervals import equivalence, intervals, left_out, shared_noise
 from _calibration_kinds import convergence, detection, enrichment, matched, volumes
 from _calibration_maps import spins
-from _calibration_selection import feature_use, group, selection
+from _calibration_selection import bootstrap, feature_use, group, selection
 from _calibration_stories import stories
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
@@ -65,6 +65,7 @@ def main(names):
         "left_out": left_out,
         "shared_noise": shared_noise,
         "selection": selection,
+        "bootstrap": bootstrap,
         "feature_use": feature_use,
         "group": group,
         "stories": lambda rng: stories(rng, print_rates),

@@ -98,6 +98,7 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     tokens = Tokens([["a", "number", "."]] * 200, [sparse.csr_array(row * np.c_[[0, 1, 0]]) for row in X.toarray()])
     monkeypatch.setattr(tool, "load_features", lambda *_args: features)
     monkeypatch.setattr(tool, "load_tokens", lambda *_args: tokens)
+    monkeypatch.setattr(tool.certainty, "N_PAIRS", 5)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "widths", WIDTHS)
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "chosen_on", ["p1"])
     monkeypatch.setitem(tool.CONFIGURATIONS["smollm2"], "before", {"abstract": 1.2, "hard_to_process": 0.1})
@@ -147,6 +148,18 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert unexplained["by metadata"].tolist() == unexplained["by data"].tolist()
     assert unexplained.loc["hard_to_process", "by data"] < unexplained.loc["hard_to_process", "voxels"]
     assert (tmp_path / "language_readings.csv").exists()
+
+    left_out = pd.read_csv(tmp_path / "sets_left_out_populations.csv", index_col=[0, 1])
+    assert left_out.loc["abstract"].index.tolist() == ["p1", "p2", "p3", "mean", *["chosen on p1-p1" + one for one in
+                                                       ("", ", low", ", high")]]  # fmt: skip
+    assert left_out.loc[("abstract", "mean"), "rho"] > 0.3
+    prevalent = pd.read_csv(tmp_path / "language_left_out_prevalence.csv", index_col=0)
+    assert prevalent.loc[PARTICIPANTS, "of its own ten"].min() >= 3  # three coarse features drive them all
+    certain = pd.read_csv(tmp_path / "sets_certainty.csv", index_col=[0, 1])
+    assert certain.loc[("all features", "found"), "abstract"] >= 10  # of three planted in each of six voxels
+    assert certain.loc[("all features", "found"), "hard_to_process"] <= 2
+    assert certain.loc[("all features", "halves of found"), "all"] > certain.loc[("all features", "halves of others"),
+                                                                                 "all"]  # fmt: skip
 
     features = pd.read_csv(tmp_path / "sets_features.csv", index_col=0, dtype={"feature": str})
     assert set(features["tokens"]) == {"number"}

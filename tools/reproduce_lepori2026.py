@@ -15,7 +15,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from lepori2026 import figures, populations, published, tables
+from lepori2026 import certainty, figures, left_out, populations, published, tables
 from lepori2026.store import Store
 from lepori2026.study import (
     Study,
@@ -337,6 +337,10 @@ def run(configuration, options, store, report):
         largest = report_ghosts(report, study, names, data.texts, tokens)
         others = {"largest cluster of ghosts": (largest, "transfer between them, on these texts")}
         report_populations(report, study, data.stimuli, others)
+        ghosts = (voxels["set"] == "ghost").to_numpy()
+        left_out.add_to(report, study, names, data.texts, chosen_on, ghosts)
+    with store.stage("sets: which features, and how sure"):
+        certainty.add_to(report, study, chosen_on)
     if not options.whole_paths:
         report_early_stopping(report, study)
     with store.stage("3T: all"):
@@ -349,6 +353,7 @@ def run(configuration, options, store, report):
         with store.stage("language regions: tables and figures"):
             report_language(report, study, names, data, tokens, widths, chosen_on)
             report_populations(report, study, data.stimuli, {})
+            left_out.add_to(report, study, names, data.texts, chosen_on)
         if not options.whole_paths:
             report_early_stopping(report, study)
     if "jumprelu" not in features:

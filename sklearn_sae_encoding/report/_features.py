@@ -15,6 +15,7 @@ from sklearn_sae_encoding.report._passages import Passages
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
 
 _OFTEN = 0.9  # share of halves from which on a voxel counts as one that uses a feature often
+_RESAMPLES = {"halves": "random halves", "bootstrap": "bootstrap samples"}
 _LEVELS = 5  # shades of a token, t1 to t5
 
 
@@ -35,8 +36,9 @@ def features_section(fitted, n_features, n_texts, stability=None):
         )
     else:
         caution = (
-            f"Voxels were fitted to {stability.n_halves} random halves of the texts. The frequency of a feature is the "
-            "share of halves in which a voxel uses it, the mean over voxels. Weights are those of the fit to all texts."
+            f"Voxels were fitted to {stability.n_resamples} {_RESAMPLES[stability.resampling]} of the texts. The "
+            "frequency of a feature is the share of these in which a voxel uses it, the mean over voxels. Weights are "
+            "those of the fit to all texts."
         )
     about = paragraph(
         f"{caution} The effect is the median, over the voxels that use the feature, of how far one of its standard "

@@ -20,6 +20,7 @@ from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
+from sklearn_sae_encoding.report._group import group_section
 from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.report._methods import methods, settings
 from sklearn_sae_encoding.report._regions import regions_section
@@ -40,6 +41,7 @@ def encoder_report(
     feature_pages=None,
     stability=None,
     regions=None,
+    group=None,
     title="Encoding model",
     n_features=20,
     n_texts=5,
@@ -99,6 +101,11 @@ def encoder_report(
         The region of each voxel, or the names of targets that are regions; empty for none. The report then has a table
         of regions: scores, strongest features and, of stories, their delays.
 
+    group : GroupMap, default=None
+        What :func:`~sklearn_sae_encoding.analysis.group_map` gave for participants whose voxels are those of `Y`, in a
+        common space. The report then has a table of what passes, by region, and with a masker maps, of a volume or a
+        surface: t values that pass over participants, and how many participants pass their own test.
+
     title : str, default="Encoding model"
         Title of the page.
 
@@ -127,7 +134,8 @@ def encoder_report(
     Raises
     ------
     ValueError
-        If texts, responses, scores or features don't belong together, or the model takes features and none are given.
+        If texts, responses, scores, the group map or features don't belong together, or the model takes features and
+        none are given.
     sklearn.exceptions.NotFittedError
         If the model is not fitted.
 
@@ -168,6 +176,7 @@ def encoder_report(
         ("bands", "Bands", bands_section(fitted)),
         ("lags", "Lags", stories_section(fitted, scores, regions)),
         ("regions", "Regions", regions_section(fitted, scores, regions, unit)),
+        ("group", "Group of participants", group_section(fitted, group, regions, bg)),
         ("features-used", "Features", features_section(fitted, n_features, n_texts, stability)),
         ("settings", "Settings and versions", _settings_section(fitted, scores)),
     ]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import Lasso, LassoCV
+from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.analysis import (
     count_feature_use,
@@ -38,6 +39,59 @@ def test_frequencies_are_those_of_scikit_learns_lasso_on_the_same_halves():
     np.testing.assert_allclose(found.frequency.toarray(), counts / 10)
     np.testing.assert_allclose(found.n_selected, counts.sum(axis=1) / 10)
     assert (found.together.toarray() <= found.frequency.toarray() + 1e-12).all()
+
+
+def test_bootstrap_frequencies_are_those_of_scikit_learns_lasso_weighted_by_how_often_a_text_was_drawn():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 8)), rng.normal(size=(60, 2))
+    Y[:, 0] += X[:, 1]
+    found = stability_selection(Lasso(0.2), X, Y, n_pairs=3, resampling="bootstrap", random_state=3)
+    drawing, counts, positive = np.random.RandomState(3), np.zeros((2, 8)), np.zeros((2, 8))
+    for _ in range(6):
+        times = np.bincount(drawing.randint(60, size=60), minlength=60)
+        coef = np.array([Lasso(0.2).fit(X, y, sample_weight=times).coef_ for y in Y.T])
+        counts, positive = counts + (coef != 0), positive + (coef > 0)
+    np.testing.assert_allclose(found.frequency.toarray(), counts / 6)
+    np.testing.assert_allclose(found.positive.toarray(), positive / 6)
+    assert (found.n_resamples, found.together, found.resampling) == (6, None, "bootstrap")
+    assert found.of_voxels([1]).frequency.shape == (1, 8)
+    assert found.of_voxels([1]).resampling == "bootstrap"
+
+
+@pytest.mark.filterwarnings("error")
+def test_folds_that_choose_the_penalty_of_a_bootstrap_sample_keep_repeats_of_a_text_together():
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(80, 30)), rng.normal(size=(80, 1))
+    Y += 2 * X[:, [3]]
+    encoder = SparseVoxelEncoder(alphas=np.geomspace(1, 0.05, 8), cv=KFold(4))
+    found = stability_selection(encoder, X, Y, n_pairs=2, resampling="bootstrap", random_state=0)
+    drawing, counts = np.random.RandomState(0), np.zeros(30)
+    for _ in range(4):
+        rows = np.repeat(np.arange(80), np.bincount(drawing.randint(80, size=80), minlength=80))
+        part = np.searchsorted(np.cumsum([len(one) for one in np.array_split(np.unique(rows), 4)]) - 1,
+                               np.searchsorted(np.unique(rows), rows))  # fmt: skip
+        folds = [(np.flatnonzero(part != fold), np.flatnonzero(part == fold)) for fold in range(4)]
+        y = Y[rows, 0]
+        witness = LassoCV(alphas=np.geomspace(1, 0.05, 8) * y.std(), cv=folds, tol=1e-10, max_iter=100_000)
+        counts += witness.fit(X[rows], y).coef_ != 0
+    np.testing.assert_allclose(found.frequency.toarray()[0], counts / 4)
+    assert found.n_selected[0] > 1
+
+
+def test_a_bootstrap_draws_all_samples_of_a_group_or_none():
+    seen = []
+
+    class Recorder(Lasso):
+        def fit(self, X, y):
+            seen.append(X[:, 0])
+            return super().fit(X, y)
+
+    groups = np.repeat(np.arange(10), 4)
+    X = np.column_stack([groups, np.random.default_rng(4).normal(size=(40, 2))]).astype(float)
+    stability_selection(Recorder(0.5), X, X[:, 1:], n_pairs=2, resampling="bootstrap", groups=groups, random_state=0)
+    assert len(seen) == 4
+    assert all((np.bincount(one.astype(int)) % 4 == 0).all() and len(one) == 40 for one in seen)
+    assert any(len(np.unique(one)) < 10 for one in seen)
 
 
 def test_planted_features_are_selected_and_errors_stay_within_their_bound_with_correlated_features():
@@ -154,3 +208,10 @@ def test_what_cannot_be_halved_is_refused():
         stability_selection(Lasso(), np.ones((6, 2)), np.ones((6, 1)), groups=[0, 0, 1, 1, 2, 2])
     with pytest.raises(ValueError, match=r"threshold must be above 0.5"):
         stability_selection(Lasso(), np.eye(8), np.ones((8, 1)), n_pairs=1).error_bound(0.5)
+    with pytest.raises(ValueError, match=r"resampling must be one of \['halves', 'bootstrap'\], got 'jackknife'"):
+        stability_selection(Lasso(), np.eye(8), np.ones((8, 1)), resampling="jackknife")
+    with pytest.raises(ValueError, match="complementary halves alone"):
+        stability_selection(Lasso(), np.eye(8), np.ones((8, 1)), n_pairs=1, resampling="bootstrap").error_bound()
+    ready = SparseVoxelEncoder(cv=[(np.arange(4), np.arange(4, 8))])
+    with pytest.raises(ValueError, match="a number of folds or a splitter, not rows"):
+        stability_selection(ready, np.eye(8), np.ones((8, 1)), resampling="bootstrap")

@@ -62,6 +62,10 @@ def test_with_a_stability_features_are_listed_by_how_often_halves_of_the_texts_s
     assert Page(report.html).cells[:4] == shown
     assert "Features, by how often voxels select them" in text_of(report)
     assert "fitted to 6 random halves of the texts" in text_of(report)
+    drawn = stability_selection(Lasso(0.2), X, Y, n_pairs=3, resampling="bootstrap", random_state=1)
+    report = encoder_report(encoder, make_texts(), Y, **given(X), n_features=3, stability=drawn)
+    assert f"{drawn.positive.toarray().mean(axis=0).max():.1%}" in Page(report.html).cells
+    assert "fitted to 6 bootstrap samples of the texts" in text_of(report)
 
 
 def test_the_texts_of_a_feature_are_those_where_it_is_largest(case):
