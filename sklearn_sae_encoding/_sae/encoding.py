@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from sklearn_sae_encoding._forks import mind_forks
+from sklearn_sae_encoding._sae.growing import GrowingRows
 from sklearn_sae_encoding._sae.processing import prepared
 from sklearn_sae_encoding._tokens.pooling import pool_ranges
 
@@ -130,11 +131,20 @@ def token_features(
     encoder: Encoder, texts: Sequence[np.ndarray], chunk_size: int | None, finish: Callable[[Encoded], Any]
 ) -> list:
     """Encode every token; `finish` makes one array of each chunk, and these are cut into one a text."""
-    # All chunks first: small arrays of texts would lie between the large ones that encoding needs for a moment.
-    done = deque(
-        (chunk.first, chunk.lengths, finish(encoder(chunk.values)))
-        for chunk in chunks(texts, chunk_size or _default_chunk_size(encoder.sae))
-    )
+    n_tokens = np.array([len(text) for text in texts])
+    found, dense = GrowingRows(n_tokens.sum()), deque()
+    for chunk in chunks(texts, chunk_size or _default_chunk_size(encoder.sae)):
+        rows = finish(encoder(chunk.values))
+        if sparse.issparse(rows):
+            found.append(rows)
+        else:
+            dense.append((chunk.first, chunk.lengths, rows))
+        del rows  # nothing small may live on while the next chunk is encoded
+    return _dense_texts(dense) if dense else found.cut(n_tokens)
+
+
+def _dense_texts(done: deque) -> list[np.ndarray]:
+    """Cut the rows of chunks by text; a text of one part stays in the array of its chunk."""
     parts: list[list] = []
     previous = -1
     while done:
@@ -145,14 +155,7 @@ def token_features(
         else:
             parts.extend([one] for one in cut)
         previous = first
-    return [_joined(of_text) for of_text in parts]
-
-
-def _joined(parts: list) -> sparse.csr_array | np.ndarray:
-    """Put the parts of a text below each other; a dense text of one part stays in the array of its chunk."""
-    if sparse.issparse(parts[0]):
-        return _stack(parts)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return [of_text[0] if len(of_text) == 1 else np.concatenate(of_text) for of_text in parts]
 
 
 def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str, chunk_size: int | None) -> Encoded:
@@ -161,15 +164,27 @@ def pooled_features(encoder: Encoder, texts: Sequence[np.ndarray], pooling: str,
     if pooling in ("first", "last"):
         texts = [text[:1] if pooling == "first" else text[-1:] for text in texts]
     n_tokens = np.array([len(text) for text in texts])
-    rows: list[Encoded] = []
-    previous = -1
+    found, squares = GrowingRows(len(texts)), np.zeros((len(texts), 2 if encoder.measure_error else 0))
+    part = None  # of a text that has not come whole yet
     for chunk in chunks(texts, chunk_size):
         row = _pool(encoder(chunk.values), chunk, n_tokens, pooling)
-        if chunk.first == previous:  # one more part of the same text
-            row = _join(rows.pop(), row, pooling)
-        rows.append(row)
-        previous = chunk.first
-    return Encoded(_stack([row.features for row in rows]), np.concatenate([row.squares for row in rows]))
+        if part is not None and chunk.first == found.n_rows:
+            row = _join(part, row, pooling)
+        elif part is not None:
+            _put(part, found, squares)
+        part = row if chunk.lengths[0] < n_tokens[chunk.first] else None
+        if part is None:
+            _put(row, found, squares)
+        del row  # nothing small may live on while the next chunk is encoded
+    if part is not None:
+        _put(part, found, squares)
+    return Encoded(found.together(), squares)
+
+
+def _put(rows: Encoded, found: GrowingRows, squares: np.ndarray) -> None:
+    squares[found.n_rows : found.n_rows + len(rows.squares)] = rows.squares
+    rows.features.sort_indices()
+    found.append(rows.features)
 
 
 def _pool(encoded: Encoded, chunk: Chunk, n_tokens: np.ndarray, pooling: str) -> Encoded:
@@ -199,15 +214,6 @@ def _spread(weights: np.ndarray, lengths: np.ndarray) -> sparse.csr_array:
     # 32-bit indices, which the product inherits: the features of a corpus take a third less room.
     columns, ends = np.arange(ends[-1], dtype=np.int32), ends.astype(np.int32)
     return sparse.csr_array((np.repeat(weights, lengths), columns, ends), shape=(len(lengths), ends[-1]))
-
-
-def _stack(rows: list[sparse.csr_array]) -> sparse.csr_array:
-    stacked = rows[0] if len(rows) == 1 else sparse.vstack(rows, format="csr")
-    stacked.sort_indices()
-    if stacked.nnz <= np.iinfo(np.int32).max:  # the only indices that most of scikit-learn takes
-        stacked.indices = stacked.indices.astype(np.int32, copy=False)
-        stacked.indptr = stacked.indptr.astype(np.int32, copy=False)
-    return stacked
 
 
 def decode(encoder: Encoder, features: sparse.csr_array | np.ndarray, chunk_size: int | None) -> np.ndarray:
