@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence, Set, ValuesView
 from numbers import Number
@@ -13,6 +14,9 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
 from sklearn_sae_encoding._tokens.spans import Spans
+
+# Byte order mark, zero-width space, word joiner, soft hyphen. Joiners that change how Persian or emoji look are fine.
+_UNSEEN = re.compile("[\ufeff\u200b\u2060\u00ad]")
 
 _EXPECTED = "Expected a list of texts (a list, tuple, array or Series of strings, or a table with one text a row)"
 
@@ -37,7 +41,7 @@ def check_spans(spans: Spans, contexts) -> list[Sample]:
         if not text[start:end].strip():
             raise ValueError(f"The span of sample {i} is only white space: {text[start:end]!r}. Remove or correct it.")
         samples.append(Sample(text, context, (start, end)))
-    return samples
+    return _warned_of_unseen(samples, [text[start:end] for text, start, end in spans])
 
 
 def check_samples(estimator, X, *, context_column: int, reset: bool) -> list[Sample]:
@@ -56,7 +60,7 @@ def check_samples(estimator, X, *, context_column: int, reset: bool) -> list[Sam
     for i, row in enumerate(table):
         _check_cell(row[context_column], i, part="context")
         samples.append(Sample(_text_of_row(np.delete(row, context_column), i), str(row[context_column])))
-    return samples
+    return _warned_of_unseen(samples, [sample.text for sample in samples])
 
 
 def check_texts(estimator, X, *, reset: bool) -> list[str]:
@@ -65,7 +69,8 @@ def check_texts(estimator, X, *, reset: bool) -> list[str]:
     One-dimensional input holds one string a sample. A table is read as one text a row, its cells joined by a space.
     Numbers in a table become strings, with a warning: they may be a swapped ``X`` and ``y``.
     """
-    return [_text_of_row(row, i) for i, row in enumerate(_table(estimator, X, reset=reset))]
+    texts = [_text_of_row(row, i) for i, row in enumerate(_table(estimator, X, reset=reset))]
+    return _warned_of_unseen(texts, texts)
 
 
 def _table(estimator, X, *, reset: bool) -> np.ndarray:
@@ -169,6 +174,21 @@ def _check_characters(text: str, index: int, part: str) -> None:
             f"The {part} of sample {index} holds half a character, {error.object[error.start]!r} at {error.start}: a "
             "surrogate without its other half, as a wrong decoding leaves it. Read the file as UTF-8, or remove it."
         ) from error
+
+
+def _warned_of_unseen(samples: list, texts: list[str]) -> list:
+    """Return `samples`, after one warning if any text holds what nobody sees and a tokenizer does."""
+    found = [(i, match) for i, match in enumerate(map(_UNSEEN.search, texts)) if match]
+    if found:
+        i, match = found[0]
+        warnings.warn(
+            f"{len(found)} of {len(texts)} texts {'holds' if len(found) == 1 else 'hold'} characters that nobody sees "
+            f"and that change their tokens, first {match.group()!a} at {match.start()} of sample {i}. Remove them; a "
+            "byte order mark (\\ufeff) stays away where the file is read as utf-8-sig.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return samples
 
 
 def _is_missing(cell) -> bool:

@@ -1,5 +1,6 @@
 """What counts as a list of texts; every refusal names the sample."""
 
+import re
 from collections import UserList, deque
 from importlib.util import find_spec
 from pathlib import Path
@@ -138,3 +139,19 @@ def test_half_a_character_is_an_error_that_names_the_sample():
         for X in (["Fine 👍.", f"Thumbs {half} up"], [["a", "b"], ["c", half]]):
             with pytest.raises(ValueError, match=r"text of sample 1 holds half a character, .*surrogate.*as UTF-8"):
                 checked(X)
+
+
+def test_what_nobody_sees_in_a_text_is_warned_of_by_the_first_sample_that_holds_it():
+    for unseen in ("\ufeff", "\u200b", "\u2060", "\u00ad"):
+        for X in (
+            ["Fine.", f"Li{unseen}ke this", f"{unseen}And this"],
+            [["a", "b"], [f"Li{unseen}", "d"], ["e", unseen]],
+        ):
+            code = re.escape(ascii(unseen))
+            with pytest.warns(UserWarning, match=rf"2 of 3 texts hold .*nobody sees.* first {code} at 2 of sample 1\."):
+                checked(X)
+
+
+def test_joiners_that_change_what_is_seen_are_no_matter(recwarn):
+    checked(["می\u200cخواهم", "👩\u200d🔬"])
+    assert not recwarn
