@@ -7,6 +7,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.atlases import atlas_regions
 from sklearn_sae_encoding.analysis.band_features import rank_band_features
 from sklearn_sae_encoding.analysis.baselines import (
     BaselineComparison,
@@ -116,6 +117,7 @@ __all__ = [
     "TransferScores",
     "VoxelClusters",
     "across_languages",
+    "atlas_regions",
     "average_pairs",
     "average_participants",
     "band_models",
