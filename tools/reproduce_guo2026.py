@@ -5,7 +5,7 @@
 Labels: features of the shipped SAE for SmolLM2, classified on Provo's texts and the shipped sentences, which none of
 the scored data hold. Responses: Alice (27 listeners, six regions; ships), and the published betas of arXiv 2606.06857
 where SKLEARN_SAE_ENCODING_DATA names them. Topography: a simulated cortex on fsaverage5 with a planted truth, since no
-published map of this kind can be had. Writes ``report.txt`` (also printed), five tables and four figures into the
+published map of this kind can be had. Writes ``report.txt`` (also printed), six tables and four figures into the
 folder; results are kept there, so that an interrupted run goes on.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from guo2026.errors import ERRORS, K, sentence_errors, story_errors, table_of_errors
 from lepori2026.store import Store
 from scipy import sparse
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -55,11 +56,14 @@ from sklearn_sae_encoding.timing import RunwiseDelayer, RunwiseRegressor
 mpl.use("Agg")
 LAYER = 15
 DELAYS = (2, 3, 4)  # scans of 2 s; chosen before any score was seen
+STORY_ENCODER = RunwiseRegressor(None, BandedRidgeEncoder(candidates=10))
 PAPER = {
     "kappa of labels and people": (">= .74", "no people labelled here: make_annotation_sheet asks them"),
     "peak r": (".303", "other model, voxels, ceiling and 6 h a listener instead of 12 minutes"),
     "semantic alone, fraction of peak in r": (".94", "labels by statistics instead of GPT-4 and people"),
     "semantic against variance-matched, d": ("1.31", "over listeners and regions here, over 8 participants there"),
+    "reconstruction error, r": (".031", "regions of 12 minutes of a story; a smaller model and SAE"),
+    "prediction error, r": ("not known", "features less those of the ten likeliest next tokens"),
     "convergence of topography, Spearman": (".72", "planted truth here: shows that the test finds it"),
 }
 
@@ -102,8 +106,8 @@ def label(model):
     return classify_features(features, words), feature_enrichment(features, words).table
 
 
-def on_alice(model, groups, n_draws):
-    """Encode listeners and regions by category, and against matched draws of other features.
+def alice_data(model):
+    """Features of Alice and responses of each listener and region, in blocks.
 
     Features are delayed in the whole story and then cut into six blocks; five scans at both ends of each block are left
     out, so that ten lie between any two.
@@ -119,36 +123,51 @@ def on_alice(model, groups, n_draws):
     X, cut = [sparse.csr_array(delayed)[one] for one in rows], [content[one] for one in rows]
     by_listener = [story.cut(6, gap=10, listener=who)[1] for who in story.listeners]
     Y = [np.hstack(part)[5:-5] for part in zip(*by_listener, strict=True)]
-    encoder, options = RunwiseRegressor(None, BandedRidgeEncoder(candidates=10)), {"cv": LeaveOneOut()}
+    return X, cut, Y, np.repeat(story.listeners, len(story.regions)), width
 
-    def late(columns):
-        return np.concatenate([np.asarray(columns) + k * width for k in range(len(DELAYS))])
 
-    late_groups = {name: late(columns) for name, columns in groups.items()}
-    by_category = encode_by_category(encoder, X, Y, groups=late_groups, random_state=0, **options)
+def on_alice(data, groups):
+    """Encode listeners and regions by category."""
+    X, _, Y, _, width = data
+    return encode_by_category(STORY_ENCODER, X, Y, groups=late(groups, width), cv=LeaveOneOut(), random_state=0)
+
+
+def matched_on_alice(data, groups, n_draws):
+    """Compare the semantic features with draws of others, matched in the whole of the features' variance."""
+    X, cut, Y, who, width = data
     draws = draw_matched_features(cut, groups["semantic"], n_draws=n_draws, random_state=0, tolerance=0.1)
-    baseline = compare_with_matched(
-        encoder, X, Y, columns=late_groups["semantic"], draws=[late(draw) for draw in draws.columns],
-        participants=np.repeat(story.listeners, len(story.regions)), **options,
-    )  # fmt: skip
-    return by_category, baseline, draws.matches, np.repeat(story.listeners, len(story.regions))
+    (columns,) = late({"semantic": groups["semantic"]}, width).values()
+    later = [late({0: draw}, width)[0] for draw in draws.columns]
+    options = {"columns": columns, "draws": later, "participants": who, "cv": LeaveOneOut()}
+    return compare_with_matched(STORY_ENCODER, X, Y, **options), draws.matches
 
 
-def on_published(model, groups, jobs):
-    """Encode the published voxel sets by category; None where the betas are absent."""
+def late(groups, width):
+    """Columns of groups of features at every delay."""
+    return {
+        name: np.concatenate([np.asarray(columns) + k * width for k in range(len(DELAYS))])
+        for name, columns in groups.items()
+    }
+
+
+def published_data():
+    """Four sets of published voxels, or why they are absent."""
     try:
-        data = fetch_lepori2026(
+        return fetch_lepori2026(
             sets=["abstract", "concrete", "hard_to_process", "easy_to_process"], download_if_missing=False
         )
     except OSError as error:
         return str(error)
+
+
+def on_published(model, data, groups, jobs):
+    """Encode the published voxel sets by category."""
     activations = LMActivationTransformer(model, LAYER).fit_transform(data.texts)
     X = SAEProjector(load_demo_sae()).fit_transform(activations)
-    found = encode_by_category(
+    return encode_by_category(
         SparseVoxelEncoder(alphas=15, early_stopping=True, n_jobs=jobs), X, data.betas, groups=groups,
         cv=KFold(5, shuffle=True, random_state=19), noise_ceiling=data.voxels["noise_ceiling"].to_numpy(),
     )  # fmt: skip
-    return found, data.voxels["participant"].to_numpy(), data.voxels["set"].to_numpy()
 
 
 def simulated_topography(seed=0, n_participants=8):
@@ -217,24 +236,33 @@ def main():
     )
     tested, hits = enriched["index"].nunique(), enriched.loc[enriched["q_value"] < 0.05, "index"].nunique()
     report(f"Enriched for a WordNet supersense at q < .05: {hits} of {tested} testable features")
-    by_category, baseline, matches, who = store(
-        "alice", lambda: on_alice(model, groups, options.draws), groups=groups, draws=options.draws
-    )
+    data = store("alice_data", lambda: alice_data(model), layer=LAYER, delays=DELAYS)
+    by_category, who = store("alice", lambda: on_alice(data, groups), groups=groups), data[3]
     alice = summarize_categories(by_category, participants=who).set_index("category")
     report.table("table2_alice", "2. Alice, 27 listeners, six regions: score alone, unique and Shapley parts", alice)
+    baseline, matches = store(
+        "matched", lambda: matched_on_alice(data, groups, options.draws), groups=groups, draws=options.draws
+    )
     report.table(
         "table3_matched", "3. Semantic features against as many of equal variance, by listener", baseline.by_participant
     )
     report(f"Draws matched: {matches.round(3).to_dict('index')}")
     report(f"p {baseline.p_value:.3f}, the rank among {options.draws} draws")
     report(f"d {baseline.d:.2f}, Hedges' g {baseline.hedges_g:.2f} over listeners")
-    published = store("published", lambda: on_published(model, groups, options.jobs), groups=groups)
+    errors, covered = store("errors_alice", lambda: story_errors(model, LAYER, load_alice(), DELAYS), layer=LAYER, k=K)
+    errors = table_of_errors(errors, who, ["Alice"] * len(who))
+    published = published_data()
     if isinstance(published, str):
         report(f"\n4. The published betas are absent: {published}")
     else:
-        found, participants, sets = published
-        table = summarize_categories(found, participants=participants, regions=sets).set_index(["region", "category"])
+        whose, sets = published.voxels["participant"].to_numpy(), published.voxels["set"].to_numpy()
+        found = store("published", lambda: on_published(model, published, groups, options.jobs), groups=groups)
+        table = summarize_categories(found, participants=whose, regions=sets).set_index(["region", "category"])
         report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table)
+        more, _ = store("errors_published", lambda: sentence_errors(model, LAYER, published), layer=LAYER, k=K)
+        errors = pd.concat([errors, table_of_errors(more, whose, sets)])
+    report.table("table6_errors", "Errors as bands: r alone, and what they add (± 95 % over participants)", errors)
+    report(f"{K} next tokens have {covered:.2f} of the probability at a word of Alice on average")
     topography, planted, convergence, nothing, spins = store("topography", simulated_topography)
     report.table("table5_topography", "5. Simulated cortex: share of voxels by subcategory and region", topography)
     overlap = f"overlap {convergence.n_overlap} of {convergence.n_predicted}, p {convergence.p_overlap:.4f}"
@@ -246,6 +274,8 @@ def main():
         "peak r": alice.loc[:, "r"].max() / alice.loc[alice["r"].idxmax(), "fraction_r"],
         "semantic alone, fraction of peak in r": alice["fraction_r"].get("semantic", np.nan),
         "semantic against variance-matched, d": baseline.d,
+        "reconstruction error, r": errors.loc[("Alice", ERRORS[0]), "r"],
+        "prediction error, r": errors.loc[("Alice", ERRORS[1]), "r"],
         "convergence of topography, Spearman": convergence.spearman,
     }
     report("\nBeside the paper")

@@ -7,6 +7,7 @@ from sklearn_sae_encoding.analysis.agreement import (
     n_features_for_kappa,
 )
 from sklearn_sae_encoding.analysis.annotation import make_annotation_sheet, read_annotations, sample_features
+from sklearn_sae_encoding.analysis.atlases import atlas_regions
 from sklearn_sae_encoding.analysis.band_features import rank_band_features
 from sklearn_sae_encoding.analysis.baselines import (
     BaselineComparison,
@@ -16,7 +17,7 @@ from sklearn_sae_encoding.analysis.baselines import (
 )
 from sklearn_sae_encoding.analysis.bins import bin_firing, bin_occupancy, matryoshka_models
 from sklearn_sae_encoding.analysis.by_category import CategoryEncoding, encode_by_category, summarize_categories
-from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category, load_predicted_topography
+from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category
 from sklearn_sae_encoding.analysis.clusters import VoxelClusters, cluster_voxels
 from sklearn_sae_encoding.analysis.comparison import (
     average_participants,
@@ -66,6 +67,7 @@ from sklearn_sae_encoding.analysis.pairs import (
 )
 from sklearn_sae_encoding.analysis.partition import partition_surprisal, surprisal_by_region, surprisal_content_models
 from sklearn_sae_encoding.analysis.populations import describe_population, find_unexplained_voxels, top_tokens
+from sklearn_sae_encoding.analysis.predictions import load_predicted_topography, make_prediction_table
 from sklearn_sae_encoding.analysis.prevalence import PrevalenceReferences, prevalence_entropy, prevalence_references
 from sklearn_sae_encoding.analysis.relabelling import LabelSensitivity, label_sensitivity, relabel_by_majority
 from sklearn_sae_encoding.analysis.restricted import restrict_encoder
@@ -116,6 +118,7 @@ __all__ = [
     "TransferScores",
     "VoxelClusters",
     "across_languages",
+    "atlas_regions",
     "average_pairs",
     "average_participants",
     "band_models",
@@ -158,6 +161,7 @@ __all__ = [
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",
+    "make_prediction_table",
     "map_consistency",
     "matryoshka_models",
     "mean_gain",

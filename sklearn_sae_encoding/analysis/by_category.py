@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse, stats
 from sklearn.utils import check_random_state
 
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores, normalize_scores
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores, fisher_mean, normalize_scores
 
 MOST_SUBSETS = 5  # categories, of which all subsets are fitted
 
@@ -25,6 +25,7 @@ class CategoryEncoding(NamedTuple):
     categories: tuple  # names
     peak: str  # name of the model with the highest mean score
     fold_scores: dict  # category to its scores alone by fold, (n_folds, n_voxels)
+    jackknife: dict  # column of `parts` to what it is with each fold left out of the average, (n_folds, n_voxels)
 
 
 def encode_by_category(
@@ -88,8 +89,8 @@ def encode_by_category(
     Returns
     -------
     encoding : CategoryEncoding
-        A named tuple of voxelwise ``scores``, ``parts``, ``shapley_se``, ``categories``, ``peak`` and
-        ``fold_scores``; :func:`summarize_categories` averages it.
+        A named tuple of voxelwise ``scores``, ``parts``, ``shapley_se``, ``categories``, ``peak``, ``fold_scores`` and
+        ``jackknife``; :func:`summarize_categories` averages it.
 
     Raises
     ------
@@ -120,22 +121,25 @@ def encode_by_category(
         wanted = {*passed, *(frozenset([name]) for name in names), *(frozenset(names) - {name} for name in names)}
         subsets = sorted((tuple(n for n in names if n in one) for one in wanted), key=lambda one: (len(one), one))
     always = np.asarray(always, dtype=np.int64)
-    scores, by_fold, cv = {}, {}, fixed_folds(cv, X, Y, fold_groups)
+    scores, by_fold, without, cv = {}, {}, {}, fixed_folds(cv, X, Y, fold_groups)
     for subset in [*([()] if len(always) else []), *subsets]:
         chosen = np.concatenate([*(columns[name] for name in subset), always])
         result = cross_val_voxel_scores(
             estimator, take_columns(X, chosen), Y, cv=cv, groups=fold_groups, n_jobs=n_jobs, verbose=verbose
         )
-        scores[frozenset(subset)], of_folds = (
+        rest = [fisher_mean(np.delete(result.fold_scores, k, axis=0), axis=0) for k in range(len(result.fold_scores))]
+        scores[frozenset(subset)], of_folds, without[frozenset(subset)] = (
             one if noise_ceiling is None else normalize_scores(one, noise_ceiling)
-            for one in (result.scores, result.fold_scores)
+            for one in (result.scores, result.fold_scores, np.array(rest))
         )
         if len(subset) == 1:
             by_fold[subset[0]] = of_folds
-    scores.setdefault(frozenset(), np.zeros_like(scores[frozenset(names)]))
+    for given in (scores, without):
+        given.setdefault(frozenset(), np.zeros_like(given[frozenset(names)]))
     table = pd.DataFrame({" + ".join(subset) or "none": scores[frozenset(subset)] for subset in [(), *subsets]})
     parts, errors = _parts({subset: np.sign(r) * r**2 for subset, r in scores.items()}, names, orders)
-    return CategoryEncoding(table, parts, errors, names, str(table.mean().idxmax()), by_fold)
+    jackknife, _ = _parts({subset: np.sign(r) * r**2 for subset, r in without.items()}, names, orders)
+    return CategoryEncoding(table, pd.DataFrame(parts), errors, names, str(table.mean().idxmax()), by_fold, jackknife)
 
 
 def summarize_categories(encoding, *, participants=None, regions=None, confidence=0.95):
@@ -163,12 +167,19 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
         `high_folds` over folds (runs or texts that were left out; their models share training data, so that these are
         somewhat too narrow), score of all others `r_without`,
         `fraction_r` and `fraction_r2` (r, and signed r², over those of the peak model, both averaged first),
-        `unique`, `shapley`, and `n_participants`.
+        `unique` and `shapley`, each with intervals over participants (`unique_low`, `unique_high`) and over folds
+        (`unique_low_folds`, `unique_high_folds`), and `n_participants`.
 
     Raises
     ------
     ValueError
         If there isn't a label a voxel.
+
+    Notes
+    -----
+    A part is no mean over folds, as it has squares of averaged scores. Its interval over folds is that of the
+    jackknife: each fold is left out of the averages once, and with p_k the part that is then found in n folds, its
+    standard error is the root of (n - 1) / n times the sum of squares of p_k less their mean.
     """
     n_voxels = len(encoding.scores)
     labels = pd.DataFrame({"region": "all", "participant": ""}, index=encoding.scores.index)
@@ -199,8 +210,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
                     "r_without": scores[others].mean(),
                     "fraction_r": scores[category].mean() / scores[encoding.peak].mean(),
                     "fraction_r2": squares[category].mean() / squares[encoding.peak].mean(),
-                    "unique": parts[f"unique_{category}"].mean(),
-                    "shapley": parts[f"shapley_{category}"].mean(),
+                    **_summarized_part("unique", category, parts, (encoding, here.index, by), confidence),
+                    **_summarized_part("shapley", category, parts, (encoding, here.index, by), confidence),
                     "n_participants": len(scores),
                 }
             )
@@ -242,15 +253,15 @@ def _parts(variance, names, orders):
     if orders is None:
         for name in names:
             parts[f"shapley_{name}"] = _shapley(variance, names, name)
-        return pd.DataFrame(parts), None
+        return parts, None
     errors = {}
     for name in names:
         before = [frozenset(order[: order.index(name)]) for order in orders]
-        gains = np.array([variance[one | {name}] - variance[one] for one in before])  # (n_orders, n_voxels)
+        gains = np.array([variance[one | {name}] - variance[one] for one in before])  # (n_orders, ..., n_voxels)
         parts[f"shapley_{name}"] = gains.mean(axis=0)
-        means = gains.mean(axis=1)
+        means = gains.reshape(len(orders), -1).mean(axis=1)
         errors[name] = means.std(ddof=1) / np.sqrt(len(orders)) if len(orders) > 1 else np.nan
-    return pd.DataFrame(parts), pd.Series(errors, name="shapley_se")
+    return parts, pd.Series(errors, name="shapley_se")
 
 
 def _shapley(variance, names, name):
@@ -262,8 +273,21 @@ def _shapley(variance, names, name):
     return total
 
 
+def _summarized_part(kind, category, parts, whose, confidence):
+    """Mean of a part, with its t interval over participants and that of the jackknife over folds."""
+    (encoding, rows, by), name = whose, f"{kind}_{category}"
+    mean = parts[name].mean()
+    low, high = _t_interval(parts[name], confidence)
+    without = pd.DataFrame(encoding.jackknife[name].T).loc[rows].groupby(by).mean().mean()  # (n_folds,)
+    half = _t_half((len(without) - 1) * without.std(ddof=1) / np.sqrt(len(without)), len(without), confidence)
+    table = {"": mean, "_low": low, "_high": high, "_low_folds": mean - half, "_high_folds": mean + half}
+    return {f"{kind}{end}": value for end, value in table.items()}
+
+
 def _t_interval(values, confidence):
-    if len(values) < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = _t_half(values.std(ddof=1) / np.sqrt(len(values)), len(values), confidence)
     return values.mean() - half, values.mean() + half
+
+
+def _t_half(error, n, confidence):
+    return stats.t.ppf(0.5 + confidence / 2, n - 1) * error if n > 1 else np.nan

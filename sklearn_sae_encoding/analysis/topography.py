@@ -11,6 +11,8 @@ from scipy import sparse
 from scipy.stats import hypergeom, rankdata, spearmanr
 from sklearn.utils import check_random_state
 
+from sklearn_sae_encoding.analysis.atlases import images_to_voxels, is_atlas
+
 _MEASURES = ("voxels", "weight", "d")
 
 
@@ -36,16 +38,20 @@ class Convergence(NamedTuple):
     p_overlap: float  # hypergeometric: so many or more by chance
 
 
-def category_topography(weights, regions, categories, *, measure="voxels", feature_scale=None):
+def category_topography(
+    weights, regions, categories, *, measure="voxels", feature_scale=None, masker=None, region_names=None
+):
     """Compute how selective each region is for each category of features.
 
     Parameters
     ----------
-    weights : dict of participant to {ndarray, sparse array} of shape (n_voxels, n_features), or one of these
-        Weights of each participant's voxels, such as ``SparseVoxelEncoder.coef_``. One array is one participant.
+    weights : dict of participant to {ndarray, sparse array} of shape (n_voxels, n_features) or images, or one of these
+        Weights of each participant's voxels, such as ``SparseVoxelEncoder.coef_``; or images of them, one a feature: a
+        4-D volume, a SurfaceImage, or a list such as of ``MaskedTargetRegressor.coef_img``. One is one participant.
 
-    regions : dict of participant to array-like of shape (n_voxels,), or one of these
-        Region of each voxel or vertex; None, NaN and "" are none.
+    regions : dict of participant to array-like of shape (n_voxels,) or image, or one of these
+        Region of each voxel or vertex; None, NaN and "" are none. Or an atlas, volume or surface, image or path, as in
+        :func:`atlas_regions`; one may serve all participants.
 
     categories : dict of str to array-like of int
         Columns of the features of each category. Categories may share columns.
@@ -59,6 +65,13 @@ def category_topography(weights, regions, categories, *, measure="voxels", featu
         Standard deviations by which weights are multiplied, so that "weight" and "d" measure parts of predictions;
         features on one scale need none.
 
+    masker : nilearn masker of voxels or vertices, or dict of participant to these, default=None
+        What made voxels of the weights, or shall make them of images. Needed beside an atlas unless weights are images;
+        these are then counted wherever the atlas has a region, which may lie outside of what was measured.
+
+    region_names : mapping, DataFrame or sequence, default=None
+        Names of the atlas' numbers, as in :func:`atlas_regions`.
+
     Returns
     -------
     topography : Topography
@@ -69,7 +82,7 @@ def category_topography(weights, regions, categories, *, measure="voxels", featu
     ------
     ValueError
         If participants of weights and regions differ, numbers of voxels or features don't fit, a category has no
-        feature or names a column that is not there, or no voxel is in a region.
+        feature or names a column that is not there, no voxel is in a region, or an atlas and its masker don't fit.
 
     References
     ----------
@@ -85,6 +98,8 @@ def category_topography(weights, regions, categories, *, measure="voxels", featu
     """
     if measure not in _MEASURES:
         raise ValueError(f"measure must be one of {_MEASURES}, got {measure!r}.")
+    if isinstance(weights, Mapping) and is_atlas(regions):
+        regions = dict.fromkeys(weights, regions)
     if isinstance(weights, Mapping) != isinstance(regions, Mapping):
         raise ValueError("Give weights and regions both as a dict of participants, or both as one array.")
     if not isinstance(weights, Mapping):
@@ -94,8 +109,10 @@ def category_topography(weights, regions, categories, *, measure="voxels", featu
         raise ValueError(f"Participants of weights and regions differ: {', '.join(only)} stand on one side only.")
     cells = []
     for participant, coef in weights.items():
+        own = masker[participant] if isinstance(masker, Mapping) else masker
+        coef, labels = images_to_voxels(coef, regions[participant], own, region_names)
         coef = abs(sparse.csr_array(coef)).astype(np.float64)
-        labels = _labels(regions[participant], coef.shape[0], participant)
+        labels = _labels(labels, coef.shape[0], participant)
         columns = {name: _columns(name, given, coef.shape[1]) for name, given in categories.items()}
         if feature_scale is not None:
             coef = coef @ sparse.diags_array(_scale(feature_scale, coef.shape[1]))

@@ -109,3 +109,50 @@ def test_intervals_over_folds_are_those_of_scipy_over_the_means_of_each_fold():
     means = (of_folds[:, :2].mean(axis=1) + of_folds[:, 2]) / 2  # participants weigh alike
     low, high = stats.t.interval(0.95, 3, means.mean(), stats.sem(means))
     assert table.loc["c0", ["low_folds", "high_folds"]].tolist() == pytest.approx([low, high])
+
+
+def test_intervals_of_parts_are_over_participants_and_by_the_jackknife_over_folds():
+    X, Y, groups = planted(3, np.random.default_rng(9), n_samples=160)
+    Y += 4 * np.random.default_rng(10).normal(size=Y.shape)
+    found, ceiling = encode_by_category(Ridge(), X, Y, groups=groups, cv=CV, noise_ceiling=0.8), 0.8
+    table = summarize_categories(found, participants=["a", "a", "b"]).set_index("category")
+    by_participant = found.parts.groupby(["a", "a", "b"]).mean()
+    for part in ("unique", "shapley"):
+        low, high = stats.t.interval(0.95, 1, table.loc["c1", part], stats.sem(by_participant[f"{part}_c1"]))
+        assert table.loc["c1", [f"{part}_low", f"{part}_high"]].tolist() == pytest.approx([low, high])
+    whole, others = (
+        cross_val_voxel_scores(Ridge(), X[:, c], Y, cv=CV).fold_scores for c in ([*range(6)], [0, 1, 4, 5])
+    )
+    left = []
+    for k in range(4):
+        kept = np.arange(4) != k
+        unique = [(np.tanh(np.arctanh(r[kept]).mean(axis=0)) / ceiling) ** 2 for r in (whole, others)]
+        unique = unique[0] - unique[1]
+        left.append((unique[:2].mean() + unique[2]) / 2)
+    error = np.sqrt(3 / 4 * np.sum((np.array(left) - np.mean(left)) ** 2))
+    half = stats.t.ppf(0.975, 3) * error
+    assert table.loc["c1", "unique_high_folds"] - table.loc["c1", "unique"] == pytest.approx(half)
+    assert table.loc["c1", "unique"] - table.loc["c1", "unique_low_folds"] == pytest.approx(half)
+
+
+def test_the_interval_over_folds_of_a_part_holds_the_truth_about_as_often_as_it_says():
+    """A planted unique part, and runs that are drawn anew: 19 of 20 intervals should hold the mean of all estimates."""
+    rng, found = np.random.default_rng(11), []
+    for _ in range(40):
+        X, Y, groups = planted(2, rng, n_samples=300, n_voxels=1)
+        Y += 2 * rng.normal(size=Y.shape)
+        found.append(summarize_categories(encode_by_category(Ridge(), X, Y, groups=groups, cv=CV)).iloc[1])
+    found = pd.DataFrame(found)
+    truth = found["unique"].mean()
+    assert 0.85 <= ((found["unique_low_folds"] <= truth) & (truth <= found["unique_high_folds"])).mean() <= 1
+
+
+@pytest.mark.parametrize("n_categories", [2, 6])
+def test_a_jackknifed_part_is_there_for_every_part_and_fold(n_categories):
+    X, Y, groups = planted(n_categories, np.random.default_rng(12), n_samples=100)
+    found = encode_by_category(Ridge(), X, Y, groups=groups, cv=CV, n_orders=3, random_state=0)
+    assert list(found.jackknife) == list(found.parts)
+    assert {one.shape for one in found.jackknife.values()} == {(4, 3)}
+    table = summarize_categories(found)
+    assert table[["shapley_low", "unique_high"]].isna().all(axis=None)  # one participant
+    assert table[["shapley_low_folds", "unique_high_folds"]].notna().all(axis=None)

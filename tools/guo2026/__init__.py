@@ -1,0 +1,1 @@
+"""Parts of the tool that goes through Guo, Wu and Yiu's steps."""
