@@ -12,14 +12,26 @@ from sklearn_sae_encoding._images.by_run import by_run, mask_runs, pooled, takes
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
 from sklearn_sae_encoding._images.masks import fit_masker, mask_rows, unmask
 from sklearn_sae_encoding._images.pycortex import from_pycortex, to_pycortex
+from sklearn_sae_encoding._images.pycortex_rois import convert_pycortex_rois, read_pycortex_rois, region_names
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
-from sklearn_sae_encoding._images.surfaces import read_surface, surface_to_cifti
+from sklearn_sae_encoding._images.surfaces import read_surface, surface_to_cifti, surface_to_gifti
 from sklearn_sae_encoding._images.wrapping import WrapsRegressor
 from sklearn_sae_encoding._voxelwise import counts_constant
 from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.metrics._scores import voxel_metric
 
-__all__ = ["ImageRows", "MaskedTargetRegressor", "from_pycortex", "read_surface", "surface_to_cifti", "to_pycortex"]
+__all__ = [
+    "ImageRows",
+    "MaskedTargetRegressor",
+    "convert_pycortex_rois",
+    "from_pycortex",
+    "read_pycortex_rois",
+    "read_surface",
+    "region_names",
+    "surface_to_cifti",
+    "surface_to_gifti",
+    "to_pycortex",
+]
 
 
 class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, BaseEstimator):

@@ -8,7 +8,8 @@ from nilearn.maskers import SurfaceMasker
 from nilearn.surface import InMemoryMesh, PolyMesh
 from sklearn.linear_model import Ridge
 
-from sklearn_sae_encoding.masking import MaskedTargetRegressor, read_surface, surface_to_cifti
+from sklearn_sae_encoding.masking import MaskedTargetRegressor, read_surface, surface_to_cifti, surface_to_gifti
+from sklearn_sae_encoding.timing import RunwiseRegressor
 
 N_SCANS = 12
 WALL = {"left": [0, 3], "right": [4]}  # vertices that the file lacks
@@ -56,16 +57,61 @@ def test_a_cifti_file_has_its_values_at_their_vertices_and_nothing_at_the_medial
 
 
 def test_a_pair_of_gifti_files_is_an_image(whole, mesh, tmp_path):
-    paths = []
-    for side, values in whole.items():
-        arrays = [nib.gifti.GiftiDataArray(scan, intent="NIFTI_INTENT_TIME_SERIES") for scan in values.T]
-        paths.append(tmp_path / f"{side}.func.gii")
-        nib.GiftiImage(darrays=arrays).to_filename(paths[-1])
+    paths = write_pair(tmp_path, whole)
     img = read_surface(paths, mesh)
     for side, values in whole.items():
         np.testing.assert_array_equal(img.data.parts[side], values)
     with pytest.raises(ValueError, match=r"vertices, but the mesh .*: give the mesh that they lie on"):
         read_surface(paths[::-1], mesh)
+
+
+def write_pair(folder, whole):
+    paths = []
+    for side, values in whole.items():
+        arrays = [nib.gifti.GiftiDataArray(scan, intent="NIFTI_INTENT_TIME_SERIES") for scan in values.T]
+        paths.append(folder / f"run_hemi-{side[0].upper()}.func.gii")
+        nib.GiftiImage(darrays=arrays).to_filename(paths[-1])
+    return paths
+
+
+def test_a_model_of_pairs_of_gifti_files_writes_its_maps_and_scans_as_pairs(whole, mesh, tmp_path):
+    whole["left"][WALL["left"]] = np.nan  # as fMRIPrep writes the medial wall, if it is asked to
+    whole["right"][WALL["right"]] = np.nan
+    runs = [read_surface(write_pair(tmp_path, whole), mesh)] * 2
+    X = [np.random.default_rng(seed).normal(size=(N_SCANS, 2)) for seed in (0, 1)]
+    with pytest.warns(UserWarning, match="Non-finite values detected"):
+        model = MaskedTargetRegressor(RunwiseRegressor(None, Ridge()), SurfaceMasker(standardize=None)).fit(X, runs)
+    assert model.n_elements_ == 8
+    left, right = surface_to_gifti(model.coef_img(1), names=["weight of b"])
+    left.to_filename(tmp_path / "map_hemi-L.func.gii")
+    right.to_filename(tmp_path / "map_hemi-R.func.gii")
+    back = read_surface([tmp_path / f"map_hemi-{side}.func.gii" for side in "LR"], mesh)
+    stacked = np.concatenate([np.concatenate([whole["left"], whole["right"]]).T] * 2)
+    there = np.isfinite(stacked[0])
+    expected = np.full(11, np.nan)
+    expected[there] = Ridge().fit(np.concatenate(X), stacked[:, there]).coef_[:, 1]
+    found = np.concatenate([back.data.parts[side][:, 0] for side in ("left", "right")])
+    np.testing.assert_allclose(found[there], expected[there], rtol=1e-4, atol=1e-5)
+    assert not found[~there].any()  # nilearn's maskers put 0 where there is no mask
+    written = nib.load(tmp_path / "map_hemi-R.func.gii")
+    assert written.meta["AnatomicalStructurePrimary"] == "CortexRight"
+    assert written.darrays[0].meta["Name"] == "weight of b"
+    scans = surface_to_gifti(model.predict(X, as_image=True)[0], t_r=1.5)
+    assert [len(part.darrays) for part in scans] == [N_SCANS, N_SCANS]
+    assert scans[0].darrays[3].intent == nib.nifti1.intent_codes["NIFTI_INTENT_TIME_SERIES"]
+    assert scans[0].darrays[3].meta["TimeStep"] == "1500"
+    with pytest.raises(ValueError, match="names must name each of the 1 maps, got 2"):
+        surface_to_gifti(model.coef_img(1), names=["a", "b"])
+
+
+def test_predictions_of_a_cifti_series_are_a_series_with_its_clock(cifti, mesh):
+    img = read_surface(cifti, mesh)
+    written = surface_to_cifti(img, cifti, series=True)
+    axis, expected = written.header.get_axis(0), cifti.header.get_axis(0)
+    assert (axis.start, axis.step, axis.unit, len(axis)) == (expected.start, expected.step, expected.unit, N_SCANS)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(cifti.dataobj)[:, :-2])
+    with pytest.raises(ValueError, match="like is no series of scans"):
+        surface_to_cifti(img, surface_to_cifti(img, cifti), series=True)
 
 
 def test_a_model_of_a_cifti_file_writes_its_map_as_one(cifti, mesh):
