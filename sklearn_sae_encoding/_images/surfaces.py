@@ -16,7 +16,7 @@ def read_surface(file, mesh):
 
     Parameters
     ----------
-    file : (left, right) of path-like, path-like or nibabel.Cifti2Image
+    file : (left, right) of path-like or nibabel.GiftiImage, path-like or nibabel.Cifti2Image
         Two GIFTI files (``.func.gii``, one of each hemisphere), or a CIFTI file (``.dtseries.nii``, ``.dscalar.nii``).
         Of a CIFTI file cortex alone is taken.
 
@@ -43,7 +43,8 @@ def read_surface(file, mesh):
     n_vertices = {side: len(part.coordinates) for side, part in mesh.parts.items()}
     if isinstance(file, (tuple, list)):
         data = dict(zip(("left", "right"), map(_read_gifti, file), strict=True))
-        where = f"The files {', '.join(map(str, file))} have"
+        named = [str(one) if isinstance(one, (str, os.PathLike)) else type(one).__name__ for one in file]
+        where = f"The files {', '.join(named)} have"
     else:
         data = _read_cifti(file)
         where = "The CIFTI file has"
@@ -51,6 +52,40 @@ def read_surface(file, mesh):
     if found != n_vertices:
         raise ValueError(f"{where} {found} vertices, but the mesh {n_vertices}: give the mesh that they lie on.")
     return SurfaceImage(mesh=mesh, data=data)
+
+
+def read_surface_files(y, masker, takes_runs=False):
+    """Read CIFTI files and pairs of GIFTI files among images on the mesh of a masker; give all else as it is.
+
+    A pair is a tuple or list of two; a list of pairs or of CIFTI files has one a run, or one a part of the samples.
+    """
+    is_list = isinstance(y, (list, tuple))
+    if not (_is_surface_file(y) or (is_list and any(_is_surface_file(one) or _is_pair(one) for one in y))):
+        return y
+    mask = getattr(masker, "mask_img_", None) or getattr(masker, "mask_img", None)
+    if not hasattr(mask, "mesh"):
+        raise ValueError(
+            f"Files on the surface need a mesh, and the {type(masker).__name__} knows none: give it a mask_img (a "
+            "SurfaceImage), or read the files by read_surface(file, mesh)."
+        )
+    if not is_list or (_is_pair(y) and not takes_runs):
+        return read_surface(y, mask.mesh)
+    return [read_surface(one, mask.mesh) for one in y]
+
+
+def _is_surface_file(file):
+    """Tell GIFTI and CIFTI, objects or names of files, from other images."""
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file).endswith((".gii", ".dtseries.nii", ".dscalar.nii"))
+    return type(file).__name__ in ("GiftiImage", "Cifti2Image")
+
+
+def _is_pair(files):
+    return isinstance(files, (list, tuple)) and len(files) == 2 and all(map(_is_gifti, files))
+
+
+def _is_gifti(file):
+    return _is_surface_file(file) and (hasattr(file, "darrays") or str(file).endswith(".gii"))
 
 
 def surface_to_cifti(img, like, names=None, *, series=False):
@@ -170,7 +205,7 @@ def _names(names, n_maps):
 def _read_gifti(path):
     import nibabel
 
-    img = nibabel.load(require_file(path))
+    img = nibabel.load(require_file(path)) if isinstance(path, (str, os.PathLike)) else path
     if not isinstance(img, nibabel.GiftiImage) or not img.darrays:
         raise ValueError(f"{path} is no GIFTI file with data (.func.gii).")
     parts = [part.data for part in img.darrays]

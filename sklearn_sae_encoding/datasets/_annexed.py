@@ -20,8 +20,8 @@ def check_annexed(folder, pattern="**/*", *, hashes=True):
     folder : path-like
         The clone, or a folder in it.
 
-    pattern : str, default="**/*"
-        Which files, such as ``"derivative/preprocessed_data/UTS03/*.hf5"``. Hidden folders (``.git``, ``.datalad``) are
+    pattern : str, optional
+        Which files, all by default; such as ``"derivative/preprocessed_data/UTS03/*.hf5"``. Hidden folders (``.git``, ``.datalad``) are
         left out.
 
     hashes : bool, default=True
