@@ -153,15 +153,16 @@ def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, An
     return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}
 
 
-def check_torch_device(device) -> None:
-    """Raise ValueError if torch has no such device here."""
+def check_torch_device(device, *, multiplies_sparse: bool = False) -> None:
+    """Raise ValueError if torch has no such device here, or cannot multiply sparse matrices there."""
     if isinstance(device, str) and device == "cpu":
         return
-    import torch
-
     try:
-        torch.zeros(1, device=device).sum().item()
-    except (RuntimeError, AssertionError, TypeError) as error:
+        import torch
+
+        one = torch.ones((1, 1), device=device)
+        (torch.sparse.mm(one.to_sparse(), one) if multiplies_sparse else one).cpu()
+    except (ImportError, RuntimeError, AssertionError, TypeError) as error:
         said = str(error).strip().split("\n")[0]
         raise ValueError(
             f'device={device!r} cannot be used: {said}. Expected "cpu", or a device that torch has here.'

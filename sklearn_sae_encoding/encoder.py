@@ -16,10 +16,20 @@ from ._encoder.marking import data_mark
 from ._encoder.results import fitted_attributes, warn_of_edges, warn_of_gaps, warn_of_unfitted
 from ._encoder.task import make_task
 from ._solvers.lasso.cross_validation import as_problem
-from ._solvers.lasso.devices import check_device
 from ._solvers.running import solve_blocks
 from ._solvers.targets import make_targets
-from ._validation import array_like, boolean, check_parameters, having, integer, one_of, real, splitter, verbosity
+from ._validation import (
+    array_like,
+    boolean,
+    check_parameters,
+    check_torch_device,
+    having,
+    integer,
+    one_of,
+    real,
+    splitter,
+    verbosity,
+)
 from ._voxelwise import VoxelwiseRegressorMixin
 from .metrics._leaks import note_repeats
 
@@ -278,7 +288,7 @@ class SparseVoxelEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     def _validate(self, X, y):
         if y is None:
             raise ValueError("This SparseVoxelEncoder estimator requires y to be passed, but the target y is None.")
-        check_device(self.device)
+        check_torch_device(self.device, multiplies_sparse=True)
         X = validate_data(self, X, accept_sparse="csc", dtype=(np.float64, np.float32), ensure_min_samples=2)
         if sparse.issparse(X) and not X.has_canonical_format:
             X = X.copy()

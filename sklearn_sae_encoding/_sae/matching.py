@@ -107,7 +107,7 @@ def canonical(model: str) -> str:
     """
     name = _last_part(model)
     # Meta renamed its repositories; both names are in use.
-    return _official_names().get(name, name).removeprefix("meta-")
+    return _official_name(name).removeprefix("meta-")
 
 
 def _same_model(first: str, second: str) -> bool:
@@ -125,14 +125,14 @@ def _last_part(model: str) -> str:
     return str(model).replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
 
 
-def _official_names() -> dict[str, str]:
-    """Return the aliases of TransformerLens, such as gpt2-small for gpt2; many SAEs name their model by one."""
+def _official_name(name: str) -> str:
+    """Resolve an alias of TransformerLens, such as gpt2-small for gpt2; many SAEs name their model by one."""
     import sys
 
     # Whoever has loaded an SAE has loaded TransformerLens. Importing it for a name alone would take seconds.
     loading = sys.modules.get("transformer_lens.loading_from_pretrained")
     aliases = getattr(loading, "MODEL_ALIASES", {"gpt2": ["gpt2-small"]})
-    return {alias.lower(): _last_part(official) for official, names in aliases.items() for alias in names}
+    return next((_last_part(official) for official, names in aliases.items() if name in map(str.lower, names)), name)
 
 
 def _both_known(first, second) -> bool:

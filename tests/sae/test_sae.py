@@ -23,7 +23,7 @@ from tiny_saes import (
     pooled,
 )
 
-from sklearn_sae_encoding._sae.encoding import Encoder
+from sklearn_sae_encoding._sae.encoding import Encoder, sparse_rows
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.tokens import TokenTable
@@ -170,6 +170,24 @@ def test_taken_features_are_columns_of_the_whole(features, indices, texts):
     np.testing.assert_array_equal(projector.fit_transform(texts).toarray(), whole[:, indices])
     assert projector.get_feature_names_out().tolist() == [f"sae_{i:05d}" for i in indices]
     np.testing.assert_array_equal(projector.feature_indices_, indices)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", ["some", "none", "empty rows", "full", "strided"])
+def test_rows_become_sparse_as_scipy_makes_them_bit_for_bit(rows, dtype):
+    rng = np.random.default_rng(0)
+    dense = rng.standard_normal((7, 11)).astype(dtype)
+    if rows != "full":
+        dense[rng.random((7, 11)) < 0.7] = 0
+    dense = {"none": dense[:0], "strided": np.repeat(dense, 2, axis=1)[:, ::2]}.get(rows, dense)
+    if rows == "empty rows":
+        dense[[0, 1, 4, 6]] = 0
+    dense[1:2, 3:6] = [-0.0, np.nan, np.finfo(dtype).smallest_subnormal]
+    found, expected = sparse_rows(dense), sparse.csr_array(dense)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
+    assert found.shape == expected.shape
+    assert found.has_canonical_format
 
 
 @pytest.mark.parametrize(

@@ -63,21 +63,6 @@ class DeviceScreened:
         return torch.as_tensor(array, dtype=self.dense.dtype, device=self.dense.device)
 
 
-def check_device(device) -> None:
-    """Raise ValueError if torch cannot multiply sparse matrices there."""
-    if isinstance(device, str) and device == "cpu":
-        return
-    try:
-        import torch
-
-        one = torch.ones((1, 1), device=device)
-        torch.sparse.mm(one.to_sparse(), one).cpu()
-    except (ImportError, RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f'device={device!r} cannot be used: {error}. Expected "cpu", or a device that torch has here.'
-        ) from error
-
-
 def on_device(screened: Screened, device) -> Screened | DeviceScreened:
     """Copy to a device of torch; the string "cpu" stands for the compiled kernels, without torch."""
     if isinstance(device, str) and device == "cpu":
