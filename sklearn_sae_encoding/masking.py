@@ -12,14 +12,26 @@ from sklearn_sae_encoding._images.by_run import by_run, mask_runs, pooled, takes
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
 from sklearn_sae_encoding._images.masks import fit_masker, mask_rows, unmask
 from sklearn_sae_encoding._images.pycortex import from_pycortex, to_pycortex
+from sklearn_sae_encoding._images.pycortex_rois import convert_pycortex_rois, read_pycortex_rois, region_names
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
-from sklearn_sae_encoding._images.surfaces import read_surface, surface_to_cifti
+from sklearn_sae_encoding._images.surfaces import read_surface, read_surface_files, surface_to_cifti, surface_to_gifti
 from sklearn_sae_encoding._images.wrapping import WrapsRegressor
 from sklearn_sae_encoding._voxelwise import counts_constant
 from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.metrics._scores import voxel_metric
 
-__all__ = ["ImageRows", "MaskedTargetRegressor", "from_pycortex", "read_surface", "surface_to_cifti", "to_pycortex"]
+__all__ = [
+    "ImageRows",
+    "MaskedTargetRegressor",
+    "convert_pycortex_rois",
+    "from_pycortex",
+    "read_pycortex_rois",
+    "read_surface",
+    "region_names",
+    "surface_to_cifti",
+    "surface_to_gifti",
+    "to_pycortex",
+]
 
 
 class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -120,6 +132,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         y : images, ImageRows or array-like of shape (n_samples, n_elements) or (n_samples,)
             One image a sample, in any form that :class:`ImageRows` takes, or responses that are masked already. With a
             :class:`~sklearn_sae_encoding.timing.RunwiseRegressor` one 4-D or surface image, or array, a run, in a list.
+            CIFTI files and pairs (left, right) of GIFTI files are read on the mesh of a masker that has a `mask_img`.
 
         **fit_params : dict
             Handed to the ``fit`` of the regressor; routed, if metadata routing is enabled.
@@ -330,6 +343,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
 
     def _mask(self, y, masker, X=None):
         """Give the fitted masker and the responses as an array, which has a row a sample of `X`, if that is given."""
+        y = read_surface_files(y, self.masker if masker is None else masker, takes_runs(self.regressor))
         if isinstance(y, (list, tuple)) and takes_runs(self.regressor):
             return mask_runs(y, masker, self.masker, X)
         if not is_images(y):

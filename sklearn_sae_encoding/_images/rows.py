@@ -272,6 +272,8 @@ def _read_parts(imgs) -> list:
     if not imgs:
         raise ValueError("Expected at least one image, got an empty list.")
     for i, img in enumerate(imgs):
+        if isinstance(img, (str, os.PathLike)) and str(img).endswith((".gii", ".dtseries.nii", ".dscalar.nii")):
+            raise TypeError(f"{img} lies on the surface: read it by read_surface(file, mesh), GIFTI files as a pair.")
         if not is_images(img) or isinstance(img, (list, tuple, ImageRows)):
             raise TypeError(f"Expected images or paths, but number {i} of the list is a {type(img).__name__}.")
     parts = [Surface(img) if is_surface_img(img) else Volume(img) for img in imgs]

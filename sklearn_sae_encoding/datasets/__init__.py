@@ -1,6 +1,7 @@
 """Real models and data to try things on, and simulated voxels with known truth."""
 
 from sklearn_sae_encoding.datasets._alice import StoryData, load_alice
+from sklearn_sae_encoding.datasets._annexed import check_annexed
 from sklearn_sae_encoding.datasets._base import get_data_home
 from sklearn_sae_encoding.datasets._demo_sae import load_demo_sae
 from sklearn_sae_encoding.datasets._gemma3 import load_gemma3_270m
@@ -19,6 +20,7 @@ from sklearn_sae_encoding.datasets._three_languages import load_three_languages
 
 __all__ = [
     "StoryData",
+    "check_annexed",
     "fetch_lepori2026",
     "fetch_lepori2026_3t",
     "fetch_natural_stories",

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from sklearn_sae_encoding._annex import is_fetched, require_file
 from sklearn_sae_encoding.datasets._story_lists import load_story_list
+from sklearn_sae_encoding.masking import read_pycortex_rois
 from sklearn_sae_encoding.timing import StoryRun, read_textgrid, read_words
 
 # What the authors' code takes for granted: scans of 2 s, a sound that begins 10 s after the first, five scans that the
@@ -15,12 +17,12 @@ _LEBEL = {"t_r": 2.0, "onset": 10.0, "surplus": 5, "scans": slice(10, -5)}
 _REPEATS = "individual_repeats"  # of the test story, of shape (n_repeats, n_scans, n_voxels)
 _LPP_T_R = 2.0
 _NO_FILE = (
-    "{path} is not there. The data set comes by datalad, which checks every file: datalad clone "
+    "The data set comes by datalad, which checks every file: datalad clone "
     "https://github.com/OpenNeuroDatasets/{dataset}.git, then in it datalad get {what}"
 )
 
 
-def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="start", repeats=False):
+def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="start", repeats=False, rois=False):
     """Load the Moth stories of LeBel et al. (2023), ds003020, that lie on disk.
 
     Parameters
@@ -48,12 +50,19 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
         with the mean responses: :func:`~sklearn_sae_encoding.analysis.score_stories` then averages them and estimates
         the story's noise ceiling. These runs are one object.
 
+    rois : bool, default=False
+        Whether to read the participant's regions (auditory cortex, Broca's area, ...), which were drawn on a flatmap:
+        :func:`~sklearn_sae_encoding.masking.read_pycortex_rois`. Needs ``derivative/pycortex-db/<subject>`` and
+        svgelements.
+
     Returns
     -------
     data : Bunch
         ``runs``, a list of StoryRun, named by their story; ``responses``, a list of float32 arrays of shape
         `(n_scans_i, n_voxels)`, as published: detrended, cut and standardized by story, voxels in pycortex' order
-        (:func:`~sklearn_sae_encoding.masking.from_pycortex`); ``citation``; ``licence``.
+        (:func:`~sklearn_sae_encoding.masking.from_pycortex`); ``mask_img``, the path of their mask, None where it was
+        not fetched; ``rois``, None or a dict of regions, each true in its voxels, in the order of the responses;
+        ``citation``; ``licence``.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
         If a file is missing; says how to get it.
 
     ValueError
-        If the responses have other scans than the clock of the story says.
+        If the responses have other scans than the clock of the story says, or other voxels than the mask.
 
     References
     ----------
@@ -80,6 +89,7 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
             raise ValueError(f"stories must be names, 'train' or 'test', got {stories!r}.")
         stories = table.loc[table["split"] == stories, "story"].tolist()
     data = Bunch(runs=[], responses=[], licence="CC0", citation="LeBel et al. (2023), Scientific Data 10, 555")
+    data.mask_img, data.rois = _cortex_of(folder / "derivative" / "pycortex-db" / subject, rois)
     for story in stories:
         grid = f"derivative/TextGrids/{story}.TextGrid"
         words = read_textgrid(_there(folder / grid, "ds003020", grid), tier=None)
@@ -105,6 +115,7 @@ def load_lebel2023(folder, subject, stories=None, *, texts=None, scan_time="star
                 )
             data.runs.append(run)
             data.responses.append(Y)
+    _check_voxels(data)
     return data
 
 
@@ -166,7 +177,7 @@ def load_lepetitprince(folder, subject, *, onset, texts=None, scan_time="middle"
         StoryRun(
             texts.get(section) if isinstance(texts, dict) else texts,
             rows,
-            n_scans=int(nibabel.load(img).shape[3]),
+            n_scans=int(nibabel.load(_there(img, "ds003643", where)).shape[3]),
             t_r=_LPP_T_R,
             onset=float(begin),
             scan_time=scan_time,
@@ -220,10 +231,31 @@ def read_narratives_story(folder, story):
     return {"text": text.strip(), "words": words.reset_index(drop=True), "story": story}
 
 
+def _cortex_of(folder, wants_rois):
+    """Give the mask and the regions in pycortex' database, in the order of the published responses."""
+    transform = f"{folder.name}_auto"
+    mask_img = folder / "transforms" / transform / "mask_thick.nii.gz"
+    if not wants_rois:
+        return (mask_img if is_fetched(mask_img) else None), None
+    _there(folder / "overlays.svg", "ds003020", f"derivative/pycortex-db/{folder.name}")
+    return mask_img, read_pycortex_rois(folder, order="pycortex", transform=transform)
+
+
+def _check_voxels(data):
+    if data.mask_img is None or not data.responses:
+        return
+    import nibabel
+
+    n_voxels = int(np.count_nonzero(np.asarray(nibabel.load(data.mask_img).dataobj)))
+    if n_voxels != data.responses[0].shape[1]:
+        raise ValueError(
+            f"The responses have {data.responses[0].shape[1]} voxels, but {data.mask_img} {n_voxels}: the files belong "
+            "to different versions of the data set."
+        )
+
+
 def _there(path, dataset, what):
-    if not path.exists():  # a file that datalad knows but did not get is a link to nothing
-        raise FileNotFoundError(_NO_FILE.format(path=path, dataset=dataset, what=what))
-    return path
+    return require_file(path, _NO_FILE.format(dataset=dataset, what=what))
 
 
 def _read_hdf5(path, repeats):

@@ -26,6 +26,23 @@ threemonths thumbsup treasureisland vixenandtheussr waitingtogo whenmothersbully
 _LEBEL_NOT_HEARD = {"UTS02": ("bluehope", "gpsformylostidentity", "singlewomanseekingmanwich"), "UTS04": ("life",)}
 _LEBEL_PARTICIPANTS = tuple(f"UTS0{i}" for i in range(1, 9))
 _LEBEL_MORE_HEARD_BY = _LEBEL_PARTICIPANTS[:3]
+# Run, chapters, and of English, French and Chinese: words and when the last one ends, in seconds. Chapters from
+# https://github.com/AlexandrePsq/LePetitPrince, README.md at 0ea1583; words counted in the word tables of ds003643,
+# without rows that hold none: https://github.com/chrplr/lpp_average_subject_en at 36f44be,
+# https://github.com/BelCorentin/neurospin-petit-prince at 5f964c5c, https://github.com/dgd45125/LPPxORCxEN-CN at
+# 4eb4a63.
+_LEPETITPRINCE = """
+1 1-3 1516 554.63 1614 610.38 1753 564.95
+2 4-6 1690 587.738 1768 643.9 1800 642.66
+3 7-9 1852 671.287 1860 699.12 1919 643.69
+4 10-12 1615 598.151 1641 621.42 1645 612.18
+5 13-14 1520 522.124 1520 577.77 1568 583.45
+6 15-19 1810 678.003 1845 747.2 1845 782.88
+7 20-22 1785 641.896 1696 654.94 1796 726.63
+8 23-25 1583 575.724 1516 579.74 1568 585.19
+9 26-27 1974 727.034 1796 663.16 2115 801.06
+"""
+_LANGUAGES = ("EN", "FR", "CN")
 # https://github.com/snastase/narratives, code/event_meta.json at 20c9fe1: task, story, onset, duration, in scans.
 _NARRATIVES_T_R = 1.5
 _NARRATIVES = """
@@ -58,11 +75,12 @@ def load_story_list(dataset, participant=None):
 
     Parameters
     ----------
-    dataset : {"lebel2023", "narratives"}
-        ds003020 or ds002345.
+    dataset : {"lebel2023", "lepetitprince", "narratives"}
+        ds003020, ds003643 or ds002345.
 
     participant : str, default=None
-        Of ds003020 the stories that this participant heard, such as ``"UTS04"``. None is all.
+        Of ds003020 the stories that this participant heard, such as ``"UTS04"``; of ds003643 the sections in the
+        participant's language, such as ``"EN057"`` or ``"FR"``. None is all.
 
     Returns
     -------
@@ -72,7 +90,11 @@ def load_story_list(dataset, participant=None):
         and the ``split``: ``"test"`` is the story that was heard again and again. (Later work holds out
         ``"fromboyhoodtofatherhood"``, too.) Of ``"narratives"`` the ``task`` in the names of files, and the ``onset``
         and ``duration`` of the sound in seconds after the beginning of the first scan; one task has two stories.
-        ``table.attrs["source"]`` says where they stand.
+        Of ``"lepetitprince"`` a row a section of the book and language: the ``run`` (1 to 9, the ``section`` of the
+        word tables), its ``chapters``, ``language``, how many words the word table has (``n_words``), and when the last
+        one ends (``last_word``, in seconds after the sound began): a run of fewer scans is another one. There is no
+        published test run: work on these data leaves out one run after the other. ``table.attrs["source"]`` says where
+        they stand.
 
     Raises
     ------
@@ -81,9 +103,9 @@ def load_story_list(dataset, participant=None):
 
     References
     ----------
-    LeBel et al. (2023), "A natural language fMRI dataset for voxelwise encoding models", Scientific Data 10. Nastase et
-    al. (2021), "The Narratives fMRI dataset for evaluating models of naturalistic language comprehension", Scientific
-    Data 8.
+    LeBel et al. (2023), "A natural language fMRI dataset for voxelwise encoding models", Scientific Data 10. Li et
+    al. (2022), "Le Petit Prince multilingual naturalistic fMRI corpus", Scientific Data 9. Nastase et al. (2021), "The
+    Narratives fMRI dataset for evaluating models of naturalistic language comprehension", Scientific Data 8.
 
     Examples
     --------
@@ -93,11 +115,17 @@ def load_story_list(dataset, participant=None):
     {'test': 1, 'train': 83}
     >>> load_story_list("narratives").set_index("story").loc["pieman", "onset"]
     np.float64(15.0)
+    >>> load_story_list("lepetitprince", "EN")["chapters"].tolist()
+    ['1-3', '4-6', '7-9', '10-12', '13-14', '15-19', '20-22', '23-25', '26-27']
     """
     if dataset == "lebel2023":
         return _lebel(participant)
+    if dataset == "lepetitprince":
+        return _lepetitprince(participant)
     if dataset != "narratives":
-        raise ValueError(f"There is a list of stories of 'lebel2023' and of 'narratives', not of {dataset!r}.")
+        raise ValueError(
+            f"There is a list of stories of 'lebel2023', 'lepetitprince' and 'narratives', not of {dataset!r}."
+        )
     if participant is not None:
         raise ValueError("Of Narratives it is not listed who heard what: its participants.tsv says so.")
     rows = [line.split() for line in _NARRATIVES.strip().splitlines()]
@@ -121,5 +149,23 @@ def _lebel(participant):
     table.attrs["source"] = (
         "https://github.com/HuthLab/deep-fMRI-dataset, deep-dataset/sess_to_story.json; "
         "https://github.com/csinva/fmri, neuro/data/story_names.py"
+    )
+    return table
+
+
+def _lepetitprince(participant):
+    language = None if participant is None else participant.removeprefix("sub-")[:2]
+    if language is not None and language not in _LANGUAGES:
+        raise ValueError(f"Participants of ds003643 begin with one of {', '.join(_LANGUAGES)}, got {participant!r}.")
+    rows = []
+    for line in _LEPETITPRINCE.strip().splitlines():
+        run, chapters, *numbers = line.split()
+        for one, n_words, last in zip(_LANGUAGES, numbers[::2], numbers[1::2], strict=True):
+            rows.append((f"section {run}", int(run), chapters, one, int(n_words), float(last)))
+    table = pd.DataFrame(rows, columns=["story", "run", "chapters", "language", "n_words", "last_word"])
+    if language is not None:
+        table = table[table["language"] == language].reset_index(drop=True)
+    table.attrs["source"] = (
+        "https://github.com/AlexandrePsq/LePetitPrince, README.md; word tables of https://openneuro.org/datasets/ds003643"
     )
     return table

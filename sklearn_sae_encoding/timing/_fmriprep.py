@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_sae_encoding._annex import require_file
 from sklearn_sae_encoding.timing._run import StoryRun
 from sklearn_sae_encoding.timing._words import check_t_r
 
@@ -142,8 +143,7 @@ def _clock(img, scan_time):
     import nibabel
 
     sidecar = img.with_name(re.sub(r"(\.dtseries\.nii|\.func\.gii|\.nii\.gz)$", ".json", img.name))
-    if not sidecar.exists():
-        raise FileNotFoundError(f"{img.name} has no sidecar {sidecar.name}, which says the repetition time.")
+    require_file(sidecar, f"{img.name} needs its sidecar, which says the repetition time.")
     told = json.loads(sidecar.read_text(encoding="utf-8"))
     t_r = check_t_r(told.get("RepetitionTime"))
     if scan_time is None:
@@ -153,7 +153,7 @@ def _clock(img, scan_time):
                 "scan_time. fMRIPrep's slice timing correction puts it in the middle; without it, say 'start'."
             )
         scan_time = float(told["StartTime"]) / t_r
-    return {"n_scans": _count_scans(nibabel.load(img)), "t_r": t_r, "scan_time": scan_time}
+    return {"n_scans": _count_scans(nibabel.load(require_file(img))), "t_r": t_r, "scan_time": scan_time}
 
 
 def _count_scans(img):

@@ -7,6 +7,8 @@ import os
 
 import pandas as pd
 
+from sklearn_sae_encoding._annex import require_file
+
 _TIME_NAMES = {
     "word": ("word", "text", "label", "token"),
     "onset": ("onset", "start", "begin", "xmin"),
@@ -47,7 +49,9 @@ def read_textgrid(path, *, tier=None):
             "Reading TextGrids needs TextGridTools: pip install 'sklearn-sae-encoding[textgrid]' (or pip install tgt)."
         ) from error
     try:
-        grid = tgt.io.read_textgrid(os.fspath(path), encoding=_encoding(path))
+        grid = tgt.io.read_textgrid(os.fspath(require_file(path)), encoding=_encoding(path))
+    except OSError:
+        raise
     except Exception as error:
         raise ValueError(f"{path} is no TextGrid that can be read: {error}") from error
     names = list(grid.get_tier_names())
@@ -91,7 +95,7 @@ def read_words(path, *, columns=None):
     ValueError
         If a column is missing, or a row has a word but no time.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(require_file(path), encoding="utf-8-sig", newline="") as file:
         header = file.readline()
     separator = "\t" if header.count("\t") >= header.count(",") and "\t" in header else ","
     # Words such as "null", "nan" and "NA" are words.

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 from nibabel import Nifti1Image
+from pycortex_cases import make_subject
 
 from sklearn_sae_encoding.datasets import load_lebel2023, load_lepetitprince, read_narratives_story
+from sklearn_sae_encoding.masking import read_pycortex_rois
 from sklearn_sae_encoding.timing import StoryRun
 
 DATA = Path(__file__).parent.parent / "data"
@@ -86,6 +89,28 @@ def test_repeats_of_the_test_story_are_runs_whose_mean_is_the_published_one(lebe
     np.testing.assert_allclose(np.mean(apart.responses, axis=0), together.responses[0], atol=1e-6)
     with pytest.raises(ValueError, match="stories must be names, 'train' or 'test', got 'all'"):
         load_lebel2023(lebel, "UTS01", "all")
+
+
+def test_regions_come_in_the_order_of_the_responses_with_their_mask(lebel):
+    pytest.importorskip("tgt")
+    pytest.importorskip("svgelements")
+    data = load_lebel2023(lebel, "UTS01", ["alpha"])
+    assert data.mask_img is None
+    assert data.rois is None
+    with pytest.raises(FileNotFoundError, match=r"overlays.svg is not there.*datalad get derivative/pycortex-db/UTS01"):
+        load_lebel2023(lebel, "UTS01", ["alpha"], rois=True)
+    folder = make_subject(lebel / "derivative" / "pycortex-db" / "UTS01")
+    with pytest.raises(ValueError, match=r"responses have 7 voxels, but .*mask_thick.nii.gz 1699"):
+        load_lebel2023(lebel, "UTS01", ["alpha"])
+    mask = nibabel.load(folder / "transforms/UTS01_auto/mask_thick.nii.gz")
+    with h5py.File(lebel / "derivative/preprocessed_data/UTS01/alpha.hf5", "w") as file:
+        file["data"] = np.zeros((30, np.count_nonzero(mask.dataobj)))
+    data = load_lebel2023(lebel, "UTS01", ["alpha"], rois=True)
+    expected = read_pycortex_rois(folder, order="pycortex")
+    assert list(data.rois) == ["AC", "Broca"]
+    assert all(np.array_equal(data.rois[name], expected[name]) for name in expected)
+    assert data.rois["AC"].shape == (data.responses[0].shape[1],)
+    assert data.mask_img.name == "mask_thick.nii.gz"
 
 
 def test_what_is_not_on_disk_or_of_another_version_is_named(lebel):
