@@ -21,8 +21,8 @@ def check_annexed(folder, pattern="**/*", *, hashes=True):
         The clone, or a folder in it.
 
     pattern : str, optional
-        Which files, all by default; such as ``"derivative/preprocessed_data/UTS03/*.hf5"``. Hidden folders (``.git``, ``.datalad``) are
-        left out.
+        Which files, all by default; such as ``"derivative/preprocessed_data/UTS03/*.hf5"``. Hidden folders (``.git``,
+        ``.datalad``) are left out.
 
     hashes : bool, default=True
         Whether to read files to compute their checksums (about a gigabyte in two seconds). False compares sizes.

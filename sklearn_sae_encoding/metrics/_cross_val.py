@@ -339,6 +339,8 @@ def _masks(model):
 def _check_samples(X, Y, may_miss_voxels):
     if isinstance(X, str):
         raise ValueError(f"X must hold one item a sample, got a single string: {X[:40]!r}. Put it in a list.")
+    if hasattr(X, "n_scans"):
+        raise ValueError("X is a single run. Runs come in a list, [run], and their responses, too: [responses].")
     (X,) = indexable(X)
     Y = np.asarray(Y)
     if Y.ndim not in (1, 2) or Y.dtype.kind not in "fiub":

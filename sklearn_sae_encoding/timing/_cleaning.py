@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 
 import numpy as np
 
@@ -79,13 +80,29 @@ def clean_runs(
     >>> cleaned.shape, np.corrcoef(cleaned[:, 0], signal[10:, 0])[0, 1].round(1)
     ((50, 1), np.float64(1.0))
     """
-    responses = [np.asarray(run, dtype=np.float64) for run in responses]
+    responses = _check_list(responses)
+    if high_pass is not None and not (isinstance(high_pass, Real) and high_pass > 0):
+        raise ValueError(f"high_pass must be a frequency in Hz, such as 1 / 128, got {high_pass!r}.")
     clocks = _clocks(responses, runs, t_r, scans, kept)
     confounds = [None] * len(responses) if confounds is None else list(confounds)
     if len(confounds) != len(responses):
         raise ValueError(f"Expected confounds of {len(responses)} runs, got those of {len(confounds)}.")
     options = {"detrend": detrend, "high_pass": high_pass, "standardize": standardize}
     return [_clean(i, *parts, **options) for i, parts in enumerate(zip(responses, confounds, clocks, strict=True))]
+
+
+def _check_list(responses):
+    is_list = isinstance(responses, (list, tuple))
+    if is_list and is_list_of_runs(responses):
+        raise ValueError("The responses are StoryRuns: clean_runs(responses, runs) takes the runs second.")
+    if not is_list or any(np.ndim(run) == 0 for run in responses):
+        came = type(responses).__name__ + (f" of shape {responses.shape}" if hasattr(responses, "shape") else "")
+        raise ValueError(f"Expected a list with one array of responses a run, got {came}. Put a single run in a list.")
+    responses = [np.asarray(run, dtype=np.float64) for run in responses]
+    for i, run in enumerate(responses):
+        if run.ndim not in (1, 2):
+            raise ValueError(f"The responses to run {i} must have the shape (n_scans, n_voxels), got {run.shape}.")
+    return responses
 
 
 def _clocks(responses, runs, t_r, scans, kept):
@@ -116,6 +133,11 @@ def _clean(i, response, confounds, clock, *, detrend, high_pass, standardize):
     if len(bad):
         raise ValueError(
             f"The responses to run {i} hold {len(bad)} NaN or infinite value(s), first in scan {bad[0][0]}."
+        )
+    if high_pass is not None and high_pass >= 0.5 / t_r:
+        raise ValueError(
+            f"high_pass={high_pass:g} Hz leaves nothing: scans of {t_r:g} s hold no faster course than {0.5 / t_r:g} "
+            "Hz. Give a frequency, such as 1 / 128, not a period."
         )
     if high_pass is not None and len(used) * t_r < 1 / high_pass:
         warnings.warn(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+
+_MOST_BESIDE = 0.5  # share of tested scans with a neighbour that trains; contiguous folds have a few at their ends
 
 
 class Rows(NamedTuple):
@@ -75,6 +78,8 @@ def inner_folds(cv, rows, gap):
     else:
         raise ValueError(f"cv must be an integer, a splitter or pairs of rows, got {cv!r}.")
     folds = [(_without_gap(train, test, rows, gap), test) for train, test in pairs]
+    if hasattr(cv, "split"):
+        _warn_of_shuffling(cv, folds, rows)
     for i, (train, test) in enumerate(folds):
         if len(train) < 2 or len(test) < 1:
             raise ValueError(
@@ -108,6 +113,24 @@ def _ask_splitter(cv, rows):
         ) from error
     everything = np.arange(len(rows.run))
     return [(everything[train], everything[test]) for train, test in pairs]
+
+
+def _warn_of_shuffling(cv, folds, rows):
+    """Warn of folds in which most scans that are tested have a scan beside them among those that train."""
+    beside = n_tested = 0
+    for train, test in folds:
+        for recording in np.unique(rows.recording[test]):
+            scans = np.sort(rows.scan[train][rows.recording[train] == recording])
+            tested = rows.scan[test][rows.recording[test] == recording]
+            beside += int(_near(tested, scans, 1).sum())
+            n_tested += len(tested)
+    if beside > _MOST_BESIDE * n_tested:
+        warnings.warn(
+            f"The regressor's cv={cv!r} tests {beside:,} of {n_tested:,} scans beside a scan that trains: it chooses "
+            "as if there were no noise, since scans beside each other are alike. Give an integer, or a splitter of "
+            "groups, such as LeaveOneGroupOut: both hold out whole runs.",
+            stacklevel=6,
+        )
 
 
 def _without_gap(train, test, rows, gap):

@@ -57,7 +57,7 @@ class StoryRun:
         When the stimulus began, in seconds after the beginning of the first scan. It can't be told from the other
         arguments and a wrong one raises no error anywhere, so that it has no default.
 
-    scans : slice, default=None
+    scans : slice or array-like of int, default=None
         The scans that the responses hold, such as ``slice(10, -5)``. Features are made and delayed on all scans and
         then cut, so that the first rows know what was heard before them. None is all.
 
@@ -147,7 +147,7 @@ class StoryRun:
         self.text = self._check_text(text, unplaced)
         self.tables = _check_tables(tables or {})
         self.story = story
-        self.scans = scans
+        self.scans = _check_scans(scans, self.n_scans)
         self.kept = _check_kept(kept, self.n_scans)
         self.block = None
         if len(self.rows) == 0:
@@ -297,6 +297,17 @@ def _check_scan_time(scan_time):
     if isinstance(scan_time, Real) and 0 <= scan_time <= 1:
         return float(scan_time)
     raise ValueError(f"scan_time must be one of {list(SCAN_TIMES)} or a share of t_r from 0 to 1, got {scan_time!r}.")
+
+
+def _check_scans(scans, n_scans):
+    if scans is None or isinstance(scans, slice):
+        return scans
+    numbers = np.asarray(scans)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or isinstance(scans, tuple):
+        raise ValueError(f"scans must be a slice, such as slice(10, -5), or the numbers of scans, got {scans!r}.")
+    if len(numbers) and (np.any(np.diff(numbers) <= 0) or numbers[0] < 0 or numbers[-1] >= n_scans):
+        raise ValueError(f"scans must be different numbers from 0 to {n_scans - 1}, in order, got {scans!r}.")
+    return numbers
 
 
 def _check_tables(tables):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,7 @@ def check_t_r(t_r):
     """Check a repetition time, in seconds."""
     if t_r is None:
         raise ValueError("The repetition time is missing: give t_r, the seconds from one scan to the next.")
-    if not 0 < t_r < np.inf:
+    if not isinstance(t_r, Real) or not 0 < t_r < np.inf:
         raise ValueError(f"t_r must be a positive number of seconds, got {t_r!r}.")
     if t_r > _LONGEST_T_R:
         raise ValueError(f"A repetition time of t_r={t_r:g} s is not plausible: give seconds, not milliseconds.")

@@ -111,3 +111,17 @@ def test_other_numbers_of_runs_or_scans_are_errors(responses, movement):
     movement[0][0] = np.nan
     with pytest.raises(ValueError, match="confounds of run 0 hold a NaN"):
         clean_runs(responses, t_r=2.0, confounds=movement)
+
+
+def test_what_is_no_list_of_runs_or_no_frequency_is_refused():
+    run = np.random.default_rng(0).normal(size=(40, 3))
+    with pytest.raises(ValueError, match=r"list with one array of responses a run, got ndarray of shape \(40, 3\)"):
+        clean_runs(run, t_r=2.0)  # each scan would be a run
+    with pytest.raises(ValueError, match="takes the runs second"):
+        clean_runs([make_run()], [run])
+    with pytest.raises(ValueError, match="high_pass=128 Hz leaves nothing"):
+        clean_runs([run], t_r=2.0, high_pass=128)
+    with pytest.raises(ValueError, match="must be a frequency in Hz"):
+        clean_runs([run], t_r=2.0, high_pass=0)
+    with pytest.raises(ValueError, match="must have the shape"):
+        clean_runs([run[None]], t_r=2.0)

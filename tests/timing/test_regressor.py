@@ -378,3 +378,19 @@ def test_voxel_scores_name_runs_that_are_swapped_too_few_or_unlike():
     ):
         with pytest.raises(ValueError, match=message):
             cross_val_voxel_scores(model, X, Y, cv=LeaveOneOut())
+
+
+def test_folds_inside_that_shuffle_scans_are_warned_of_and_those_of_whole_runs_are_not(recwarn):
+    X, y = noisy_runs(n_runs=4, n_scans=40)
+    shuffled = BandedRidgeEncoder(candidates=2, cv=KFold(4, shuffle=True, random_state=0))
+    with pytest.warns(UserWarning, match=r"tests \d+ of 160 scans beside a scan that trains"):
+        RunwiseRegressor(None, shuffled).fit(X, y)
+    recwarn.clear()
+    for cv in (2, KFold(4), LeaveOneGroupOut()):
+        RunwiseRegressor(None, BandedRidgeEncoder(candidates=2, cv=cv)).fit(X, y)
+    assert not [one for one in recwarn if "beside a scan" in str(one.message)]
+
+
+def test_a_single_run_in_place_of_a_list_is_told_so():
+    with pytest.raises(ValueError, match=r"X is a single run. Runs come in a list"):
+        cross_val_voxel_scores(RunwiseRegressor(WordsToScans(), Ridge()), make_run(), np.zeros((20, 2)))

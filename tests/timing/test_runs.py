@@ -176,3 +176,15 @@ def test_a_column_of_the_word_table_is_a_feature_and_an_unknown_one_is_named():
         WordsToScans("pitch").fit([run])
     with pytest.raises(ValueError, match="no table 'sound'"):
         WordsToScans(table="sound").fit([run])
+
+
+@pytest.mark.parametrize("scans", [10, (10, -5), "10", [3, 2], [0, 20]])
+def test_scans_that_are_no_slice_and_no_numbers_in_order_are_refused(scans):
+    with pytest.raises(ValueError, match="scans must be"):
+        make_run(n_scans=20, scans=scans)
+
+
+def test_scans_may_be_numbers_and_a_repetition_time_may_not_be_text():
+    assert make_run(n_scans=20, scans=[2, 3, 7]).rows.tolist() == [2, 3, 7]
+    with pytest.raises(ValueError, match="t_r must be a positive number of seconds, got '2'"):
+        make_run(t_r="2")
