@@ -152,7 +152,8 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     left_out = pd.read_csv(tmp_path / "sets_left_out_populations.csv", index_col=[0, 1])
     assert left_out.loc["abstract"].index.tolist() == ["p1", "p2", "p3", "mean", *["chosen on p1-p1" + one for one in
                                                        ("", ", low", ", high")]]  # fmt: skip
-    assert left_out.loc[("abstract", "mean"), "rho"] > 0.3
+    own, elsewhere = left_out.loc[("abstract", "mean"), ["rho", "rho elsewhere"]]
+    assert own > elsewhere + 0.2
     prevalent = pd.read_csv(tmp_path / "language_left_out_prevalence.csv", index_col=0)
     assert prevalent.loc[PARTICIPANTS, "of its own ten"].min() >= 3  # three coarse features drive them all
     certain = pd.read_csv(tmp_path / "sets_certainty.csv", index_col=[0, 1])
