@@ -189,8 +189,11 @@ def tiny_hub(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("configuration", "option"), [("gemma", "--jobs=1"), ("gemma-layer14", "--sets-only")])
-def test_another_configuration_is_all_that_gemma_needs(tool, run, tiny_hub, tmp_path, configuration, option):
+def test_another_configuration_is_all_that_gemma_needs(
+    tool, run, tiny_hub, tmp_path, monkeypatch, configuration, option
+):
     tiny_hub(tool.CONFIGURATIONS[configuration]["layer"])
+    monkeypatch.setattr(tool.certainty, "N_PAIRS", 2)
     from lepori2026.study import load_features
 
     store = tool.Store(tmp_path / "scores")
