@@ -38,7 +38,8 @@ def story_errors(model, layer, story, delays):
 
     def linear(k):
         """Learn what words foretell of the next from those outside of the block that is held out."""
-        held = np.flatnonzero((times >= blocks[k].rows.start * run.t_r) & (times < blocks[k].rows.stop * run.t_r))
+        first, last = blocks[k].rows[[0, -1]]
+        held = np.flatnonzero((times >= first * run.t_r) & (times < (last + 1) * run.t_r))
         chains = [part for part in (words[: held[0]], words[held[-1] + 1 :]) if part.shape[0] > 1]
         fitted = FeaturePredictionError(level="token").fit(TokenTable(chains))
         return cut(fitted.transform(TokenTable([words]))[0])
