@@ -66,13 +66,13 @@ def atlas_regions(atlas, masker, *, names=None):
 
         grid = {"interpolation": "nearest", "force_resample": True, "copy_header": True}
         rows = ImageRows([resample_to_img(rows[0], masker.mask_img_, **grid)])
-    regions = region_names(mask_rows(rows, masker).ravel(), names)
+    regions = _named(mask_rows(rows, masker).ravel(), names)
     if not (regions != "").any():
         raise ValueError("No voxel of the masker is in a region of the atlas. Do they lie in the same space?")
     return regions
 
 
-def region_names(numbers, names=None):
+def _named(numbers, names=None):
     """Name the numbers of an atlas: "" for 0 and NaN."""
     numbers = np.nan_to_num(np.asarray(numbers, dtype=np.float64))
     if not np.array_equal(numbers, np.round(numbers)):

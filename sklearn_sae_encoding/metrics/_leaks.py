@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn_sae_encoding._notes import Note, tell
 
 # Rows that differ in no feature by more than this share of its standard deviation are equal: what a language model says
-# of a text differs by about a tenth of it from batch to batch.
+# of a text differs by about a tenth of it from batch to batch. Rounding moves many features; where one alone differs,
+# as that of many samples with a single feature does by chance, so little says nothing.
 ROUNDING = 1e-5
 ROWS_AT_ONCE = 512
 COMPARED = 8  # earlier rows, of about the same projection, that a row is held against
@@ -217,11 +218,15 @@ def _keys_of_rows(X):
             continue
         recent = [other for other in recent if projected[row] - projected[other] <= tolerance][-COMPARED:]
         values = _floats(X[[row]])[0] if recent else None
-        alike = [other for other in recent if np.all(np.abs(values - _floats(X[[other]])[0]) <= ROUNDING * spreads)]
+        alike = [other for other in recent if _equal(np.abs(values - _floats(X[[other]])[0]), ROUNDING * spreads)]
         keys[row] = keys[alike[0]] if alike else int(row)
         if not alike:
             recent.append(row)
     return keys
+
+
+def _equal(differences, tolerance):
+    return np.count_nonzero(differences) != 1 and bool(np.all(differences <= tolerance))
 
 
 def _floats(rows):

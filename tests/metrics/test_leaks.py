@@ -74,6 +74,16 @@ def test_rows_that_differ_by_rounding_alone_are_equal_and_those_that_differ_by_m
         cross_val_voxel_scores(Ridge(), as_given(far + 1e-3 * noise), Y, cv=GroupKFold(3), groups=RUN)
 
 
+@pytest.mark.parametrize("beside", ["nothing", "a condition", "a standardised condition"])
+def test_samples_of_one_continuous_feature_are_not_equal_by_chance(beside):
+    rng = np.random.default_rng(2)
+    condition = rng.integers(0, 2, size=(3000, 1))
+    others = {"nothing": condition[:, :0], "a condition": condition, "a standardised condition": condition / 0.7 - 0.7}
+    many = np.hstack([rng.normal(size=(3000, 1)), others[beside]])
+    assert len(np.unique(group_repeats(many))) == 3000
+    assert len(np.unique(group_repeats(np.repeat(many, 2, axis=0)))) == 3000
+
+
 @pytest.mark.parametrize("absent", [np.nan, np.inf])
 def test_equal_rows_with_absent_values_are_equal(absent):
     some = X.copy()
