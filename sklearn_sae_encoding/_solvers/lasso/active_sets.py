@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from ..columns import EVERY, PART, Columns, add_columns, centre, column_dots
+from ..columns import PART, Columns, add_columns, centre, column_dots
 
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
@@ -51,6 +51,7 @@ class ActiveSets(NamedTuple):
     fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
     residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
     knots: np.ndarray  # (n_problems,), features that have entered or left so far
+    every: np.ndarray  # (0,), no slots, see `column_dots`
 
 
 class Scratch(NamedTuple):
@@ -72,6 +73,7 @@ def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0) -> Ac
         fitted=np.zeros_like(residuals),
         residuals=residuals,
         knots=np.zeros(n_problems, dtype=np.int64),
+        every=np.zeros(0, dtype=np.int64),
     )
 
 
@@ -142,9 +144,9 @@ def enter(fit, state, problem, feature, sign, scratch):
     scratch.cross[0] = 1.0
     add_columns(fit.columns, scratch.one, scratch.one.shape[0], scratch.cross, scratch.raw)
     centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
-    column_dots(fit.columns, scratch.one, scratch.one.shape[0], EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, scratch.one, scratch.one.shape[0], state.every, scratch.column, scratch.cross)
     diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
-    column_dots(fit.columns, state.features[problem], size, EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, state.features[problem], size, state.every, scratch.column, scratch.cross)
     square = 0.0
     for k in range(fit.train.shape[0]):
         square += fit.train[k] * scratch.raw[k] * scratch.raw[k]

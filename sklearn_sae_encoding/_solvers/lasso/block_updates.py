@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
+from ..columns import INLINED, PART, centred_columns, column_dots, column_dots_of_block
 from .active_sets import border, enter, new_scratch
 
 # Features that enter or leave in one pass.
@@ -99,7 +99,7 @@ def enter_block(fit, state, problem, features, count, scratch):
     return entered
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _products(fit, state, problem, features, count, scratch):
     """Fill `columns`, `squares`, `cross` and the lower half of `schur`."""
     vectors, schur = scratch.columns, scratch.schur
@@ -114,7 +114,7 @@ def _products(fit, state, problem, features, count, scratch):
     active, size, together = state.features[problem], state.sizes[problem], count - (count % 4 == 1)
     column_dots_of_block(fit.columns, active, size, vectors, together, scratch.cross)
     if together < count:
-        column_dots(fit.columns, active, size, EVERY, vectors[together], scratch.cross[together])
+        column_dots(fit.columns, active, size, state.every, vectors[together], scratch.cross[together])
 
 
 @njit(**PART)
@@ -184,7 +184,7 @@ def rebuild(fit, state, problem, scratch):
                 state.residuals[problem, b] += weights[k] * alone.column[b]
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _overwrite(state, problem, gone, last):
     """Move the last active feature to the place of one that leaves."""
     if gone == last:
@@ -200,7 +200,7 @@ def _overwrite(state, problem, gone, last):
     state.weights[problem, gone] = state.weights[problem, last]
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _times_rows(matrix, size, rows, count, out):
     """Write ``rows @ matrix`` to `out`, for a symmetric matrix; four rows share each pass."""
     for start in range(0, count, 4):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..columns import Columns
+from ..columns import Columns, column_dot
 from .active_sets import LARGEST, NO_ROOM, grown, new_active_sets
 from .homotopy import Workspace, new_workspace
-from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, new_progress
+from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, centred_targets, new_progress
 from .recording import LONGEST
 from .screening import Eligible, Screened, largest, scan
-from .steps import advance, centre_targets, descend_chunk, fit_free, largest_listed
+from .steps import advance, descend_chunk, fit_free
 
 # Grid points that the held-out error must have been rising for a path to be stopped early.
 PATIENCE = 4
@@ -59,11 +59,10 @@ def _start(given):
     """All penalised weights zero, the others at least squares."""
     problems, penalty = given.problems, given.penalty
     n_samples, n_features = problems.targets.shape[1], len(penalty.factors)
-    residuals = np.empty((len(problems.voxels), n_samples))
+    residuals = centred_targets(problems, penalty.fit_intercept)
     room = min(n_samples, n_features, 256) + len(penalty.free) + 1
     room = min(room, n_features + 1)
     state = new_active_sets(residuals, room, len(penalty.free))
-    centre_targets(problems, penalty.fit_intercept, residuals)
     if penalty.free.size:
         where = np.full(n_features, -1, dtype=np.int64)
         fit_free(given, state, new_workspace(where, n_samples, room, len(penalty.free)))
@@ -75,9 +74,19 @@ def _own_alpha_max(given, screened, state):
     eligible = Eligible(problems.allowed, problems.voxels, penalty.positive)
     nearly = largest(screened, state.residuals, eligible)
     lists, lengths = scan(screened, state.residuals, nearly, eligible, 64)
-    top = np.zeros(len(nearly))
-    largest_listed(given, state, lists, lengths, top)
+    top = _largest_listed(given, state, lists, lengths)
     return np.maximum(top / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
+
+
+def _largest_listed(given, state, lists, lengths):
+    """Return max |x_j'r| / f_j over the listed features of each problem, in double precision."""
+    columns, _, penalty = given
+    top = np.zeros(len(lengths))
+    for problem, residual in enumerate(state.residuals):
+        listed = lists[problem, : lengths[problem]]
+        sizes = [column_dot(columns, j, residual) for j in listed] * penalty.inverse_factors[listed]
+        top[problem] = np.max(sizes if penalty.positive else np.abs(sizes), initial=0.0)
+    return top
 
 
 def _screen(given, screened, changing, alive, capacity) -> Candidates:

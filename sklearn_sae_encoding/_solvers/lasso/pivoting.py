@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, PART, column_dots
+from ..columns import INLINED, PART, column_dots
 from .active_sets import DONE, FAILED, NO_ROOM
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
 from .homotopy import synchronise
@@ -131,7 +131,7 @@ def _misses(fit, state, problem, l1, out):
         state.signs[problem],
     )
     worst = 0.0
-    column_dots(fit.columns, features, state.sizes[problem], EVERY, state.residuals[problem], out)
+    column_dots(fit.columns, features, state.sizes[problem], state.every, state.residuals[problem], out)
     for k in range(state.sizes[problem]):
         out[k] -= factors[features[k]] * (ridge * weights[k] + l1 * signs[k])
         worst = max(worst, abs(out[k]))
@@ -149,7 +149,7 @@ def _newton(state, problem, push):
         weights[k] += total
 
 
-@njit(**PART)
+@njit(**INLINED)
 def settle(fit, state, problem, local, l1, scratch):
     """Bring the active weights to their normal equations as far as rounding allows, from fitted values in line."""
     push = local.scratch.solved

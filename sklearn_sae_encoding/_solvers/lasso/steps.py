@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, JIT, PART, borrowed, centre, column_dots
+from ..columns import INLINED, JIT, PART, borrowed, centre
 from .active_sets import DONE, FAILED, NO_ROOM, Fit, Step
 from .block_updates import rebuild
 from .descent import descend, largest_of_active
@@ -24,31 +24,6 @@ SHARE = 0.5
 SLACK = 1e-8
 # Stands for an infinite penalty where infinity times zero must stay zero.
 HUGE = 1e300
-
-
-@njit(**JIT)
-def largest_listed(given, state, lists, lengths, out):
-    """Write max |x_j'r| / f_j over the listed features of each problem to `out`."""
-    columns, _, penalty = given
-    for i in range(out.shape[0]):
-        sizes = np.empty(lengths[i])
-        column_dots(columns, lists[i], lengths[i], EVERY, state.residuals[i], sizes)
-        for c in range(lengths[i]):
-            size = sizes[c] * penalty.inverse_factors[lists[i, c]]
-            out[i] = max(out[i], size if penalty.positive else abs(size))
-
-
-@njit(**JIT)
-def centre_targets(problems, fit_intercept, residuals):
-    for i in range(residuals.shape[0]):
-        fold = problems.folds[i]
-        centre(
-            problems.targets[problems.voxels[i]],
-            problems.train[fold],
-            problems.n_train[fold],
-            fit_intercept,
-            residuals[i],
-        )
 
 
 @njit(**JIT)
