@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -62,13 +64,30 @@ class Scratch(NamedTuple):
     solved: np.ndarray  # (capacity,), the inverse times those
 
 
-def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0) -> ActiveSets:
+class Spare(threading.local):
+    """Memory that the chunks of a thread use one after another: new memory costs a page fault every four kilobytes.
+
+    What it holds at first means nothing, and what was taken before is overwritten.
+    """
+
+    def __init__(self):
+        self.numbers = np.empty(0)
+
+    def take(self, *shape: int) -> np.ndarray:
+        size = math.prod(shape)
+        if self.numbers.size < size:
+            self.numbers = np.empty(size)
+        return self.numbers[:size].reshape(shape)
+
+
+def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0, spare: Spare | None = None) -> ActiveSets:
+    """Start with no feature; the inverses lie in the `spare` memory, if there is any, until the next ones are taken."""
     n_problems, room = len(residuals), min(capacity, max(LARGEST, n_free))
     return ActiveSets(
         features=np.zeros((n_problems, capacity), dtype=np.int32),
         signs=np.zeros((n_problems, capacity)),
         weights=np.zeros((n_problems, capacity)),
-        inverses=np.zeros((n_problems, room, room)),
+        inverses=(spare or Spare()).take(n_problems, room, room),
         sizes=np.zeros(n_problems, dtype=np.int64),
         fitted=np.zeros_like(residuals),
         residuals=residuals,

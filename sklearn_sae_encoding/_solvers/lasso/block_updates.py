@@ -241,15 +241,17 @@ def _combine(small, count, rows, size, out):
 @njit(**PART)
 def _add_outer(matrix, size, left, right, count, sign):
     """Add ``sign * left.T @ right``; four rows share each pass."""
-    for i in range(size):
-        q = 0
-        while q + 4 <= count:
-            a, b, c, d = sign * left[q, i], sign * left[q + 1, i], sign * left[q + 2, i], sign * left[q + 3, i]
+    for q in range(0, count, 4):
+        if q + 1 == count:
+            for i in range(size):
+                a = sign * left[q, i]
+                for k in range(size):
+                    matrix[i, k] += a * right[q, k]
+            continue
+        # Where there are only two or three, the last one takes the place of those that are missing, times zero.
+        r, s, last = q + 1, min(q + 2, count - 1), min(q + 3, count - 1)
+        third, fourth = sign * (s > r), sign * (last > s)
+        for i in range(size):
+            a, b, c, d = sign * left[q, i], sign * left[r, i], third * left[s, i], fourth * left[last, i]
             for k in range(size):
-                matrix[i, k] += a * right[q, k] + b * right[q + 1, k] + c * right[q + 2, k] + d * right[q + 3, k]
-            q += 4
-        while q < count:
-            a = sign * left[q, i]
-            for k in range(size):
-                matrix[i, k] += a * right[q, k]
-            q += 1
+                matrix[i, k] += a * right[q, k] + b * right[r, k] + c * right[s, k] + d * right[last, k]
