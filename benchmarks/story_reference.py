@@ -83,7 +83,7 @@ def ceilings(story):
 
 def cell(row):
     """Write six numbers."""
-    return "" if row is None else " ".join(f"{r:.2f}".replace("0.", ".", 1) for r in row)
+    return "" if row is None else " ".join(f"{r:.2f}".replace("0.", ".", 1).replace("-.00", ".00") for r in row)
 
 
 def show(name, pooled, by_part, as_rst):
@@ -137,7 +137,7 @@ def main():
 
 def p_cell(row):
     """Write six p-values."""
-    return " ".join(f"{p:.3f}".replace("0.", ".", 1) for p in row)
+    return " ".join("<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0") for p in row)
 
 
 if __name__ == "__main__":
