@@ -116,7 +116,7 @@ def test_rows_that_spell_no_word_lengthen_the_word_that_they_go_on_with_and_are_
     path.write_text("\n".join(["word,lemma,onset,offset", *rows]), encoding="utf-8")
     message = (
         r"4 of 8 rows of words.csv spell no word and are left out: row 0 at 0.000 s, row 3 at 88.397 s after "
-        r"\"can't\", row 5 at 89.100 s after 'du', \.\.\.\. 2 of them begin where the word before ends, as parts of contractions do"
+        r"\"can't\", row 5 at 89.100 s after 'du', \.\.\.\. 2 of them begin where the word before ends, as parts of "
     )
     with pytest.warns(UserWarning, match=message):
         words = read_words(path)
