@@ -11,15 +11,16 @@ folder; results are kept there, so that an interrupted run goes on.
 
 import argparse
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import textblob.en
 from guo2026.errors import ERRORS, K, sentence_errors, story_errors, table_of_errors
 from lepori2026.store import Store
 from scipy import sparse
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from sklearn.model_selection import KFold, LeaveOneOut
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -45,7 +46,6 @@ from sklearn_sae_encoding.datasets import (
     load_provo,
     load_sentences,
     load_smollm2,
-    load_supersenses,
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.language_model import LanguageModel
@@ -85,12 +85,9 @@ class Report:
         self(f"\n{title}\n{table.round(3).to_string()}")
 
 
-def tag(words):
-    """Tag words as closed class, noun, verb or other by lexicon alone: there is no tagger in the reach of pip."""
-    senses = load_supersenses().sort_values("count", ascending=False).drop_duplicates("word").set_index("word")["pos"]
-    bare = words.str.lower().str.strip(".,;:!?\"'()")
-    known = bare.map(senses).fillna("other")
-    return known.mask(bare.isin(ENGLISH_STOP_WORDS), "closed")
+def tagger(words):
+    """Tag the words of a text by TextBlob, without the punctuation that sticks to them."""
+    return textblob.en.tag(" ".join(word.strip(".,;:!?\"'()“”‘’–—-") or "-" for word in words), tokenize=False)
 
 
 def label(model):
@@ -101,7 +98,7 @@ def label(model):
     rows = [(text, word, at) for text, words in enumerate(table.tokens) for at, word in enumerate(words)]
     words = pd.DataFrame(rows, columns=["text", "word", "position"])
     words["word"] = words["word"].astype(str).str.strip()
-    words["pos"] = tag(words["word"])
+    words["pos"] = [tag for text in table.tokens for _, tag in tagger([str(word).strip() for word in text])]
     features = table.concatenated()
     return classify_features(features, words), feature_enrichment(features, words).table
 
@@ -223,6 +220,7 @@ def main():
     store, report, start = Store(options.output), Report(options.output), time.perf_counter()
     model = LanguageModel(load_smollm2())
     report("SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)")
+    report(f"Parts of speech by the tagger of TextBlob {version('textblob')}; supersenses by WordNet")
     kinds, enriched = store("kinds", lambda: label(model), layer=LAYER)
     taxonomy = FeatureTaxonomy(kinds[kinds["category"] != ""])
     groups = taxonomy.groups(np.arange(len(kinds)))
