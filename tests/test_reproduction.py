@@ -162,6 +162,10 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert certain.loc[("all features", "found"), "hard_to_process"] <= 2
     assert certain.loc[("all features", "halves of found"), "all"] > certain.loc[("all features", "halves of others"),
                                                                                  "all"]  # fmt: skip
+    of_means = pd.read_csv(tmp_path / "sets_certainty_of_means.csv", index_col=0)
+    assert of_means.loc["hard_to_process", "feature"] == "surprisal_mean"
+    assert of_means.loc["abstract", "feature"] in names["feature"].tolist()[:-1]
+    assert of_means.loc[["hard_to_process", "abstract"], "q_value"].max() < 0.001
 
     features = pd.read_csv(tmp_path / "sets_features.csv", index_col=0, dtype={"feature": str})
     assert set(features["tokens"]) == {"number"}
