@@ -130,6 +130,8 @@ def _delayed(delayer, given):
     delayed = delayer.table(given["feature"])
     table = _restart(given.iloc[delayed["column"].to_numpy()])
     parts = {"band": delayed["band"], "delay": delayed["delay"], "source": delayed["feature"]}
+    if delayer.scale == "runs":  # another number in each run
+        parts["scale"] = np.nan
     return table.assign(feature=delayed["name"], **parts)
 
 

@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding._notes import gathering, tell
 from sklearn_sae_encoding._solvers.running import part_of, sharing
-from sklearn_sae_encoding._validation import count_samples, some_folds, take_params, take_samples
+from sklearn_sae_encoding._validation import count_samples, params_of_predict, some_folds, take_params, take_samples
 from sklearn_sae_encoding.metrics._leaks import check_no_overlap, warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
@@ -238,10 +238,11 @@ def _told(label, *fold):
 
 def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
     train, test = split
-    fit_params = take_params(fit_params, count_samples(X), train)
-    estimator.fit(take_samples(X, train), take(Y, train), **fit_params)
+    n_samples = count_samples(X)
+    estimator.fit(take_samples(X, train), take(Y, train), **take_params(fit_params, n_samples, train))
     measured = take(Y, test)
-    predictions = shaped_like(estimator.predict(take_samples(X, test)), measured)
+    own = take_params(params_of_predict(estimator, fit_params), n_samples, test)
+    predictions = shaped_like(estimator.predict(take_samples(X, test), **own), measured)
     scores = score(pooled(measured), pooled(predictions))
     return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None, [])
 
