@@ -158,7 +158,7 @@ def features_of(features, n_features=None):
         table = columns_of(features)
         if table is None:
             raise ValueError(f"The {type(features).__name__} tells no columns. Give it a get_feature_names_out.")
-        features = table[list(COLUMNS)]
+        features = table[[*COLUMNS, *(["page"] if "page" in table else [])]]
     return as_table(features, n_features)
 
 

@@ -11,15 +11,16 @@ folder; results are kept there, so that an interrupted run goes on.
 
 import argparse
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import textblob.en
 from guo2026.errors import ERRORS, K, sentence_errors, story_errors, table_of_errors
 from lepori2026.store import Store
 from scipy import sparse
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from sklearn.model_selection import KFold, LeaveOneOut
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -45,7 +46,6 @@ from sklearn_sae_encoding.datasets import (
     load_provo,
     load_sentences,
     load_smollm2,
-    load_supersenses,
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.language_model import LanguageModel
@@ -61,10 +61,28 @@ PAPER = {
     "kappa of labels and people": (">= .74", "no people labelled here: make_annotation_sheet asks them"),
     "peak r": (".303", "other model, voxels, ceiling and 6 h a listener instead of 12 minutes"),
     "semantic alone, fraction of peak in r": (".94", "labels by statistics instead of GPT-4 and people"),
+    "semantic against variance-matched, p": (
+        "< .001",
+        "the rank among draws here, so that it can't be below 1 / (draws + 1)",
+    ),
     "semantic against variance-matched, d": ("1.31", "over listeners and regions here, over 8 participants there"),
+    "shared by categories, of what all explain": (
+        ".22",
+        "other labels; features of one word fall into one category here",
+    ),
+    "positional alone adds, of what all explain": (".02", "stories there, 12 minutes of one here"),
+    "other alone adds, of what all explain": (".04", "what no statistic explains here, what GPT-4 calls so there"),
     "reconstruction error, r": (".031", "regions of 12 minutes of a story; a smaller model and SAE"),
     "prediction error, r": ("not known", "features less those of the ten likeliest next tokens"),
     "convergence of topography, Spearman": (".72", "planted truth here: shows that the test finds it"),
+    "convergence of topography, hypergeometric p": (".007", "planted truth here, other numbers of regions and cells"),
+}
+
+
+SHARES = {
+    "shared by categories, of what all explain": "shared",
+    "positional alone adds, of what all explain": "unique_positional",
+    "other alone adds, of what all explain": "unique_other",
 }
 
 
@@ -85,12 +103,9 @@ class Report:
         self(f"\n{title}\n{table.round(3).to_string()}")
 
 
-def tag(words):
-    """Tag words as closed class, noun, verb or other by lexicon alone: there is no tagger in the reach of pip."""
-    senses = load_supersenses().sort_values("count", ascending=False).drop_duplicates("word").set_index("word")["pos"]
-    bare = words.str.lower().str.strip(".,;:!?\"'()")
-    known = bare.map(senses).fillna("other")
-    return known.mask(bare.isin(ENGLISH_STOP_WORDS), "closed")
+def tagger(words):
+    """Tag the words of a text by TextBlob, without the punctuation that sticks to them."""
+    return textblob.en.tag(" ".join(word.strip(".,;:!?\"'()“”‘’–—-") or "-" for word in words), tokenize=False)
 
 
 def label(model):
@@ -101,7 +116,7 @@ def label(model):
     rows = [(text, word, at) for text, words in enumerate(table.tokens) for at, word in enumerate(words)]
     words = pd.DataFrame(rows, columns=["text", "word", "position"])
     words["word"] = words["word"].astype(str).str.strip()
-    words["pos"] = tag(words["word"])
+    words["pos"] = [tag for text in table.tokens for _, tag in tagger([str(word).strip() for word in text])]
     features = table.concatenated()
     return classify_features(features, words), feature_enrichment(features, words).table
 
@@ -223,6 +238,7 @@ def main():
     store, report, start = Store(options.output), Report(options.output), time.perf_counter()
     model = LanguageModel(load_smollm2())
     report("SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)")
+    report(f"Parts of speech by the tagger of TextBlob {version('textblob')}; supersenses by WordNet")
     kinds, enriched = store("kinds", lambda: label(model), layer=LAYER)
     taxonomy = FeatureTaxonomy(kinds[kinds["category"] != ""])
     groups = taxonomy.groups(np.arange(len(kinds)))
@@ -270,13 +286,18 @@ def main():
     report(f"  {overlap}; with regions in another order: Spearman {nothing.spearman:.2f}, p {nothing.p_spearman:.2f}")
     report.table("table5_spins", "Maps on 180 parcels against the planted ones", spins)
     draw_figures(options.output, alice, baseline, topography, planted, by_category)
+    parts = by_category.parts.mean()
+    shares = parts / (parts["shared"] + parts.filter(like="unique_").sum())
     ours = {
         "peak r": alice.loc[:, "r"].max() / alice.loc[alice["r"].idxmax(), "fraction_r"],
         "semantic alone, fraction of peak in r": alice["fraction_r"].get("semantic", np.nan),
+        "semantic against variance-matched, p": baseline.p_value,
         "semantic against variance-matched, d": baseline.d,
+        **{name: shares[part] for name, part in SHARES.items() if part in shares},
         "reconstruction error, r": errors.loc[("Alice", ERRORS[0]), "r"],
         "prediction error, r": errors.loc[("Alice", ERRORS[1]), "r"],
         "convergence of topography, Spearman": convergence.spearman,
+        "convergence of topography, hypergeometric p": convergence.p_overlap,
     }
     report("\nBeside the paper")
     for name, (value, why) in PAPER.items():
@@ -292,36 +313,46 @@ def draw_figures(folder, alice, baseline, topography, planted, by_category):
     """Draw four figures."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(layout="constrained")
-    axes.barh(alice.index, alice["r"], xerr=[alice["r"] - alice["low"], alice["high"] - alice["r"]], color="0.6")
-    axes.set_xlabel("r, mean over listeners and 95 % interval")
-    axes.set_title("Alice: each category alone")
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    errors = [alice["r"] - alice["low"], alice["high"] - alice["r"]]
+    axes.errorbar(alice["r"], alice.index, xerr=errors, fmt="o", color="0.2", capsize=3, label="alone")
+    axes.plot(alice["r_without"], alice.index, "|", color="C0", ms=14, mew=2, label="all others")
+    axes.axvline(0, color="0.6", lw=0.8)
+    axes.invert_yaxis()
+    axes.set_xlabel("r, mean over 27 listeners and 95 % interval")
+    axes.set_title("Alice: each category alone, and all without it")
+    axes.legend(frameon=False)
     figure.savefig(folder / "figure1_alone.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    shapley = by_category.parts[[f"shapley_{name}" for name in by_category.categories]].mean()
-    unique = by_category.parts[[f"unique_{name}" for name in by_category.categories]].mean()
-    places = np.arange(len(shapley))
-    axes.barh(places - 0.2, shapley, 0.4, label="Shapley value")
-    axes.barh(places + 0.2, unique, 0.4, label="unique")
-    axes.set_yticks(places, by_category.categories)
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    kinds = {"Shapley value": "shapley", "unique": "unique"}
+    for shift, (title, kind) in zip((-0.2, 0.2), kinds.items(), strict=True):
+        mean = by_category.parts[[f"{kind}_{name}" for name in by_category.categories]].mean()
+        axes.barh(np.arange(len(mean)) + shift, mean, 0.4, label=title)
+    axes.set_yticks(range(len(by_category.categories)), by_category.categories)
+    axes.invert_yaxis()
     axes.axvline(0, color="k", lw=0.5)
     axes.set_xlabel("explained variance (squared r)")
-    axes.legend()
+    axes.set_title("Alice: what each category adds")
+    axes.legend(frameon=False)
     figure.savefig(folder / "figure2_parts.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    axes.hist(baseline.draw_scores.mean(axis=1), bins=20, color="0.7", label="matched draws")
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    axes.hist(baseline.draw_scores.mean(axis=1), bins=20, color="0.7", label="as many others of equal variance")
     axes.axvline(baseline.scores.mean(), color="C3", label="semantic")
     axes.set_xlabel("r, mean over listeners and regions")
-    axes.legend()
+    axes.set_ylabel("draws")
+    axes.set_title(f"Semantic features against matched draws, p = {baseline.p_value:.2f}")
+    axes.legend(frameon=False)
     figure.savefig(folder / "figure3_matched.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    image = axes.imshow(topography, cmap="viridis")
-    for row, column in np.argwhere(planted.to_numpy() > 0):
-        axes.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="w", lw=2))
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    topography = topography[sorted(topography)]
+    image = axes.imshow(topography, cmap="viridis", vmin=0)
+    for row, column in np.argwhere(planted[topography.columns].to_numpy() > 0):
+        axes.add_patch(plt.Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="C3", lw=2))
     axes.set_xticks(range(topography.shape[1]), topography.columns)
     axes.set_yticks(range(len(topography)), topography.index)
-    axes.set_title("Share of voxels; planted cells outlined")
-    figure.colorbar(image)
+    axes.set_xlabel("region")
+    axes.set_title("Simulated cortex; where features were planted is outlined")
+    figure.colorbar(image, label="share of voxels", shrink=0.8)
     figure.savefig(folder / "figure4_topography.png", dpi=150)
 
 

@@ -36,6 +36,7 @@ class FittedView:
         - `sae_index`, the SAE's own index, missing for what is no latent of an SAE;
         - `bin`, its Matryoshka bin, such as ``"0-128"``, empty where there is none;
         - `label`, what it means, empty where nobody said;
+        - `page`, the address of a page about it, if its SAE says that there is one;
         - what else the estimator that made it tells, such as `band` and `delay`.
 
     scale, centre : ndarray of shape (n_features,)

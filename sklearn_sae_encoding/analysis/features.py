@@ -31,8 +31,9 @@ def count_feature_use(fitted, features=None):
     -------
     table : pandas.DataFrame
         Columns `feature` (str), `index` (int, column of the weights), `sign` (+1 or -1), `n_voxels` (int, or for a
-        stability the mean number in a half of the samples) and `share` (of all voxels, or their mean frequency); the
-        most used first, unused features left out.
+        stability the mean number in a half of the samples) and `share` (of all voxels, or their mean frequency), and
+        `page` if the SAE says where it is shown (see :func:`link_features`); the most used first, unused features left
+        out.
 
     Raises
     ------
@@ -62,6 +63,8 @@ def count_feature_use(fitted, features=None):
     table = table[table["n_voxels"] > 0].reset_index(drop=True)
     table.insert(0, "feature", known["feature"].to_numpy()[table["index"]])
     table["share"] = table["n_voxels"] / signed[0].shape[0]
+    if "page" in known:
+        table["page"] = known["page"].iloc[table["index"]].reset_index(drop=True)
     return table if isinstance(fitted, FeatureStability) else table.astype({"n_voxels": int})
 
 
