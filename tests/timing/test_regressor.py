@@ -1,5 +1,7 @@
 """A sample is a run: rows are made inside runs, folds are whole runs, nothing crosses."""
 
+import himalaya.kernel_ridge
+import himalaya.ridge
 import numpy as np
 import pytest
 from scipy import sparse
@@ -23,6 +25,7 @@ from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, make_voxel_scorer, voxelwise_pearson
 from sklearn_sae_encoding.timing import BandUnion, RunwiseRegressor, WordsToScans
+from sklearn_sae_encoding.timing._delays import shifted
 
 DELAYS = (1, 2, 3)
 
@@ -159,6 +162,18 @@ def test_folds_inside_leave_the_gap_between_neighbouring_parts():
     train, test = folds[1]
     assert test.tolist() == list(range(10, 20))
     assert train.tolist() == [*range(0, 8), *range(22, 40)]
+
+
+@pytest.mark.parametrize("regressor", [himalaya.ridge.RidgeCV, himalaya.kernel_ridge.KernelRidgeCV])
+def test_himalayas_regressors_choose_on_whole_runs_as_on_rows_delayed_by_hand(regressor):
+    X, y = noisy_runs(n_runs=4, noise=2.0)
+    model = RunwiseRegressor(None, regressor(alphas=[0.1, 10.0, 1000.0]), delays=DELAYS).fit(X, y)
+    rows = np.concatenate([np.hstack([shifted(run, delay) for delay in DELAYS]) for run in X])
+    run = np.repeat(np.arange(4), 80)
+    whole = [(np.flatnonzero(run != fold), np.flatnonzero(run == fold)) for fold in range(4)]
+    by_hand = regressor(alphas=[0.1, 10.0, 1000.0], cv=whole).fit(rows, np.concatenate(y))
+    np.testing.assert_array_equal(model.regressor_.best_alphas_, by_hand.best_alphas_)
+    np.testing.assert_allclose(np.concatenate(model.predict(X)), by_hand.predict(rows), rtol=1e-6, atol=1e-9)
 
 
 def test_a_splitter_inside_gets_the_run_of_each_row_as_groups():

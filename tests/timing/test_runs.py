@@ -115,6 +115,11 @@ def test_bad_word_tables_say_what_is_wrong(change, message):
         ({"kept": np.ones(3, dtype=bool)}, "kept must hold True or False for each of the 20 scans"),
         ({"scan_time": "centre"}, "scan_time must be one of"),
         ({"tables": {"sound": (np.arange(3), np.ones(4))}}, "The table 'sound' needs one time a row"),
+        ({"tables": {"sound": (1000.0 * np.arange(40), np.ones(40))}}, "'sound' has 1 of 40 times inside the scans"),
+        (
+            {"tables": {"sound": (50.0 + np.arange(9), np.ones(9))}},
+            "0 of 9 times.*last 40 s.*from 50 to 58",
+        ),
     ],
 )
 def test_a_bad_clock_says_what_is_wrong(clock, message):
