@@ -270,7 +270,8 @@ class StoryRun:
         if callable(text):
             text = text(joined)
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text must be the running text of the run (str), got {text!r}.")
+            shown = repr(text) if len(repr(text)) <= 60 else f"{repr(text)[:60]}..."
+            raise ValueError(f"text must be the running text of the run (str), got {type(text).__name__}: {shown}")
         self._spans = place_words(text, self.words, unplaced)
         warn_of_bare_text(text, stacklevel=4)
         return text

@@ -305,6 +305,16 @@ def test_features_of_runs_want_runs():
         ValueError, match="X must be a list of StoryRuns, of which features are made, got a list of nda"
     ):
         RunwiseRegressor(Known(), Ridge()).fit(X, y)
+    with pytest.raises(ValueError, match=r"features must be a transformer of runs, .*, got 'rate'"):
+        RunwiseRegressor("rate", Ridge()).fit([make_run()], [np.zeros((20, 1))])
+
+
+def test_runs_that_were_not_cleaned_each_alone_are_warned_of(recwarn):
+    X, y = noisy_runs()
+    RunwiseRegressor(None, Ridge(), delays=DELAYS).fit(X, [run + 0.3 * i for i, run in enumerate(y)])
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"In 100% of the voxels the means of the 4 runs lie further apart.*clean"):
+        RunwiseRegressor(None, Ridge(), delays=DELAYS).fit(X, [run + 100 * i for i, run in enumerate(y)])
 
 
 def test_bands_of_a_union_reach_delays_and_the_regressor():
@@ -377,6 +387,18 @@ def test_voxel_scores_of_noise_with_autocorrelated_responses_are_zero():
         X = [rng.normal(size=(len(run), 4)) for run in y]
         scores.append(cross_val_voxel_scores(RunwiseRegressor(None, Ridge(), delays=DELAYS), X, y, cv=3).scores)
     assert abs(np.mean(scores)) < 3 * np.std(scores) / np.sqrt(np.size(scores)) + 0.01
+
+
+def test_what_stands_in_the_place_of_lists_labels_and_ceilings_is_named():
+    X, y = [make_run(story=f"s{i}") for i in range(3)], [np.random.default_rng(0).normal(size=(20, 2))] * 3
+    model = RunwiseRegressor(WordsToScans("rate"), Ridge())
+    with pytest.raises(ValueError, match=r"X holds 3 runs: Y must be a list.* got an array of shape \(60, 2\)"):
+        cross_val_voxel_scores(model, X, np.concatenate(y), cv=3)
+    with pytest.raises(ValueError, match="Give groups=, one label a run, such as its story"):
+        cross_val_voxel_scores(model, X, y, cv=LeaveOneGroupOut())
+    ceilings = {"mean": np.ones(2), "s18": np.ones(2)}
+    with pytest.raises(ValueError, match=r"ceilings of 2 targets \(mean, s18, ...\): give those of the one.*'mean'"):
+        cross_val_voxel_scores(model, X, y, cv=3, noise_ceiling=ceilings)
 
 
 def test_voxel_scores_name_runs_that_are_swapped_too_few_or_unlike():
