@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_sae_encoding._images.by_run import by_run, mask_runs, pooled, takes_runs
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
 from sklearn_sae_encoding._images.masks import fit_masker, mask_rows, unmask
-from sklearn_sae_encoding._images.pycortex import from_pycortex, to_pycortex
+from sklearn_sae_encoding._images.pycortex import PycortexMasker, from_pycortex, to_pycortex
 from sklearn_sae_encoding._images.pycortex_rois import convert_pycortex_rois, read_pycortex_rois, region_names
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._images.surfaces import read_surface, read_surface_files, surface_to_cifti, surface_to_gifti
@@ -23,6 +23,7 @@ from sklearn_sae_encoding.metrics._scores import voxel_metric
 __all__ = [
     "ImageRows",
     "MaskedTargetRegressor",
+    "PycortexMasker",
     "convert_pycortex_rois",
     "from_pycortex",
     "read_pycortex_rois",
