@@ -173,7 +173,7 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
     Raises
     ------
     ValueError
-        If there isn't a label a voxel.
+        If there isn't a label a voxel, or no voxel is in a region.
 
     Notes
     -----
@@ -188,6 +188,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
             if np.shape(given) != (n_voxels,):
                 raise ValueError(f"Expected a {name} for each of {n_voxels} voxels, got shape {np.shape(given)}.")
             labels[name] = [None if one is None or one != one or one == "" else one for one in given]
+    if not len(labels.dropna()):
+        raise ValueError("No voxel has both a participant and a region.")
     rows = []
     for region, here in labels.dropna().groupby("region", sort=False):
         by = [labels.loc[here.index, "participant"]]

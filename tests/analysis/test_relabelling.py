@@ -142,3 +142,7 @@ def test_what_cannot_be_relabelled_is_refused(taxonomy):
         relabel_by_majority(loose, pd.DataFrame({"index": [1], "category": ["other"]}))
     with pytest.raises(ValueError, match="gives no number"):
         label_sensitivity(lambda groups: {}, taxonomy, range(40), confusion=rates(0.1))
+    with pytest.raises(ValueError, match="asks for 'positional', but features are labelled"):
+        label_sensitivity(lambda groups: len(groups["positional"]), taxonomy, range(40), confusion=rates(0.1))
+    with pytest.raises(ValueError, match=r"no label for any of the 2 features.* another SAE"):
+        label_sensitivity(len, taxonomy, [900, 901], confusion=rates(0.1))
