@@ -80,6 +80,7 @@ PAPER = {
 }
 
 
+SHOWN = ["r", "low", "high", "r_without", "fraction_r", "fraction_r2", "unique", "shapley"]  # the files have all
 SHARES = {
     "shared by categories, of what all explain": "shared",
     "positional alone adds, of what all explain": "unique_positional",
@@ -113,10 +114,10 @@ class Report:
         self.lines.append(str(text))
         (self.folder / "report.txt").write_text("\n".join(self.lines) + "\n", encoding="utf-8")
 
-    def table(self, name, title, table):
-        """Print a table and write it."""
+    def table(self, name, title, table, shown=None):
+        """Write a table, and print it or the columns that are shown."""
         table.to_csv(self.folder / f"{name}.csv")
-        self(f"\n{title}\n{table.round(3).to_string()}")
+        self(f"\n{title}\n{(table if shown is None else table[shown]).round(3).to_string()}")
 
 
 def tagger(words):
@@ -287,7 +288,8 @@ def main():
     data = store("alice_data", lambda: alice_data(model), layer=LAYER, delays=DELAYS)
     by_category, who = store("alice", lambda: on_alice(data, groups), groups=groups), data[3]
     alice = summarize_categories(by_category, participants=who).set_index("category")
-    report.table("table2_alice", "2. Alice, 27 listeners, six regions: score alone, unique and Shapley parts", alice)
+    title = "2. Alice, 27 listeners, six regions: score alone (95 % over listeners), unique and Shapley parts"
+    report.table("table2_alice", title, alice, SHOWN)
     baseline, matches = store(
         "matched", lambda: matched_on_alice(data, groups, options.draws), groups=groups, draws=options.draws
     )
@@ -306,7 +308,7 @@ def main():
         whose, sets = published.voxels["participant"].to_numpy(), published.voxels["set"].to_numpy()
         found = store("published", lambda: on_published(model, published, groups, options.jobs), groups=groups)
         table = summarize_categories(found, participants=whose, regions=sets).set_index(["region", "category"])
-        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table)
+        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table, SHOWN)
         against = store(
             "matched_published",
             lambda: matched_on_published(model, published, groups, options.draws, options.jobs),
