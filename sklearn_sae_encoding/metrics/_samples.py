@@ -17,6 +17,11 @@ def check_samples(X, Y, may_miss_voxels):
     Y = np.asarray(Y)
     if Y.ndim not in (1, 2) or Y.dtype.kind not in "fiub":
         raise ValueError(f"Y must be numbers of shape (n_samples, n_voxels), got shape {Y.shape}, dtype {Y.dtype}.")
+    if isinstance(X, (list, tuple)) and X and all(hasattr(run, "n_scans") for run in X):
+        raise ValueError(
+            f"X holds {len(X)} runs: Y must be a list with one array of responses a run, got an array of shape "
+            f"{Y.shape}. np.split(Y, ends) cuts what was stacked."
+        )
     if count_samples(X) != len(Y):
         raise ValueError(
             f"X and Y must belong to the same samples, but X has {count_samples(X)} (texts or rows) and Y has {len(Y)} "
