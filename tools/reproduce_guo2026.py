@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import textblob.en
 from guo2026.errors import ERRORS, K, sentence_errors, story_errors, table_of_errors
+from guo2026.figures import draw_figures
 from lepori2026.store import Store
 from scipy import sparse
 from sklearn.model_selection import KFold, LeaveOneOut
@@ -79,11 +80,27 @@ PAPER = {
 }
 
 
+SHOWN = ["r", "low", "high", "r_without", "fraction_r", "fraction_r2", "unique", "shapley"]  # the files have all
 SHARES = {
     "shared by categories, of what all explain": "shared",
     "positional alone adds, of what all explain": "unique_positional",
     "other alone adds, of what all explain": "unique_other",
 }
+
+
+CHOICES = f"""\
+Choices, those that the paper does not tell among them
+  features: SmolLM2-135M, output of block {LAYER} of 30, the shipped Matryoshka SAE (2,048 features), token by token
+  labels: classify_features on Provo and the shipped sentences, 5 folds of texts and of words, penalty 1, features that
+    are active on 20 words or more, "other" below .01 of variance; parts of speech by TextBlob {version("textblob")}
+  categories with fewer than 5 features are left out, and unlabelled features too
+  Alice: words to scans by make_story_features, delays of {DELAYS} scans of 2 s, six blocks with 10 scans between them,
+    each held out once; banded ridge, 10 candidates, penalties chosen within the other blocks
+  published betas: mean over tokens, lasso with 15 penalties, 5 folds of sentences (seed 19), divided by noise ceilings
+  matched draws: as many other features, total variance within 10 %, seed 0; p is the rank of the category
+  errors: {K} likeliest next tokens; the linear prediction is learnt on training words alone
+  topography: simulated, 8 participants, 5 subcategories in 2 of 10 regions each; selectivity is the share of voxels;
+    10,000 permutations of regions within subcategories; 999 spins of 180 parcels, each given exactly one other"""
 
 
 class Report:
@@ -97,10 +114,10 @@ class Report:
         self.lines.append(str(text))
         (self.folder / "report.txt").write_text("\n".join(self.lines) + "\n", encoding="utf-8")
 
-    def table(self, name, title, table):
-        """Print a table and write it."""
+    def table(self, name, title, table, shown=None):
+        """Write a table, and print it or the columns that are shown."""
         table.to_csv(self.folder / f"{name}.csv")
-        self(f"\n{title}\n{table.round(3).to_string()}")
+        self(f"\n{title}\n{(table if shown is None else table[shown]).round(3).to_string()}")
 
 
 def tagger(words):
@@ -185,6 +202,23 @@ def on_published(model, data, groups, jobs):
     )  # fmt: skip
 
 
+def matched_on_published(model, data, groups, n_draws, jobs):
+    """Compare the semantic features with matched draws in each published set of voxels: a row a set."""
+    X = SAEProjector(load_demo_sae()).fit_transform(LMActivationTransformer(model, LAYER).fit_transform(data.texts))
+    columns, sets = groups["semantic"], data.voxels["set"].to_numpy()
+    draws = draw_matched_features(X, columns, n_draws=n_draws, random_state=0, tolerance=0.1)
+    whose, rows = data.voxels["participant"].to_numpy(), {}
+    for name in dict.fromkeys(sets):
+        found = compare_with_matched(
+            SparseVoxelEncoder(alphas=15, early_stopping=True, n_jobs=jobs), X, data.betas[:, sets == name],
+            columns=columns, draws=draws, participants=whose[sets == name], cv=KFold(5, shuffle=True, random_state=19),
+        )  # fmt: skip
+        low, high = found.g_interval
+        mean = found.by_participant[["score", "matched"]].mean()
+        rows[name] = {**mean, "p": found.p_value, "d": found.d, "g": found.hedges_g, "g low": low, "g high": high}
+    return pd.DataFrame(rows).T
+
+
 def simulated_topography(seed=0, n_participants=8):
     """Plant five subcategories in ten regions of fsaverage5, each participant with noise of its own."""
     from nilearn.datasets import load_fsaverage
@@ -237,8 +271,7 @@ def main():
     options = parser.parse_args()
     store, report, start = Store(options.output), Report(options.output), time.perf_counter()
     model = LanguageModel(load_smollm2())
-    report("SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)")
-    report(f"Parts of speech by the tagger of TextBlob {version('textblob')}; supersenses by WordNet")
+    report(CHOICES)
     kinds, enriched = store("kinds", lambda: label(model), layer=LAYER)
     taxonomy = FeatureTaxonomy(kinds[kinds["category"] != ""])
     groups = taxonomy.groups(np.arange(len(kinds)))
@@ -255,7 +288,8 @@ def main():
     data = store("alice_data", lambda: alice_data(model), layer=LAYER, delays=DELAYS)
     by_category, who = store("alice", lambda: on_alice(data, groups), groups=groups), data[3]
     alice = summarize_categories(by_category, participants=who).set_index("category")
-    report.table("table2_alice", "2. Alice, 27 listeners, six regions: score alone, unique and Shapley parts", alice)
+    title = "2. Alice, 27 listeners, six regions: score alone (95 % over listeners), unique and Shapley parts"
+    report.table("table2_alice", title, alice, SHOWN)
     baseline, matches = store(
         "matched", lambda: matched_on_alice(data, groups, options.draws), groups=groups, draws=options.draws
     )
@@ -274,7 +308,14 @@ def main():
         whose, sets = published.voxels["participant"].to_numpy(), published.voxels["set"].to_numpy()
         found = store("published", lambda: on_published(model, published, groups, options.jobs), groups=groups)
         table = summarize_categories(found, participants=whose, regions=sets).set_index(["region", "category"])
-        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table)
+        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table, SHOWN)
+        against = store(
+            "matched_published",
+            lambda: matched_on_published(model, published, groups, options.draws, options.jobs),
+            groups=groups,
+            draws=options.draws,
+        )
+        report.table("table4_matched", "Semantic features against as many of equal variance, raw r", against)
         more, _ = store("errors_published", lambda: sentence_errors(model, LAYER, published), layer=LAYER, k=K)
         errors = pd.concat([errors, table_of_errors(more, whose, sets)])
     report.table("table6_errors", "Errors as bands: r alone, and what they add (± 95 % over participants)", errors)
@@ -307,53 +348,6 @@ def main():
             else f"  {name}: paper {value}; {why}"
         )
     report(f"\n{time.perf_counter() - start:.0f} s in all; what was found in the folder took none")
-
-
-def draw_figures(folder, alice, baseline, topography, planted, by_category):
-    """Draw four figures."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-    errors = [alice["r"] - alice["low"], alice["high"] - alice["r"]]
-    axes.errorbar(alice["r"], alice.index, xerr=errors, fmt="o", color="0.2", capsize=3, label="alone")
-    axes.plot(alice["r_without"], alice.index, "|", color="C0", ms=14, mew=2, label="all others")
-    axes.axvline(0, color="0.6", lw=0.8)
-    axes.invert_yaxis()
-    axes.set_xlabel("r, mean over 27 listeners and 95 % interval")
-    axes.set_title("Alice: each category alone, and all without it")
-    axes.legend(frameon=False)
-    figure.savefig(folder / "figure1_alone.png", dpi=150)
-    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-    kinds = {"Shapley value": "shapley", "unique": "unique"}
-    for shift, (title, kind) in zip((-0.2, 0.2), kinds.items(), strict=True):
-        mean = by_category.parts[[f"{kind}_{name}" for name in by_category.categories]].mean()
-        axes.barh(np.arange(len(mean)) + shift, mean, 0.4, label=title)
-    axes.set_yticks(range(len(by_category.categories)), by_category.categories)
-    axes.invert_yaxis()
-    axes.axvline(0, color="k", lw=0.5)
-    axes.set_xlabel("explained variance (squared r)")
-    axes.set_title("Alice: what each category adds")
-    axes.legend(frameon=False)
-    figure.savefig(folder / "figure2_parts.png", dpi=150)
-    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-    axes.hist(baseline.draw_scores.mean(axis=1), bins=20, color="0.7", label="as many others of equal variance")
-    axes.axvline(baseline.scores.mean(), color="C3", label="semantic")
-    axes.set_xlabel("r, mean over listeners and regions")
-    axes.set_ylabel("draws")
-    axes.set_title(f"Semantic features against matched draws, p = {baseline.p_value:.2f}")
-    axes.legend(frameon=False)
-    figure.savefig(folder / "figure3_matched.png", dpi=150)
-    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-    topography = topography[sorted(topography)]
-    image = axes.imshow(topography, cmap="viridis", vmin=0)
-    for row, column in np.argwhere(planted[topography.columns].to_numpy() > 0):
-        axes.add_patch(plt.Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="C3", lw=2))
-    axes.set_xticks(range(topography.shape[1]), topography.columns)
-    axes.set_yticks(range(len(topography)), topography.index)
-    axes.set_xlabel("region")
-    axes.set_title("Simulated cortex; where features were planted is outlined")
-    figure.colorbar(image, label="share of voxels", shrink=0.8)
-    figure.savefig(folder / "figure4_topography.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
         participants. None takes all voxels as one participant's, without intervals.
 
     regions : array-like of shape (n_voxels,), default=None
-        Region of each voxel, for a table by region; None and "" are none.
+        Region of each voxel, for a table by region; None and "" are none. Participants in their place give a table by
+        participant.
 
     confidence : float, default=0.95
         Level of the intervals.
