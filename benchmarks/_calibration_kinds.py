@@ -10,13 +10,18 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
 from sklearn_sae_encoding.analysis import (
+    classify_features,
+    compare_raters,
     compare_volume_maps,
     compare_with_matched,
     draw_matched_features,
+    encode_by_category,
     feature_enrichment,
     score_explanations,
+    summarize_categories,
     topography_convergence,
 )
+from sklearn_sae_encoding.analysis.baselines import effect_size
 from sklearn_sae_encoding.datasets import load_supersenses
 
 
@@ -68,11 +73,72 @@ def enrichment(rng, print_rates, n=200):
         smallest.append(found.table["p_value"].sample(1, random_state=int(rng.integers(1 << 30))).iloc[0])
     print_rates("enrichment for a supersense: a p at random", smallest)
     print_rates("  any false discovery among 50 features (q)", wrong)
+    ratings = pd.DataFrame(rng.normal(size=(600, 5)), columns=list("abcde")).assign(word=words["word"])
+    single, wrong = [], []
+    for _ in range(n):
+        features = sparse.csr_array(rng.exponential(size=(600, 50)) * (rng.random((600, 50)) < 0.1))
+        found = feature_enrichment(features, words, properties=ratings)
+        wrong.append(found.table["q_value"].min())
+        single.append(found.table["p_value"].sample(1, random_state=int(rng.integers(1 << 30))).iloc[0])
+    print_rates("enrichment for five ratings at random: a p at random", single)
+    print_rates("  any false discovery among 50 features (q)", wrong)
+
+
+def kinds(rng, print_rates, n=20):
+    """Features that are active at random: all are "other", by any set of indicators."""
+    table, wrong = load_supersenses().drop_duplicates("word"), []
+    for _ in range(n):
+        words = pd.DataFrame({"text": np.repeat(range(100), 20), "position": np.tile(range(20), 100)})
+        words["word"] = rng.choice(table["word"].head(2000), size=2000)
+        words["pos"] = rng.choice(["NN", "VB", "JJ", "IN"], size=2000)
+        features = sparse.csr_array(rng.exponential(size=(2000, 50)) * (rng.random((2000, 50)) < 0.1))
+        wrong.append((classify_features(features, words)["category"] != "other").mean())
+    print(f"features at random that are not called other: {np.mean(wrong):.1%} of {50 * n}")
+
+
+def agreement(rng, print_rates, n=400):
+    """Two raters who are right in 85 %, and else choose at random: intervals of kappa and alpha."""
+    share = 0.85**2  # that both are right; else they agree by chance, so that this is kappa, and alpha too
+    for n_features in (60, 200):
+        held = []
+        for seed in range(n):
+            truth = rng.integers(0, 5, size=n_features)
+            given = [
+                dict(enumerate(np.where(rng.random(n_features) < 0.85, truth, rng.integers(0, 5, size=n_features))))
+                for _ in range(2)
+            ]
+            found = compare_raters(*given, n_bootstraps=400, random_state=seed)
+            held.append([low <= share <= high for low, high in (found.kappa_interval, found.alpha_interval)])
+        kappa, alpha = np.mean(held, axis=0)
+        print(f"95% intervals over {n_features} features hold kappa in {kappa:.1%}, alpha in {alpha:.1%} of {n}")
+
+
+def parts(rng, print_rates, n=200):
+    """Eight participants, whose voxels follow one category of two: what the other is said to add, and an effect."""
+    folds, above = KFold(5), []
+    for _ in range(n):
+        X = rng.normal(size=(150, 20))
+        Y = X[:, :10] @ rng.normal(size=(10, 16)) + 5 * rng.normal(size=(150, 16))
+        groups = {"all": np.arange(10), "none": np.arange(10, 20)}
+        table = summarize_categories(
+            encode_by_category(Ridge(30.0), X, Y, groups=groups, cv=folds), participants=np.repeat(range(8), 2)
+        ).set_index("category")
+        above.append(table.loc["none", ["unique_low", "unique_low_folds"]].to_numpy(dtype=float) > 0)
+    over_participants, over_folds = np.mean(above, axis=0)
+    print(
+        f"a category that adds nothing: 95% intervals of its unique part above 0 over participants in "
+        f"{over_participants:.1%}, over folds in {over_folds:.1%} of {n} (2.5% should, at most)"
+    )
+    for size in (0.0, 0.8):
+        drawn = size + rng.normal(size=(2000, 8))
+        low, high = np.array([effect_size(one, 0.95)[2] for one in drawn]).T
+        held = np.mean((low <= size) & (size <= high))
+        print(f"95% intervals of Hedges' g over 8 participants hold d = {size} in {held:.1%}")
 
 
 def detection(rng, print_rates, n=100):
     """Judges that guess: scores of explanations that say nothing, and how often their interval leaves .5 out."""
-    scores, shuffled, outside = [], [], []
+    scores, shuffled, outside, better = [], [], [], []
 
     def judge(prompt):
         return json.dumps(rng.integers(0, 2, size=sum(line[:1].isdigit() for line in prompt.splitlines())).tolist())
@@ -98,10 +164,12 @@ def detection(rng, print_rates, n=100):
         scores.append(found.score)
         shuffled.append(found.shuffled)
         outside += ((found.table["low"] > 0.5) | (found.table["high"] < 0.5)).tolist()
+        better.append(stats.ttest_1samp(found.table["score"] - found.table["shuffled"], 0).pvalue)
     print(
         f"detection by guesses: mean score {np.mean(scores):.3f} ± {2 * np.std(scores) / np.sqrt(n):.3f}, shuffled "
         f"{np.mean(shuffled):.3f}; 95% intervals of one feature without .5 in them: {np.mean(outside):.1%} of {10 * n}"
     )
+    print_rates("detection by guesses: own against shuffled explanations, t", better)
 
 
 def volumes(rng, print_rates, n=100):

@@ -45,9 +45,11 @@ def main(old, n_jobs=1):
             for penalties, encoder in encoders.items():
                 result = cross_val_voxel_scores(encoder, X, Y, cv=OUTER, noise_ceiling=ceiling, n_jobs=n_jobs)
                 by = pd.Series(result.normalized_scores).groupby([groups, voxels["participant"], voxels["set"]]).mean()
-                means[token, name, penalties] = by.groupby(level=[0, 2]).mean()
+                means[token, name, penalties] = (
+                    by.rename_axis(["participants", "one", "set"]).groupby(level=[0, 2]).mean()
+                )
                 print(token, name, penalties, flush=True)
-    table = pd.concat(means, names=["token", "SAE", "penalties", "participants"]).unstack("set")[SETS]
+    table = pd.concat(means, names=["token", "SAE", "penalties"]).unstack("set")[SETS]
     print(table.sort_index(level=["participants", "penalties"]).round(3).to_string())
 
 

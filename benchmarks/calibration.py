@@ -4,8 +4,9 @@
 
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
-bins, partition, spins, matched, convergence, enrichment, detection, volumes, intervals, equivalence, left_out,
-shared_noise, selection, feature_use, group, stories; all of them by default, a good part of an hour.
+bins, partition, spins, matched, convergence, enrichment, detection, volumes, kinds, agreement, parts, intervals,
+equivalence, left_out, shared_noise, selection, feature_use, group, stories; all of them by default, a good part of an
+hour.
 """
 
 import sys
@@ -14,7 +15,7 @@ import time
 import numpy as np
 import pandas as pd
 from _calibration_intervals import equivalence, intervals, left_out, shared_noise
-from _calibration_kinds import convergence, detection, enrichment, matched, volumes
+from _calibration_kinds import agreement, convergence, detection, enrichment, kinds, matched, parts, volumes
 from _calibration_maps import spins
 from _calibration_selection import bootstrap, feature_use, group, selection
 from _calibration_stories import stories
@@ -47,6 +48,7 @@ from sklearn_sae_encoding.pipeline import make_augmented_encoder
 
 CV = KFold(5, shuffle=True, random_state=19)
 LEVELS = (0.05, 0.01, 0.001)
+KINDS = (matched, convergence, enrichment, detection, volumes, kinds, agreement, parts)
 N_VOXELS, N_PERMUTATIONS = 1000, 10
 
 
@@ -59,7 +61,7 @@ def main(names):
         "bins": bins,
         "partition": partition,
         "spins": lambda rng: spins(rng, print_rates),
-        **{test.__name__: test_of_kinds(test) for test in (matched, convergence, enrichment, detection, volumes)},
+        **{test.__name__: test_of_kinds(test) for test in KINDS},
         "intervals": intervals,
         "equivalence": lambda rng: equivalence(rng, print_rates),
         "left_out": left_out,

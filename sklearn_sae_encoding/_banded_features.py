@@ -130,7 +130,7 @@ class BandedFeatureRegressor(ForwardsToParts, MetaEstimatorMixin, RegressorMixin
         X = self._transform(X)
         return self.regressor_.predict(X, **params)
 
-    def score(self, X, y):
+    def score(self, X, y, **params):
         """Score by the regressor's own score.
 
         Parameters
@@ -139,15 +139,18 @@ class BandedFeatureRegressor(ForwardsToParts, MetaEstimatorMixin, RegressorMixin
 
         y : array-like of shape (n_samples, n_targets) or (n_samples,)
 
+        **params : dict
+            Handed to the regressor, here and by the methods below, such as ``groups`` with ``scale="runs"``.
+
         Returns
         -------
         score : float
         """
         X = self._transform(X)
-        return self.regressor_.score(X, y)
+        return self.regressor_.score(X, y, **params)
 
     @available_if(_regressor_has("voxel_scores"))
-    def voxel_scores(self, X, Y, metric="pearson"):
+    def voxel_scores(self, X, Y, metric="pearson", **params):
         """Score each voxel.
 
         Parameters
@@ -158,14 +161,16 @@ class BandedFeatureRegressor(ForwardsToParts, MetaEstimatorMixin, RegressorMixin
 
         metric : {"pearson", "r2"} or callable, default="pearson"
 
+        **params : dict
+
         Returns
         -------
         scores : ndarray of shape (n_targets,)
         """
-        return self.regressor_.voxel_scores(self._transform(X), Y, metric=metric)
+        return self.regressor_.voxel_scores(self._transform(X), Y, metric=metric, **params)
 
     @available_if(_regressor_has("band_scores"))
-    def band_scores(self, X, Y):
+    def band_scores(self, X, Y, **params):
         """Split each voxel's r² over the bands.
 
         Parameters
@@ -174,26 +179,30 @@ class BandedFeatureRegressor(ForwardsToParts, MetaEstimatorMixin, RegressorMixin
 
         Y : array-like of shape (n_samples, n_targets) or (n_samples,)
 
+        **params : dict
+
         Returns
         -------
         shares : ndarray of shape (n_targets, n_bands)
             As in :meth:`sklearn_sae_encoding.banded.BandedRidgeEncoder.band_scores`.
         """
-        return self.regressor_.band_scores(self._transform(X), Y)
+        return self.regressor_.band_scores(self._transform(X), Y, **params)
 
     @available_if(_regressor_has("predict_by_band"))
-    def predict_by_band(self, X):
+    def predict_by_band(self, X, **params):
         """Split predictions into what each band adds to the mean response.
 
         Parameters
         ----------
         X : sequence of length n_samples
 
+        **params : dict
+
         Returns
         -------
         parts : ndarray of shape (n_bands, n_samples, n_targets) or (n_bands, n_samples)
         """
-        return self.regressor_.predict_by_band(self._transform(X))
+        return self.regressor_.predict_by_band(self._transform(X), **params)
 
     @property
     def feature_transformers_(self):

@@ -154,6 +154,15 @@ def take_params(params: Mapping[str, Any], n_samples: int, rows) -> dict[str, An
     return {name: take_samples(value, rows) if has_samples(value) else value for name, value in params.items()}
 
 
+def params_of_predict(fitted, params):
+    """Of parameters of ``fit`` those that predictions need, too: the run of each row, if columns were scaled by run."""
+    while fitted is not None and not hasattr(fitted, "n_runs_"):
+        steps = getattr(fitted, "steps", None)
+        fitted = steps[-1][1] if steps else getattr(fitted, "regressor_", None)
+    found = [value for name, value in params.items() if name.rpartition("__")[-1] == "groups"]
+    return {"groups": found[-1]} if found and fitted is not None else {}
+
+
 def check_penalties(values, name: str) -> np.ndarray:
     """Positive numbers in one dimension as float64; strings and bools that look like numbers are none."""
     kinds = {

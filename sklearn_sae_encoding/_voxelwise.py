@@ -14,7 +14,7 @@ from .metrics._scores import voxel_metric
 class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
     """Scores, routing and tags of a regressor with a parameter `cv`."""
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y, sample_weight=None, **predict_params):
         """Return the coefficient of determination, averaged over the voxels for which it is defined.
 
         Parameters
@@ -23,6 +23,8 @@ class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
         y : array-like of shape (n_samples, n_targets) or (n_samples,)
         sample_weight : None
             Only for compatibility; weights are not supported.
+        **predict_params : dict
+            Handed to ``predict``, such as the `groups` of a BandedRidgeEncoder with ``scale="runs"``.
 
         Returns
         -------
@@ -31,10 +33,10 @@ class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
         """
         if sample_weight is not None:
             raise ValueError(f"{type(self).__name__}.score does not support sample_weight; pass None.")
-        r2 = self.voxel_scores(X, y, metric="r2")
+        r2 = self.voxel_scores(X, y, metric="r2", **predict_params)
         return float(np.mean(r2[~np.isnan(r2)])) if np.any(~np.isnan(r2)) else float("nan")
 
-    def voxel_scores(self, X, Y, metric="pearson"):
+    def voxel_scores(self, X, Y, metric="pearson", **predict_params):
         """Score each voxel.
 
         Parameters
@@ -43,13 +45,15 @@ class VoxelwiseRegressorMixin(MultiOutputMixin, RegressorMixin):
         Y : array-like of shape (n_samples, n_targets) or (n_samples,)
         metric : {"pearson", "r2"} or callable, default="pearson"
             A callable takes the true and the predicted responses and returns an array.
+        **predict_params : dict
+            As in :meth:`score`.
 
         Returns
         -------
         scores : ndarray of shape (n_targets,)
             NaN where the score is not defined; see :mod:`sklearn_sae_encoding.metrics`.
         """
-        return voxel_metric(metric)(np.asarray(Y), self.predict(X))
+        return voxel_metric(metric)(np.asarray(Y), self.predict(X, **predict_params))
 
     def get_metadata_routing(self):
         """Return how metadata such as ``groups`` are routed to the splitter.

@@ -15,7 +15,7 @@ from ._banded.parameters import ALLOWED
 from ._banded.predicting import band_part, chosen_bands, chosen_columns, intercepts, weights_of
 from ._banded.preparing import prepare_bands
 from ._banded.responses import check_responses, describe_responses, is_read_by_block, warn_of_unfitted
-from ._banded.runs import scaled_by_run
+from ._banded.runs import runs_to_fit, runs_to_predict, scaled_by_run
 from ._solvers.banded.bands import without_duplicates
 from ._validation import check_parameters
 from ._voxelwise import VoxelwiseRegressorMixin
@@ -66,9 +66,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         How to split the samples; an integer is that many contiguous folds.
     scale : {"columns", "runs"} or None, default=None
         ``"columns"`` divides each column by its standard deviation over the training rows, inside the kernel;
-        ``"runs"`` by that over the rows of a run, in training and in predictions. The run of each row are the `groups`
-        of ``fit`` and ``predict``; without groups ``predict`` takes its rows for one run. For lists of runs see
-        :class:`~sklearn_sae_encoding.timing.RunwiseRegressor`, which scales before it delays.
+        ``"runs"`` by that over the rows of a run, told by the `groups` of ``fit`` and of every method that predicts.
+        For lists of runs see :class:`~sklearn_sae_encoding.timing.RunwiseRegressor`, which scales before it delays.
     firing : tuple of two float, or mapping of bands to such, default=None
         Shares of the training rows, ``(lowest, highest)``. Columns that are not zero in fewer or more leave, counted.
     form : {"auto", "kernel", "primal"}, default="auto"
@@ -122,6 +121,8 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Predictions of a row of zeros, and of a row of mean features.
     gradient_scores_ : ndarray of shape (n_targets, n_steps)
         Negative held-out errors at each step of the gradient search.
+    n_runs_ : int
+        Runs of ``fit``; only with ``scale="runs"``.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -149,6 +150,9 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     >>> encoder.band_alphas_[:, 0] < encoder.band_alphas_[:, 1]
     array([ True,  True])
     """
+
+    # Wherever metadata are routed, the run of each row comes along.
+    __metadata_request__fit = __metadata_request__predict = __metadata_request__score = {"groups": True}  # noqa: RUF012
 
     def __init__(
         self,
@@ -223,7 +227,11 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         check_parameters(self, ALLOWED)
         X, Y = self._validate(X, y)
         as_given = X
-        X = scaled_by_run(X, params.get("groups"), needed=True) if self.scale == "runs" else X
+        if self.scale == "runs":
+            runs = runs_to_fit(params.get("groups"), X.shape[0])
+            X, self.n_runs_ = scaled_by_run(X, runs), len(np.unique(runs))
+        else:
+            vars(self).pop("n_runs_", None)
         split_params = self._split_params(params)
         columns = resolve_bands(self.bands, getattr(self, "feature_names_in_", ()), X.shape[1])
         given = SimpleNamespace(**self.get_params(deep=False))
@@ -245,7 +253,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         bands : str or list of str, default=None
             Predict from these only, the other bands being at their means over the training rows. None is all.
         groups : array-like of shape (n_samples,), default=None
-            With ``scale="runs"`` the run of each row. None is one run of all.
+            With ``scale="runs"`` the run of each row. None is one run, and an error if ``fit`` was given several.
 
         Returns
         -------
@@ -264,8 +272,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
-        groups : array-like of shape (n_samples,), default=None
-            As in :meth:`predict`.
+        groups : see :meth:`predict`
 
         Returns
         -------
@@ -277,7 +284,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         parts[:, :, np.isnan(self.target_means_)] = np.nan
         return parts[..., 0] if self._one_target else parts
 
-    def band_scores(self, X, Y):
+    def band_scores(self, X, Y, groups=None):
         r"""Split each voxel's r² over the bands, by the product measure.
 
         With parts :math:`f_b` of the predictions, :math:`f` their sum and :math:`e` the responses less the mean over
@@ -287,6 +294,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
         Y : array-like of shape (n_samples, n_targets) or (n_samples,)
+        groups : see :meth:`predict`
 
         Returns
         -------
@@ -294,7 +302,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
             They add up to the r² of the predictions less the (never positive) r² of predicting the mean over the
             training rows. Negative where a band makes predictions worse; NaN for absent and constant voxels.
         """
-        parts = self.predict_by_band(X).reshape(len(self.bands_), -1, len(self.intercept_))
+        parts = self.predict_by_band(X, groups).reshape(len(self.bands_), -1, len(self.intercept_))
         Y = np.asarray(Y, dtype=np.float64).reshape(parts.shape[1:])
         doubled = 2 * (Y - self.target_means_) - parts.sum(axis=0)
         total = np.sum((Y - Y.mean(axis=0)) ** 2, axis=0)
@@ -338,7 +346,9 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
     def _check_new(self, X, groups=None):
         self._check_keeps()
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        return scaled_by_run(X, groups) if self.scale == "runs" else X
+        if not hasattr(self, "n_runs_"):
+            return X
+        return scaled_by_run(X, runs_to_predict(groups, X.shape[0], self.n_runs_))
 
     def _store(self, X, columns, prepared, responses, solution):
         for name in ("coef_", "dual_coef_", "X_fit_", "intercept_", "cv_scores_", "gradient_scores_"):

@@ -8,7 +8,7 @@ from sklearn_sae_encoding._fitted.parts import is_estimator, parts_of, unwrap
 from sklearn_sae_encoding._fitted.tables import COLUMNS, KINDS, as_table, feature_table, with_labels
 from sklearn_sae_encoding._fitted.view import FittedView
 from sklearn_sae_encoding._fitted.walking import columns_of, complete, inputs_of
-from sklearn_sae_encoding._fitted.weights import as_weights, band_of_columns, shape_of_weights
+from sklearn_sae_encoding._fitted.weights import as_weights, band_of_columns, scales_by_run, shape_of_weights
 
 __all__ = [
     "KINDS",
@@ -89,6 +89,8 @@ def fitted_view(estimator, *, features=None, labels=None):
     columns = _columns(transformers, linear, wrappers, features, n_features)
     if (bands := band_of_columns(linear)) is not None:
         columns = columns.assign(band=bands)
+    if scales_by_run(linear):  # another number in each run
+        columns = columns.assign(scale=np.nan)
     columns = with_labels(columns, labels) if labels is not None else columns
     return FittedView(
         features=columns[[*COLUMNS, *(name for name in columns if name not in (*COLUMNS, *_INTERNAL))]],
@@ -156,7 +158,7 @@ def features_of(features, n_features=None):
         table = columns_of(features)
         if table is None:
             raise ValueError(f"The {type(features).__name__} tells no columns. Give it a get_feature_names_out.")
-        features = table[list(COLUMNS)]
+        features = table[[*COLUMNS, *(["page"] if "page" in table else [])]]
     return as_table(features, n_features)
 
 

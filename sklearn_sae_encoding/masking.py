@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_sae_encoding._images.by_run import by_run, mask_runs, pooled, takes_runs
 from sklearn_sae_encoding._images.checks import check_arguments, check_counts, check_rows, find_exclusions
 from sklearn_sae_encoding._images.masks import fit_masker, mask_rows, unmask
-from sklearn_sae_encoding._images.pycortex import from_pycortex, to_pycortex
+from sklearn_sae_encoding._images.pycortex import PycortexMasker, from_pycortex, to_pycortex
 from sklearn_sae_encoding._images.pycortex_rois import convert_pycortex_rois, read_pycortex_rois, region_names
 from sklearn_sae_encoding._images.rows import ImageRows, is_images
 from sklearn_sae_encoding._images.surfaces import read_surface, read_surface_files, surface_to_cifti, surface_to_gifti
@@ -23,6 +23,7 @@ from sklearn_sae_encoding.metrics._scores import voxel_metric
 __all__ = [
     "ImageRows",
     "MaskedTargetRegressor",
+    "PycortexMasker",
     "convert_pycortex_rois",
     "from_pycortex",
     "read_pycortex_rois",
@@ -157,7 +158,7 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         self.regressor_ = clone(self.regressor).fit(X, Y, **fit_params)
         return self
 
-    def predict(self, X, as_image=False):
+    def predict(self, X, as_image=False, **predict_params):
         """Predict responses.
 
         Parameters
@@ -168,17 +169,20 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         as_image : bool, default=False
             Whether to give one image with all samples (4-D, or a surface image with one column a sample).
 
+        **predict_params : dict
+            Handed to the ``predict`` of the regressor, here and by methods that score, such as ``groups``.
+
         Returns
         -------
         y : ndarray of shape (n_samples, n_elements) or (n_samples,), or image, or a list of one of these a run
             NaN in voxels that are missing.
         """
         check_is_fitted(self)
-        check_arguments(X)
-        predicted = by_run(self._as_fitted, self.regressor_.predict(X))
+        check_arguments(X, predict_params)
+        predicted = by_run(self._as_fitted, self.regressor_.predict(X, **predict_params))
         return by_run(self.to_img, predicted) if as_image else predicted
 
-    def score(self, X, y):
+    def score(self, X, y, **predict_params):
         """Compute the mean over voxels of the coefficient of determination.
 
         Voxels that are missing, or constant in `y`, don't count.
@@ -194,10 +198,10 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         -------
         score : float
         """
-        scores = self.voxel_scores(X, y, metric="r2")
+        scores = self.voxel_scores(X, y, metric="r2", **predict_params)
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
-    def voxel_scores(self, X, y, metric="pearson"):
+    def voxel_scores(self, X, y, metric="pearson", **predict_params):
         """Compute the score of each voxel.
 
         Parameters
@@ -217,11 +221,11 @@ class MaskedTargetRegressor(WrapsRegressor, MetaEstimatorMixin, RegressorMixin, 
         """
         check_is_fitted(self)
         metric, Y = voxel_metric(metric), self._mask(y, self.masker_, X)[1]
-        return metric(pooled(Y), pooled(self.predict(X)))
+        return metric(pooled(Y), pooled(self.predict(X, **predict_params)))
 
-    def voxel_scores_img(self, X, y, metric="pearson"):
+    def voxel_scores_img(self, X, y, metric="pearson", **predict_params):
         """Give the score of each voxel as an image; see :meth:`voxel_scores`."""
-        return self.to_img(self.voxel_scores(X, y, metric))
+        return self.to_img(self.voxel_scores(X, y, metric, **predict_params))
 
     def coef_img(self, feature):
         """Give the weight of a feature in each voxel as an image.

@@ -15,16 +15,10 @@ from sklearn_sae_encoding import _validation as allow
 from sklearn_sae_encoding._cloning import clone_sharing
 from sklearn_sae_encoding._containers import RowsInContainer
 from sklearn_sae_encoding._sae.arrays import SAEArrays
-from sklearn_sae_encoding._sae.columns import check_reconstruction, is_transcoder, names_of, side_by_side
+from sklearn_sae_encoding._sae.columns import check_reconstruction, is_transcoder, names_of, page_of, side_by_side
 from sklearn_sae_encoding._sae.conversion import convert_sae
 from sklearn_sae_encoding._sae.encoding import Encoder, decode, normalises_tokens, pooled_features
-from sklearn_sae_encoding._sae.inputs import (
-    check_activations,
-    check_belongs,
-    check_finite,
-    checked_texts,
-    is_texts,
-)
+from sklearn_sae_encoding._sae.inputs import check_activations, check_belongs, check_finite, checked_texts, is_texts
 from sklearn_sae_encoding._sae.loading import load_sae
 from sklearn_sae_encoding._sae.matching import Origin, metadata_of
 from sklearn_sae_encoding._sae.selection import bins_of, matryoshka_widths, selected_features
@@ -105,6 +99,8 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         Matryoshka widths, None where they are not known.
     bins_ : list of (int, int) or None
         Matryoshka bins ``[lo, hi)``, each of which can be given as `features`.
+    page_ : str or None
+        Address of Neuronpedia's page on each feature, with the place ``{index}``, where the SAE's metadata name it.
     learnt_ : SAEArrays
         What was learnt, for ``sae=None`` only: ``learnt_.save(folder)`` stores it in sae-lens' format,
         ``learnt_.build()`` makes it a ``sae_lens.SAE``. Other SAEs are found again by name and not stored.
@@ -245,6 +241,7 @@ class SAEProjector(RowsInContainer, TransformerMixin, BaseEstimator, auto_wrap_o
         sae = self._load()
         check_belongs(sae, origin, self.n_features_in_, self.check_match)
         check_reconstruction(self.reconstruction, sae)
+        self.page_ = page_of(sae.cfg.metadata.get("neuronpedia_id"))
         self.n_features_ = int(sae.cfg.d_sae)
         self.widths_ = matryoshka_widths(self.widths, sae.cfg.to_dict(), self.n_features_)
         self.bins_ = bins_of(self.widths_)

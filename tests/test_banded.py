@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from nibabel import Nifti1Image
 from nilearn.maskers import NiftiMasker
 from scipy import sparse
 from sklearn import config_context
@@ -15,16 +16,18 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_sae_encoding._banded import responses
 from sklearn_sae_encoding._solvers.banded import search
-from sklearn_sae_encoding.analysis import band_models
+from sklearn_sae_encoding.analysis import band_models, typical_effects
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
+from sklearn_sae_encoding.fitted import fitted_view
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, warn_once
 from sklearn_sae_encoding.persistence import load_encoder, save_encoder
+from sklearn_sae_encoding.pipeline import BandedFeatureRegressor
 
 LAYOUTS = {"dense": np.asarray, "csr": sparse.csr_array, "csc": sparse.csc_array}
 FORMS = ("kernel", "primal")
@@ -163,12 +166,88 @@ def test_columns_scaled_by_run_are_those_of_a_scaler_for_each_run_before(form, l
     np.testing.assert_allclose(inside.predict(layout(X), groups=runs), before.predict(by_hand), rtol=1e-6)
     parts = inside.predict_by_band(layout(X), groups=runs)
     np.testing.assert_allclose(parts.sum(axis=0) + inside.target_means_, before.predict(by_hand), rtol=1e-6)
-    one = runs == 1  # rows without groups are one run
-    np.testing.assert_allclose(inside.predict(layout(X[one])), before.predict(by_hand[one]), rtol=1e-6)
-    with pytest.raises(ValueError, match=r"scale='runs' needs the run of each row"):
-        inside.fit(X, Y)
+    shares = before.band_scores(by_hand, Y)
+    np.testing.assert_allclose(inside.band_scores(layout(X), Y, groups=runs), shares, rtol=1e-6)
+    scores = before.voxel_scores(by_hand, Y)
+    np.testing.assert_allclose(inside.voxel_scores(layout(X), Y, groups=runs), scores, rtol=1e-6)
+    assert inside.score(layout(X), Y, groups=runs) == pytest.approx(before.score(by_hand, Y), rel=1e-6)
+
+
+def test_rows_whose_run_is_not_said_are_refused_where_runs_were_scaled_one_by_one():
+    X, Y = problem()
+    runs = np.arange(len(X)) * 3 // len(X)
+    encoder = BandedRidgeEncoder(BANDS, scale="runs", candidates=3, cv=GroupKFold(3))
+    with pytest.raises(ValueError, match=r"scale='runs' needs the run of each row: fit\(X, y, groups=runs\)"):
+        encoder.fit(X, Y)
+    encoder.fit(X, Y, groups=runs)
+    rows = f"scale='runs' was fitted to 3 runs: say the run of each of these {len(X)} rows, too, by groups="
+    for ask in (encoder.predict, encoder.predict_by_band):
+        with pytest.raises(ValueError, match=rows):
+            ask(X)
+    for ask in (encoder.band_scores, encoder.voxel_scores, encoder.score):
+        with pytest.raises(ValueError, match=rows):
+            ask(X, Y)
     with pytest.raises(ValueError, match=r"groups must hold the run of each of the \d+ rows, got shape \(3,\)"):
-        inside.predict(X, groups=[0, 1, 2])
+        encoder.predict(X, groups=[0, 1, 2])
+    # One run is told apart from none by nothing.
+    alone = BandedRidgeEncoder(BANDS, scale="runs", candidates=3).fit(X, Y, groups=np.zeros(len(X)))
+    np.testing.assert_array_equal(alone.predict(X), alone.predict(X, groups=np.full(len(X), 7)))
+    assert alone.n_runs_ == 1
+    assert not hasattr(alone.set_params(scale=None).fit(X, Y), "n_runs_")
+
+
+def test_the_runs_of_held_out_rows_reach_predictions_in_cross_validation_and_searches():
+    X, Y = problem(n_samples=120)
+    runs = np.arange(len(X)) * 6 // len(X)
+    X = X * (1.0 + 4 * runs)[:, None]
+    by_hand = np.vstack([StandardScaler(with_mean=False).fit_transform(X[runs == run]) for run in range(6)])
+    outer, params = GroupKFold(3), {"candidates": 3, "cv": GroupKFold(2)}
+    plain = BandedRidgeEncoder(BANDS, **params)
+    encoder = BandedRidgeEncoder(BANDS, scale="runs", **params)
+    about = {"cv": outer, "groups": runs}
+    expected = cross_val_voxel_scores(plain, by_hand, Y, params={"groups": runs}, **about).scores
+    ways = {
+        "groups": (
+            encoder,
+            BandedFeatureRegressor(FunctionTransformer(feature_names_out="one-to-one"), encoder, bands=BANDS),
+        ),
+        "bandedridgeencoder__groups": (make_pipeline(FunctionTransformer(), encoder),),
+    }
+    for name, models in ways.items():
+        for model in models:
+            found = cross_val_voxel_scores(model, X, Y, params={name: runs}, **about)
+            np.testing.assert_allclose(found.scores, expected, rtol=1e-6)
+    mask = Nifti1Image(np.ones((2, 2, 2), dtype="int8"), np.eye(4))
+    masked = MaskedTargetRegressor(encoder, NiftiMasker(mask, standardize=None)).fit(X, Y, groups=runs)
+    np.testing.assert_allclose(
+        masked.voxel_scores(X, Y, groups=runs), masked.regressor_.voxel_scores(X, Y, groups=runs), rtol=1e-4
+    )
+    with config_context(enable_metadata_routing=True):
+        routed = cross_val_voxel_scores(encoder, X, Y, cv=outer, groups=runs)
+        np.testing.assert_allclose(routed.scores, expected, rtol=1e-6)
+        search = GridSearchCV(encoder, {"candidates": [2, 3]}, cv=outer).fit(X, Y, groups=runs)
+        by_itself = GridSearchCV(plain, {"candidates": [2, 3]}, cv=outer).fit(by_hand, Y, groups=runs)
+        BandedRidgeEncoder(BANDS, scale="runs", candidates=2, cv=3).fit(X, Y, groups=runs)
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], by_itself.cv_results_["mean_test_score"], rtol=1e-6
+    )
+
+
+def test_weights_of_runs_deviations_are_not_multiplied_with_rows_whose_run_is_unknown():
+    X, Y = problem()
+    runs = np.arange(len(X)) * 3 // len(X)
+    encoder = BandedRidgeEncoder(BANDS, scale="runs", candidates=3, cv=GroupKFold(3)).fit(X, Y, groups=runs)
+    view = fitted_view(encoder)
+    assert np.isnan(view.scale).all()
+    for ask in (
+        lambda: view.contributions(X, 0),
+        lambda: typical_effects(view, X),
+        lambda: typical_effects(encoder, X),
+    ):
+        with pytest.raises(
+            ValueError, match=r"by their standard deviation in each run \(scale='runs'\), and whose run"
+        ):
+            ask()
 
 
 @pytest.mark.parametrize("form", FORMS)

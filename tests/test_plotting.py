@@ -15,6 +15,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
 from sklearn_sae_encoding import plotting
+from sklearn_sae_encoding.analysis import compare_raters
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, voxel_score_table
 from sklearn_sae_encoding.plotting import _images, _maps, plot_cluster_map
 from sklearn_sae_encoding.plotting._style import COLORS, on_color, spread
@@ -666,3 +667,39 @@ def test_maps_of_no_or_too_many_clusters_are_refused(values, names, message):
     nibabel = pytest.importorskip("nibabel")
     with pytest.raises(ValueError, match=message):
         plot_cluster_map(nibabel.Nifti1Image(np.full((2, 2, 2), values), np.eye(4)), names=names)
+
+
+def test_a_confusion_shows_shares_of_rows_or_columns_with_counts_and_margins():
+    table = pd.DataFrame([[6, 2], [0, 4]], ["semantic", "lexical"], ["semantic", "lexical"])
+    ax = plotting.plot_confusion(table, first="model", second="people")
+    cells = [text.get_text() for text in ax.texts]
+    assert cells == ["75%\n6", "25%\n2", "0", "100%\n4", "8", "4", "6", "6", "12", "% of each row"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["semantic", "lexical", "all"]
+    assert ax.get_ylim() == (3, 0)  # the first category stands above
+    columns = [text.get_text() for text in plotting.plot_confusion(table, normalize="column").texts]
+    assert columns[:4] == ["100%\n6", "33%\n2", "0", "67%\n4"]
+    counts = plotting.plot_confusion(table, normalize=None)
+    assert [text.get_text() for text in counts.texts][:4] == ["6", "2", "0", "4"]
+
+
+def test_a_confusion_of_raters_serves_with_its_margins_whatever_the_order_of_its_columns():
+    found = compare_raters(dict(enumerate("aab")), dict(enumerate("abb")), n_bootstraps=2).confusion
+    shown = [
+        [text.get_text() for text in plotting.plot_confusion(one).texts] for one in (found, found[["b", "all", "a"]])
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0][:4] == ["50%\n1", "50%\n1", "0", "100%\n1"]
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (pd.DataFrame([[1, 2]], ["a"], ["a", "b"]), {}, "b stand on one side only"),
+        (pd.DataFrame([[0]], ["a"], ["a"]), {}, "some of them above 0"),
+        (pd.DataFrame([[-1]], ["a"], ["a"]), {}, "at least 0"),
+        (pd.DataFrame([[1]], ["a"], ["a"]), {"normalize": "all"}, "must be 'row', 'column' or None"),
+    ],
+)
+def test_what_is_no_confusion_is_refused(table, options, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_confusion(table, **options)

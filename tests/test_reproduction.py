@@ -162,6 +162,10 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert certain.loc[("all features", "found"), "hard_to_process"] <= 2
     assert certain.loc[("all features", "halves of found"), "all"] > certain.loc[("all features", "halves of others"),
                                                                                  "all"]  # fmt: skip
+    of_means = pd.read_csv(tmp_path / "sets_certainty_of_means.csv", index_col=0)
+    assert of_means.loc["hard_to_process", "feature"] == "surprisal_mean"
+    assert of_means.loc["abstract", "feature"] in names["feature"].tolist()[:-1]
+    assert of_means.loc[["hard_to_process", "abstract"], "q_value"].max() < 0.001
 
     features = pd.read_csv(tmp_path / "sets_features.csv", index_col=0, dtype={"feature": str})
     assert set(features["tokens"]) == {"number"}
@@ -172,6 +176,18 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     written = {path.name for path in tmp_path.iterdir()}
     assert {"sets.png", "ghost_transfer.png", "regions_occupancy.png", "regions_prevalence.png"} <= written
     assert capsys.readouterr().out == report
+
+
+def test_of_those_on_whom_choices_were_made_some_may_lack_a_region(tool):
+    participants = np.repeat(["p1", "p3", "p4", "p5"], 2)
+    rows = tool.left_out.leave_out(
+        participants,
+        lambda mask: set(participants[mask]),
+        lambda chosen, own: {"n": len(chosen), "inside": participants[own][0] in chosen},
+        ["p1", "p2", "p3"],
+    )
+    assert rows.loc[["p1", "p3", "p4", "p5"], "n"].tolist() == [3, 3, 3, 3]
+    assert rows.loc["chosen on p1-p3", ["n", "inside"]].tolist() == [2, 0]
 
 
 @pytest.fixture

@@ -11,15 +11,17 @@ folder; results are kept there, so that an interrupted run goes on.
 
 import argparse
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import textblob.en
 from guo2026.errors import ERRORS, K, sentence_errors, story_errors, table_of_errors
+from guo2026.figures import draw_figures
 from lepori2026.store import Store
 from scipy import sparse
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from sklearn.model_selection import KFold, LeaveOneOut
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
@@ -45,7 +47,6 @@ from sklearn_sae_encoding.datasets import (
     load_provo,
     load_sentences,
     load_smollm2,
-    load_supersenses,
 )
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.language_model import LanguageModel
@@ -61,11 +62,45 @@ PAPER = {
     "kappa of labels and people": (">= .74", "no people labelled here: make_annotation_sheet asks them"),
     "peak r": (".303", "other model, voxels, ceiling and 6 h a listener instead of 12 minutes"),
     "semantic alone, fraction of peak in r": (".94", "labels by statistics instead of GPT-4 and people"),
+    "semantic against variance-matched, p": (
+        "< .001",
+        "the rank among draws here, so that it can't be below 1 / (draws + 1)",
+    ),
     "semantic against variance-matched, d": ("1.31", "over listeners and regions here, over 8 participants there"),
+    "shared by categories, of what all explain": (
+        ".22",
+        "other labels; features of one word fall into one category here",
+    ),
+    "positional alone adds, of what all explain": (".02", "stories there, 12 minutes of one here"),
+    "other alone adds, of what all explain": (".04", "what no statistic explains here, what GPT-4 calls so there"),
     "reconstruction error, r": (".031", "regions of 12 minutes of a story; a smaller model and SAE"),
     "prediction error, r": ("not known", "features less those of the ten likeliest next tokens"),
     "convergence of topography, Spearman": (".72", "planted truth here: shows that the test finds it"),
+    "convergence of topography, hypergeometric p": (".007", "planted truth here, other numbers of regions and cells"),
 }
+
+
+SHOWN = ["r", "low", "high", "r_without", "fraction_r", "fraction_r2", "unique", "shapley"]  # the files have all
+SHARES = {
+    "shared by categories, of what all explain": "shared",
+    "positional alone adds, of what all explain": "unique_positional",
+    "other alone adds, of what all explain": "unique_other",
+}
+
+
+CHOICES = f"""\
+Choices, those that the paper does not tell among them
+  features: SmolLM2-135M, output of block {LAYER} of 30, the shipped Matryoshka SAE (2,048 features), token by token
+  labels: classify_features on Provo and the shipped sentences, 5 folds of texts and of words, penalty 1, features that
+    are active on 20 words or more, "other" below .01 of variance; parts of speech by TextBlob {version("textblob")}
+  categories with fewer than 5 features are left out, and unlabelled features too
+  Alice: words to scans by make_story_features, delays of {DELAYS} scans of 2 s, six blocks with 10 scans between them,
+    each held out once; banded ridge, 10 candidates, penalties chosen within the other blocks
+  published betas: mean over tokens, lasso with 15 penalties, 5 folds of sentences (seed 19), divided by noise ceilings
+  matched draws: as many other features, total variance within 10 %, seed 0; p is the rank of the category
+  errors: {K} likeliest next tokens; the linear prediction is learnt on training words alone
+  topography: simulated, 8 participants, 5 subcategories in 2 of 10 regions each; selectivity is the share of voxels;
+    10,000 permutations of regions within subcategories; 999 spins of 180 parcels, each given exactly one other"""
 
 
 class Report:
@@ -79,18 +114,15 @@ class Report:
         self.lines.append(str(text))
         (self.folder / "report.txt").write_text("\n".join(self.lines) + "\n", encoding="utf-8")
 
-    def table(self, name, title, table):
-        """Print a table and write it."""
+    def table(self, name, title, table, shown=None):
+        """Write a table, and print it or the columns that are shown."""
         table.to_csv(self.folder / f"{name}.csv")
-        self(f"\n{title}\n{table.round(3).to_string()}")
+        self(f"\n{title}\n{(table if shown is None else table[shown]).round(3).to_string()}")
 
 
-def tag(words):
-    """Tag words as closed class, noun, verb or other by lexicon alone: there is no tagger in the reach of pip."""
-    senses = load_supersenses().sort_values("count", ascending=False).drop_duplicates("word").set_index("word")["pos"]
-    bare = words.str.lower().str.strip(".,;:!?\"'()")
-    known = bare.map(senses).fillna("other")
-    return known.mask(bare.isin(ENGLISH_STOP_WORDS), "closed")
+def tagger(words):
+    """Tag the words of a text by TextBlob, without the punctuation that sticks to them."""
+    return textblob.en.tag(" ".join(word.strip(".,;:!?\"'()“”‘’–—-") or "-" for word in words), tokenize=False)
 
 
 def label(model):
@@ -101,7 +133,7 @@ def label(model):
     rows = [(text, word, at) for text, words in enumerate(table.tokens) for at, word in enumerate(words)]
     words = pd.DataFrame(rows, columns=["text", "word", "position"])
     words["word"] = words["word"].astype(str).str.strip()
-    words["pos"] = tag(words["word"])
+    words["pos"] = [tag for text in table.tokens for _, tag in tagger([str(word).strip() for word in text])]
     features = table.concatenated()
     return classify_features(features, words), feature_enrichment(features, words).table
 
@@ -170,6 +202,23 @@ def on_published(model, data, groups, jobs):
     )  # fmt: skip
 
 
+def matched_on_published(model, data, groups, n_draws, jobs):
+    """Compare the semantic features with matched draws in each published set of voxels: a row a set."""
+    X = SAEProjector(load_demo_sae()).fit_transform(LMActivationTransformer(model, LAYER).fit_transform(data.texts))
+    columns, sets = groups["semantic"], data.voxels["set"].to_numpy()
+    draws = draw_matched_features(X, columns, n_draws=n_draws, random_state=0, tolerance=0.1)
+    whose, rows = data.voxels["participant"].to_numpy(), {}
+    for name in dict.fromkeys(sets):
+        found = compare_with_matched(
+            SparseVoxelEncoder(alphas=15, early_stopping=True, n_jobs=jobs), X, data.betas[:, sets == name],
+            columns=columns, draws=draws, participants=whose[sets == name], cv=KFold(5, shuffle=True, random_state=19),
+        )  # fmt: skip
+        low, high = found.g_interval
+        mean = found.by_participant[["score", "matched"]].mean()
+        rows[name] = {**mean, "p": found.p_value, "d": found.d, "g": found.hedges_g, "g low": low, "g high": high}
+    return pd.DataFrame(rows).T
+
+
 def simulated_topography(seed=0, n_participants=8):
     """Plant five subcategories in ten regions of fsaverage5, each participant with noise of its own."""
     from nilearn.datasets import load_fsaverage
@@ -222,7 +271,7 @@ def main():
     options = parser.parse_args()
     store, report, start = Store(options.output), Report(options.output), time.perf_counter()
     model = LanguageModel(load_smollm2())
-    report("SmolLM2-135M, layer 15 of 30, the shipped Matryoshka SAE (2,048 features)")
+    report(CHOICES)
     kinds, enriched = store("kinds", lambda: label(model), layer=LAYER)
     taxonomy = FeatureTaxonomy(kinds[kinds["category"] != ""])
     groups = taxonomy.groups(np.arange(len(kinds)))
@@ -239,7 +288,8 @@ def main():
     data = store("alice_data", lambda: alice_data(model), layer=LAYER, delays=DELAYS)
     by_category, who = store("alice", lambda: on_alice(data, groups), groups=groups), data[3]
     alice = summarize_categories(by_category, participants=who).set_index("category")
-    report.table("table2_alice", "2. Alice, 27 listeners, six regions: score alone, unique and Shapley parts", alice)
+    title = "2. Alice, 27 listeners, six regions: score alone (95 % over listeners), unique and Shapley parts"
+    report.table("table2_alice", title, alice, SHOWN)
     baseline, matches = store(
         "matched", lambda: matched_on_alice(data, groups, options.draws), groups=groups, draws=options.draws
     )
@@ -258,7 +308,14 @@ def main():
         whose, sets = published.voxels["participant"].to_numpy(), published.voxels["set"].to_numpy()
         found = store("published", lambda: on_published(model, published, groups, options.jobs), groups=groups)
         table = summarize_categories(found, participants=whose, regions=sets).set_index(["region", "category"])
-        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table)
+        report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table, SHOWN)
+        against = store(
+            "matched_published",
+            lambda: matched_on_published(model, published, groups, options.draws, options.jobs),
+            groups=groups,
+            draws=options.draws,
+        )
+        report.table("table4_matched", "Semantic features against as many of equal variance, raw r", against)
         more, _ = store("errors_published", lambda: sentence_errors(model, LAYER, published), layer=LAYER, k=K)
         errors = pd.concat([errors, table_of_errors(more, whose, sets)])
     report.table("table6_errors", "Errors as bands: r alone, and what they add (± 95 % over participants)", errors)
@@ -270,13 +327,18 @@ def main():
     report(f"  {overlap}; with regions in another order: Spearman {nothing.spearman:.2f}, p {nothing.p_spearman:.2f}")
     report.table("table5_spins", "Maps on 180 parcels against the planted ones", spins)
     draw_figures(options.output, alice, baseline, topography, planted, by_category)
+    parts = by_category.parts.mean()
+    shares = parts / (parts["shared"] + parts.filter(like="unique_").sum())
     ours = {
         "peak r": alice.loc[:, "r"].max() / alice.loc[alice["r"].idxmax(), "fraction_r"],
         "semantic alone, fraction of peak in r": alice["fraction_r"].get("semantic", np.nan),
+        "semantic against variance-matched, p": baseline.p_value,
         "semantic against variance-matched, d": baseline.d,
+        **{name: shares[part] for name, part in SHARES.items() if part in shares},
         "reconstruction error, r": errors.loc[("Alice", ERRORS[0]), "r"],
         "prediction error, r": errors.loc[("Alice", ERRORS[1]), "r"],
         "convergence of topography, Spearman": convergence.spearman,
+        "convergence of topography, hypergeometric p": convergence.p_overlap,
     }
     report("\nBeside the paper")
     for name, (value, why) in PAPER.items():
@@ -286,43 +348,6 @@ def main():
             else f"  {name}: paper {value}; {why}"
         )
     report(f"\n{time.perf_counter() - start:.0f} s in all; what was found in the folder took none")
-
-
-def draw_figures(folder, alice, baseline, topography, planted, by_category):
-    """Draw four figures."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(layout="constrained")
-    axes.barh(alice.index, alice["r"], xerr=[alice["r"] - alice["low"], alice["high"] - alice["r"]], color="0.6")
-    axes.set_xlabel("r, mean over listeners and 95 % interval")
-    axes.set_title("Alice: each category alone")
-    figure.savefig(folder / "figure1_alone.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    shapley = by_category.parts[[f"shapley_{name}" for name in by_category.categories]].mean()
-    unique = by_category.parts[[f"unique_{name}" for name in by_category.categories]].mean()
-    places = np.arange(len(shapley))
-    axes.barh(places - 0.2, shapley, 0.4, label="Shapley value")
-    axes.barh(places + 0.2, unique, 0.4, label="unique")
-    axes.set_yticks(places, by_category.categories)
-    axes.axvline(0, color="k", lw=0.5)
-    axes.set_xlabel("explained variance (squared r)")
-    axes.legend()
-    figure.savefig(folder / "figure2_parts.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    axes.hist(baseline.draw_scores.mean(axis=1), bins=20, color="0.7", label="matched draws")
-    axes.axvline(baseline.scores.mean(), color="C3", label="semantic")
-    axes.set_xlabel("r, mean over listeners and regions")
-    axes.legend()
-    figure.savefig(folder / "figure3_matched.png", dpi=150)
-    figure, axes = plt.subplots(layout="constrained")
-    image = axes.imshow(topography, cmap="viridis")
-    for row, column in np.argwhere(planted.to_numpy() > 0):
-        axes.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="w", lw=2))
-    axes.set_xticks(range(topography.shape[1]), topography.columns)
-    axes.set_yticks(range(len(topography)), topography.index)
-    axes.set_title("Share of voxels; planted cells outlined")
-    figure.colorbar(image)
-    figure.savefig(folder / "figure4_topography.png", dpi=150)
 
 
 if __name__ == "__main__":

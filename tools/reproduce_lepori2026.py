@@ -340,7 +340,7 @@ def run(configuration, options, store, report):
         ghosts = (voxels["set"] == "ghost").to_numpy()
         left_out.add_to(report, study, names, data.texts, chosen_on, ghosts)
     with store.stage("sets: which features, and how sure"):
-        certainty.add_to(report, study, chosen_on)
+        certainty.add_to(report, study, names, chosen_on)
     if not options.whole_paths:
         report_early_stopping(report, study)
     with store.stage("3T: all"):

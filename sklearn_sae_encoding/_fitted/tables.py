@@ -170,6 +170,15 @@ def with_labels(table, labels):
     return table.assign(label=found)
 
 
+def pages_of(sae_index, address):
+    """Give the page about each feature: `address` with the SAE's own index for ``{index}``; None for what has none."""
+    return pd.Series(
+        [None if pd.isna(index) else address.replace("{index}", str(int(index))) for index in sae_index],
+        index=getattr(sae_index, "index", None),
+        dtype=object,
+    )
+
+
 def _label_key(key):
     if isinstance(key, (str, Integral)):
         return key if isinstance(key, str) else int(key)

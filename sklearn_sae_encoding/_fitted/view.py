@@ -11,7 +11,7 @@ from scipy import sparse
 
 from sklearn_sae_encoding._fitted.parts import leaves
 from sklearn_sae_encoding._fitted.tables import KINDS, find_feature, find_features
-from sklearn_sae_encoding._fitted.weights import some_weights, weights_of
+from sklearn_sae_encoding._fitted.weights import check_units, some_weights, weights_of
 
 _BLOCK = 4096  # targets whose predictions are taken apart at once
 
@@ -36,6 +36,7 @@ class FittedView:
         - `sae_index`, the SAE's own index, missing for what is no latent of an SAE;
         - `bin`, its Matryoshka bin, such as ``"0-128"``, empty where there is none;
         - `label`, what it means, empty where nobody said;
+        - `page`, the address of a page about it, if its SAE says that there is one;
         - what else the estimator that made it tells, such as `band` and `delay`.
 
     scale, centre : ndarray of shape (n_features,)
@@ -272,6 +273,7 @@ class FittedView:
         -------
         parts : ndarray of shape (2, n_targets)
         """
+        check_units(self.linear)
         chosen = self.columns(features)
         others = np.setdiff1d(np.arange(self.weights.shape[1]), chosen)
         return np.array([self._spread(values, chosen), self._spread(values, others)])

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from sklearn_sae_encoding._fitted.parts import is_estimator
-from sklearn_sae_encoding._fitted.tables import default_names, feature_table
+from sklearn_sae_encoding._fitted.tables import default_names, feature_table, pages_of
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
@@ -130,6 +130,8 @@ def _delayed(delayer, given):
     delayed = delayer.table(given["feature"])
     table = _restart(given.iloc[delayed["column"].to_numpy()])
     parts = {"band": delayed["band"], "delay": delayed["delay"], "source": delayed["feature"]}
+    if delayer.scale == "runs":  # another number in each run
+        parts["scale"] = np.nan
     return table.assign(feature=delayed["name"], **parts)
 
 
@@ -202,7 +204,9 @@ def _latents(projector):
     n_others = len(names) - len(indices)  # how well the SAE reconstructs: no latents
     widths = None if projector.bins_ is None else [hi for _, hi in projector.bins_]
     kinds = ["sae"] * len(indices) + ["control"] * n_others
-    return feature_table(names, kinds=kinds, sae_index=indices, widths=widths)
+    table = feature_table(names, kinds=kinds, sae_index=indices, widths=widths)
+    page = getattr(projector, "page_", None)
+    return table if page is None else table.assign(page=pages_of(table["sae_index"], page))
 
 
 def _of_kind(kind):

@@ -41,6 +41,21 @@ def some_weights(linear, columns):
     return as_weights(linear.primal_weights(features=columns))
 
 
+def scales_by_run(linear) -> bool:
+    """Tell whether a linear model divides columns by their standard deviation in each run before it weighs them."""
+    return hasattr(linear, "n_runs_")
+
+
+def check_units(linear) -> None:
+    """Refuse to multiply weights with rows whose run, and so whose unit, is not known."""
+    if scales_by_run(linear):
+        raise ValueError(
+            "The encoder divides columns by their standard deviation in each run (scale='runs'), and whose run a row "
+            "is can't be told here. Fit RunwiseRegressor(..., scale='runs') to a list of runs instead: it scales while "
+            "it makes the features."
+        )
+
+
 def as_weights(coef):
     """Give weights of any form and type as a CSR array of floats, whose signs and products can't overflow."""
     coef = coef if sparse.issparse(coef) else np.atleast_2d(np.asarray(coef))

@@ -1,6 +1,98 @@
 """Voxels of a mask in nilearn's order to pycortex' order, and back."""
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+
+class PycortexMasker(TransformerMixin, BaseEstimator):
+    """Mask volumes in pycortex' order of voxels, that of the published responses of ds003020.
+
+    With it a :class:`MaskedTargetRegressor` takes such responses as arrays beside volumes, and gives maps that are
+    right; values of a NiftiMasker's order never meet it. For values alone there are :func:`to_pycortex` and
+    :func:`from_pycortex`.
+
+    Parameters
+    ----------
+    mask_img : image or path
+        The mask, in three dimensions, in nilearn's orientation.
+
+    Attributes
+    ----------
+    masker_ : nilearn.maskers.NiftiMasker
+        Fitted; its order is another one.
+
+    mask_img_ : image
+
+    n_elements_ : int
+        Number of voxels.
+
+    See Also
+    --------
+    sklearn_sae_encoding.datasets.load_lebel2023 : Gives the mask of a participant, and responses in this order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nibabel import Nifti1Image
+    >>> from sklearn_sae_encoding.masking import PycortexMasker
+    >>> masker = PycortexMasker(Nifti1Image(np.ones((2, 1, 2), dtype="int8"), np.eye(4))).fit()
+    >>> img = masker.inverse_transform([1.0, 2.0, 3.0, 4.0])
+    >>> img.get_fdata()[:, 0].tolist()  # x runs fastest
+    [[1.0, 3.0], [2.0, 4.0]]
+    >>> masker.transform(img).tolist()
+    [[1.0, 2.0, 3.0, 4.0]]
+    """
+
+    def __init__(self, mask_img):
+        self.mask_img = mask_img
+
+    def fit(self, X=None, y=None):
+        """Read the mask.
+
+        Parameters
+        ----------
+        X, y : None
+
+        Returns
+        -------
+        self : PycortexMasker
+        """
+        from nilearn.maskers import NiftiMasker
+
+        self.masker_ = NiftiMasker(self.mask_img, standardize=None).fit()
+        self.mask_img_, self.n_elements_ = self.masker_.mask_img_, self.masker_.n_elements_
+        return self
+
+    def transform(self, X):
+        """Give the values of volumes in pycortex' order.
+
+        Parameters
+        ----------
+        X : image or path
+            On the grid of the mask.
+
+        Returns
+        -------
+        values : ndarray of shape (n_images, n_voxels)
+        """
+        check_is_fitted(self)
+        return to_pycortex(np.atleast_2d(self.masker_.transform(X)), self.mask_img_)
+
+    def inverse_transform(self, X):
+        """Make volumes of values in pycortex' order.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_images, n_voxels) or (n_voxels,)
+
+        Returns
+        -------
+        img : Nifti1Image
+            In four dimensions, or in three of one dimension.
+        """
+        check_is_fitted(self)
+        return self.masker_.inverse_transform(from_pycortex(X, self.mask_img_))
 
 
 def to_pycortex(values, mask_img):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import numpy as np
 from scipy import sparse
@@ -34,6 +35,16 @@ def names_of(indices: np.ndarray, reconstruction: Sequence[str]) -> np.ndarray:
     """Name features by the SAE's own indices, and what stands after them."""
     names = [f"sae_{index:05d}" for index in indices]
     return np.asarray(names + [_RECONSTRUCTION[name] for name in reconstruction], dtype=object)
+
+
+def page_of(name: str | None) -> str | None:
+    """Address of the page about each feature of an SAE, with the place `{index}`; None without a name there.
+
+    >>> page_of("gemma-2-2b/12-gemmascope-res-16k")
+    'https://www.neuronpedia.org/gemma-2-2b/12-gemmascope-res-16k/{index}'
+    """
+    name = str(name or "").strip("/")
+    return f"https://www.neuronpedia.org/{quote(name)}/{{index}}" if name else None
 
 
 def side_by_side(encoded: Encoded, reconstruction: Sequence[str], sparse_output: bool) -> sparse.csr_array | np.ndarray:

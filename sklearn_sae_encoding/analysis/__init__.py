@@ -59,6 +59,7 @@ from sklearn_sae_encoding.analysis.languages import (
     translation_retrieval,
 )
 from sklearn_sae_encoding.analysis.layers import LayerProfile, layer_profile
+from sklearn_sae_encoding.analysis.pages import link_features
 from sklearn_sae_encoding.analysis.pairs import (
     average_pairs,
     compare_regions,
@@ -158,6 +159,7 @@ __all__ = [
     "language_shares",
     "layer_profile",
     "leave_one_participant_out",
+    "link_features",
     "load_predicted_topography",
     "locate_features",
     "make_annotation_sheet",

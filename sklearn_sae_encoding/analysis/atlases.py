@@ -38,7 +38,7 @@ def atlas_regions(atlas, masker, *, names=None):
     ------
     ValueError
         If the masker knows no voxels or is one of regions, the atlas holds other than whole numbers (such as
-        probabilities), a number has no name, or no voxel is in a region.
+        probabilities), a number has no name, surfaces are of another resolution, or no voxel is in a region.
 
     Examples
     --------
@@ -66,6 +66,7 @@ def atlas_regions(atlas, masker, *, names=None):
 
         grid = {"interpolation": "nearest", "force_resample": True, "copy_header": True}
         rows = ImageRows([resample_to_img(rows[0], masker.mask_img_, **grid)])
+    _check_vertices(rows, masker, "atlas has")
     regions = _named(mask_rows(rows, masker).ravel(), names)
     if not (regions != "").any():
         raise ValueError("No voxel of the masker is in a region of the atlas. Do they lie in the same space?")
@@ -101,7 +102,9 @@ def images_to_voxels(weights, regions, masker, names):
         regions = atlas_regions(regions, masker, names=names)
     if rows is None:
         return weights, regions
-    weights = mask_rows(rows, fit_masker(masker)).T
+    masker = fit_masker(masker)
+    _check_vertices(rows, masker, "images of weights have")
+    weights = mask_rows(rows, masker).T
     missing = ~np.isfinite(weights).all(axis=1)  # voxels that no model was fitted to
     regions = np.array(regions, dtype=object)
     if regions.shape == missing.shape:
@@ -112,6 +115,21 @@ def images_to_voxels(weights, regions, masker, names):
 def is_atlas(regions):
     """Whether regions come as an image, or the path of one; a list is of regions' names."""
     return not isinstance(regions, (list, tuple)) and is_images(regions)
+
+
+def _check_vertices(rows, masker, whose):
+    """Refuse surfaces of another resolution; what is a surface and what a volume, is said elsewhere."""
+    if not rows.is_surface or not is_surface_img(getattr(masker, "mask_img_", None)):
+        return
+    given, wanted = (
+        {side: len(np.asarray(part)) for side, part in image.data.parts.items()}
+        for image in (rows[0], masker.mask_img_)
+    )
+    if given != wanted:
+        raise ValueError(
+            f"The {whose} {given} vertices, but the masker {wanted}. Is the sphere of another resolution? Give images "
+            "on one mesh, such as fsaverage5."
+        )
 
 
 def _masker_of(atlas):

@@ -213,7 +213,7 @@ def compare_with_matched(
     table["difference"] = table["score"] - table["matched"]
     over_participants = means.mean(axis=0).to_numpy()
     p_value = (1 + np.sum(over_participants[1:] >= over_participants[0] - 1e-12)) / (1 + n_draws)
-    d, g, interval = _effect(table["difference"].to_numpy(), confidence)
+    d, g, interval = effect_size(table["difference"].to_numpy(), confidence)
     table = table.rename_axis("participant").reset_index()
     return BaselineComparison(scores, draw_scores, float(p_value), table, d, g, interval)
 
@@ -261,7 +261,8 @@ def _exchanged(values, order, n, limits, rng):
     return np.sort(inside), miss
 
 
-def _effect(differences, confidence):
+def effect_size(differences, confidence):
+    """Cohen's d of paired differences, Hedges' g, and the interval of g."""
     n = len(differences)
     if n < 2 or differences.std(ddof=1) == 0:
         return float("nan"), float("nan"), (float("nan"), float("nan"))

@@ -155,7 +155,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
         participants. None takes all voxels as one participant's, without intervals.
 
     regions : array-like of shape (n_voxels,), default=None
-        Region of each voxel, for a table by region; None and "" are none.
+        Region of each voxel, for a table by region; None and "" are none. Participants in their place give a table by
+        participant.
 
     confidence : float, default=0.95
         Level of the intervals.
@@ -173,7 +174,7 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
     Raises
     ------
     ValueError
-        If there isn't a label a voxel.
+        If there isn't a label a voxel, or no voxel is in a region.
 
     Notes
     -----
@@ -188,6 +189,8 @@ def summarize_categories(encoding, *, participants=None, regions=None, confidenc
             if np.shape(given) != (n_voxels,):
                 raise ValueError(f"Expected a {name} for each of {n_voxels} voxels, got shape {np.shape(given)}.")
             labels[name] = [None if one is None or one != one or one == "" else one for one in given]
+    if not len(labels.dropna()):
+        raise ValueError("No voxel has both a participant and a region.")
     rows = []
     for region, here in labels.dropna().groupby("region", sort=False):
         by = [labels.loc[here.index, "participant"]]

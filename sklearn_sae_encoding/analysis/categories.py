@@ -13,7 +13,7 @@ class Category(NamedTuple):
 
     definition: str
     subcategories: Mapping[str, str] = {}  # name to definition
-    evidence: str = ""  # how we know that a paper used it
+    evidence: str = ""  # how we know that a paper used it and its subcategories
 
 
 # The scheme of Guo, Wu and Yiu (arXiv:2605.23035), as far as it could be recovered.
@@ -21,13 +21,14 @@ DEFAULT_CATEGORIES = {
     "semantic": Category(
         "The feature is active for what words mean: a topic, kind of thing, event or attitude.",
         {
-            "emotion": "Feelings, moods and attitudes. (Named by the paper.)",
-            "person": "People, their roles and relations. (Inferred from a third party's list.)",
-            "action": "Actions and events. (Inferred from a third party's list.)",
-            "place": "Places, spaces and directions. (Inferred from a third party's list.)",
-            "object": "Concrete things that can be seen or handled. (Inferred from a third party's list.)",
+            "emotion": "Feelings, moods and attitudes.",
+            "person": "People, their roles and relations.",
+            "action": "Actions and events.",
+            "place": "Places, spaces and directions.",
+            "object": "Concrete things that can be seen or handled.",
         },
-        "Named in the paper's abstract.",
+        "Named in the paper's abstract. Of its subcategories the paper names emotion; person, action, place and object "
+        "are inferred from a third party's list.",
     ),
     "syntactic": Category(
         "The feature is active for a grammatical role, construction or part of speech, whatever the words mean.",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sklearn_sae_encoding.analysis.categories import DEFAULT_CATEGORIES, Category
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 
 _EXPLAIN = """\
 A feature of a language model is active on the tokens between « and » in the texts below, strongest first.

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-_PAGE = "https://www.neuronpedia.org/{model}/{layer}/{{index}}"
+from sklearn_sae_encoding._sae.columns import page_of
+
 _SIGNS = str.maketrans({"▁": " ", "Ġ": " ", "↵": "\n", "Ċ": "\n"})  # of white space in tokens
 _LATENT = re.compile(r"(?P<module>.*?)_?latent(?P<index>[0-9]{1,18})\.txt")
 
@@ -117,7 +118,7 @@ def _of_neuronpedia(paths, wanted, n_contexts, rng):
         named = ", ".join("/".join(source) for source in sorted(sources)[:4])
         raise ValueError(f"The folder holds features of several SAEs: {named}. Give the folder of one.")
     model, layer = next(iter(sources), ("", ""))
-    page = _PAGE.format(model=model, layer=layer) if model and layer else None
+    page = page_of(f"{model}/{layer}") if model and layer else None
     explained = pd.DataFrame(explanations, columns=["index", "label", "source", "method"])
     explained = explained[explained["label"].ne("")].drop_duplicates().sort_values("index", kind="stable")
     table = pd.DataFrame(known, columns=["index", "density", "max_activation"]).drop_duplicates("index")

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from sklearn_sae_encoding._fitted.parts import is_estimator
 from sklearn_sae_encoding._fitted.tables import find_feature
+from sklearn_sae_encoding._fitted.weights import check_units
 from sklearn_sae_encoding.analysis.stability import FeatureStability
-from sklearn_sae_encoding.fitted import features_of, weights_and_features
+from sklearn_sae_encoding.fitted import FittedView, features_of, fitted_view, weights_and_features
 
 
 def count_feature_use(fitted, features=None):
@@ -29,8 +31,9 @@ def count_feature_use(fitted, features=None):
     -------
     table : pandas.DataFrame
         Columns `feature` (str), `index` (int, column of the weights), `sign` (+1 or -1), `n_voxels` (int, or for a
-        stability the mean number in a half of the samples) and `share` (of all voxels, or their mean frequency); the
-        most used first, unused features left out.
+        stability the mean number in a half of the samples) and `share` (of all voxels, or their mean frequency), and
+        `page` if the SAE says where it is shown (see :func:`link_features`); the most used first, unused features left
+        out.
 
     Raises
     ------
@@ -60,6 +63,8 @@ def count_feature_use(fitted, features=None):
     table = table[table["n_voxels"] > 0].reset_index(drop=True)
     table.insert(0, "feature", known["feature"].to_numpy()[table["index"]])
     table["share"] = table["n_voxels"] / signed[0].shape[0]
+    if "page" in known:
+        table["page"] = known["page"].iloc[table["index"]].reset_index(drop=True)
     return table if isinstance(fitted, FeatureStability) else table.astype({"n_voxels": int})
 
 
@@ -231,6 +236,8 @@ def typical_effects(fitted, X, *, typical="active", target_scale=None):
     >>> typical_effects([[2.0, -1.0]], [[0.0, 3.0], [0.5, 5.0]]).toarray()
     array([[ 1., -4.]])
     """
+    if is_estimator(fitted) or isinstance(fitted, FittedView):
+        check_units(fitted_view(fitted).linear if is_estimator(fitted) else fitted.linear)
     coef, _ = weights_and_features(fitted)
     X = as_columns(X)
     if coef.shape[1] != X.shape[1]:

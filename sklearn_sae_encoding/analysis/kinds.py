@@ -27,7 +27,9 @@ class Enrichment(NamedTuple):
     n_enriched: int  # features with a q-value of at most `level` for any property
 
 
-def classify_features(features, words, *, supersenses=None, cv=5, alpha=1.0, min_active=20, threshold=0.01):
+def classify_features(
+    features, words, *, tagger=None, supersenses=None, cv=5, alpha=1.0, min_active=20, threshold=0.01
+):
     """Sort features by what predicts their activation on texts that were held out.
 
     A ridge regression predicts each feature from sets of indicators: the word's form (lexical), its place in the text
@@ -44,9 +46,14 @@ def classify_features(features, words, *, supersenses=None, cv=5, alpha=1.0, min
     words : DataFrame of n_words rows
         `text` (which text), `word` (its form), `position` (from 0 in its text) and, if known, `pos` (part of speech).
 
+    tagger : callable, default=None
+        Makes the parts of speech where `words` has no `pos`: takes the list of a text's words and gives a tag a word,
+        or pairs of word and tag, as the taggers of NLTK and TextBlob do.
+
     supersenses : DataFrame, default=None
-        `word`, `supersense` and, if `words` has a `pos`, `pos` ("noun", "verb"); of several rows of a word the one with
-        the largest `count`. None is :func:`~sklearn_sae_encoding.datasets.load_supersenses`.
+        `word`, `supersense` and, if parts of speech are known, `pos` ("noun", "verb": what Penn's tags and universal
+        ones are taken for); of several rows of a word the one with the largest `count`. None is
+        :func:`~sklearn_sae_encoding.datasets.load_supersenses`.
 
     cv : int, default=5
         Folds of texts, and of words.
@@ -63,15 +70,16 @@ def classify_features(features, words, *, supersenses=None, cv=5, alpha=1.0, min
     Returns
     -------
     table : pandas.DataFrame
-        A row a feature: `index`, `n_active`, held-out `r2` of all sets together, `lexical`,
-        `positional`, `syntactic` and `semantic` (unique deviances; NaN without a `pos`, or below `min_active`), and
+        A row a feature: `index`, `n_active`, held-out `r2` of all sets together, `lexical`, `positional`, `syntactic`
+        and `semantic` (unique deviances; NaN without parts of speech, or below `min_active`), and
         `category`: the largest of them, "other" below the threshold, "" below `min_active`. With `source` it makes a
         :class:`FeatureTaxonomy` of what has a category.
 
     Raises
     ------
     ValueError
-        If a column is missing, or there isn't a row for each word or fewer texts than folds.
+        If a column is missing, there isn't a row for each word or fewer texts than folds, or a tagger is given beside a
+        `pos` or doesn't give a tag a word.
 
     Examples
     --------
@@ -85,6 +93,7 @@ def classify_features(features, words, *, supersenses=None, cv=5, alpha=1.0, min
     ['positional', 'lexical']
     """
     words = _checked(features, words, ("text", "word", "position"))
+    words = words if tagger is None else words.assign(pos=_tags(words, tagger))
     forms = words["word"].str.lower()
     if words["text"].nunique() < cv or forms.nunique() < cv:
         raise ValueError(
@@ -207,7 +216,7 @@ def senses_of(words, supersenses=None):
         if "pos" in table
         else {}
     )
-    tags = words["pos"].astype(str).str.lower() if "pos" in words else pd.Series("", index=words.index)
+    tags = words["pos"].astype(str).map(_noun_or_verb) if "pos" in words else pd.Series("", index=words.index)
     return pd.Series(
         [
             next((by_pos.get((form, tag)) or by_word[form] for form in _lemmas(word) if form in by_word), "")
@@ -215,6 +224,29 @@ def senses_of(words, supersenses=None):
         ],
         index=words.index,
     )
+
+
+def _noun_or_verb(tag):
+    """What WordNet calls a part of speech; tags of Penn's Treebank and universal ones have names of their own."""
+    tag = tag.lower()
+    nouns, verbs = tag in ("noun", "propn") or tag.startswith("nn"), tag in ("verb", "aux") or tag.startswith("vb")
+    return "noun" if nouns else "verb" if verbs else tag
+
+
+def _tags(words, tagger):
+    """Parts of speech by a tagger, which reads a text at a time."""
+    if "pos" in words:
+        raise ValueError("words has a column 'pos': leave it out for the tagger to make it, or give no tagger.")
+    tags = pd.Series("", index=words.index, dtype=object)
+    for text, own in words.sort_values("position", kind="stable").groupby("text", sort=False):
+        given = list(tagger(own["word"].tolist()))
+        if len(given) != len(own):
+            raise ValueError(
+                f"The tagger gave {len(given)} tags for the {len(own)} words of text {text!r}. It must take the words "
+                "as they are, and give one tag for each."
+            )
+        tags[own.index] = [tag if isinstance(tag, str) else tag[-1] for tag in given]
+    return tags
 
 
 def _lemmas(word):

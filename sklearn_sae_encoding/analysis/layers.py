@@ -5,11 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._notes import gathering, tell
+from sklearn_sae_encoding._solvers.running import Problem, Status, part_of, sharing
+from sklearn_sae_encoding._solvers.running.keeping import Keeper
 from sklearn_sae_encoding._validation import take_samples
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores, fisher_mean, normalize_scores
-from sklearn_sae_encoding.metrics._runs import take
+from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
+from sklearn_sae_encoding.metrics._cross_val import Fold, collect, prepare, run_fold
+from sklearn_sae_encoding.metrics._runs import n_voxels, take
 
 
 class LayerProfile(NamedTuple):
@@ -38,7 +43,9 @@ class LayerProfile(NamedTuple):
         return pd.DataFrame({"layer": self.layers, "score": means, "chosen": shares})
 
 
-def layer_profile(models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=None, n_jobs=None):
+def layer_profile(
+    models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=None, n_jobs=None, memory=None, verbose=0
+):
     """Score a model of each layer, and choose the best layer of each voxel on training samples.
 
     The highest of a voxel's scores over layers is too high: it was chosen among scores that noise moves. So in each
@@ -68,7 +75,16 @@ def layer_profile(models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=
         In units of r: all scores are divided by it.
 
     n_jobs : int, default=None
-        Folds at once.
+        Fits at once.
+
+    memory : str or joblib.Memory, default=None
+        Keep the scores of each finished fit, of a layer in a fold, here, so that an interrupted call with the same
+        models, samples and responses goes on where it was. That a text goes through the language model once is what the
+        ``memory`` of the :class:`~sklearn_sae_encoding.language_model.LanguageModel` is for.
+
+    verbose : int, default=0
+        Above 0, a status line says which layer and fold was fitted last, how many fits are done, how long they took and
+        how long the others will take.
 
     Returns
     -------
@@ -105,17 +121,16 @@ def layer_profile(models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=
     """
     if not isinstance(models, Mapping) or len(models) < 2:
         raise ValueError("models must be a dictionary of at least two layers, each with its estimator.")
-    layers, from_above = list(models), dict(reversed(models.items()))
-    options = {"noise_ceiling": None, "n_jobs": n_jobs}
+    layers = list(models)
     with gathering() as notes:
-        results = cross_val_voxel_scores(from_above, X, Y, cv=cv, groups=groups, **options)
-        chosen = np.array(
-            [
-                _choose(from_above, layers, _training(X, Y, groups, train, fold), inner_cv, options)
-                for fold, (train, _) in enumerate(results[layers[0]].splits)
-            ]
-        )
+        X, Y, routed, splits = prepare(models, X, Y, cv, groups)
+        inner = [_inner_splits(models, X, Y, groups, fold, train, inner_cv) for fold, (train, _) in enumerate(splits)]
+        params = {layer: routed[layer].estimator.fit for layer in layers}
+        task = _Task({layer: clone(model) for layer, model in models.items()}, X, Y, params)
+        found = _score_all(task, _fits(layers, splits, inner), n_jobs, memory, verbose)
     tell(notes, stacklevel=2)
+    results = {layer: collect([Fold(row, None, None, []) for row in found[layer, None]], splits, Y) for layer in layers}
+    chosen = np.array([_best(found, layers, fold) for fold in range(len(splits))])
     fold_scores = np.array([results[layer].fold_scores for layer in layers])  # (n_layers, n_folds, n_voxels)
     picked = np.take_along_axis(fold_scores, np.maximum(chosen, 0)[None], axis=0)[0]
     scores = np.array([results[layer].scores for layer in layers])
@@ -124,26 +139,95 @@ def layer_profile(models, X, Y, *, cv=5, inner_cv=5, groups=None, noise_ceiling=
     own = [scores, fisher_mean(np.where(chosen < 0, np.nan, picked)), best]
     if noise_ceiling is not None:
         own = [normalize_scores(values, noise_ceiling) for values in own]
-    return LayerProfile(layers, own[0], chosen, own[1], own[2], {layer: results[layer] for layer in layers})
+    return LayerProfile(layers, own[0], chosen, own[1], own[2], results)
 
 
-def _training(X, Y, groups, train, fold):
-    """Take the training samples of a fold."""
-    Y = Y if isinstance(Y, list) else np.asarray(Y)
-    n_train = len(np.arange(len(Y))[train])
-    if n_train < 2:
+class _Task(NamedTuple):
+    """What all fits share."""
+
+    models: dict
+    X: object
+    Y: object
+    params: dict  # by layer, of `fit`
+
+
+class _Fit(NamedTuple):
+    """A layer's model, and the samples that it is fitted to and scored on."""
+
+    layer: object
+    fold: int
+    n_folds: int
+    choice: int | None  # the fold inside that its layer is chosen in; None scores the fold itself
+    n_choices: int
+    split: tuple  # (train, test)
+
+    @property
+    def label(self):
+        inside = "" if self.choice is None else f", choosing in fold {self.choice + 1} of {self.n_choices}"
+        return f"layer {self.layer}, fold {self.fold + 1} of {self.n_folds}{inside}"
+
+
+class _Row(NamedTuple):
+    scores: np.ndarray  # (1, n_voxels)
+
+
+def _inner_splits(models, X, Y, groups, fold, train, inner_cv):
+    """Split a fold's training samples again; gives the samples by their place among all."""
+    train = np.arange(len(Y))[train]
+    if len(train) < 2:
         raise ValueError(
-            f"Fold {fold} trains on {n_train} sample(s), which can't be split again to choose a layer. Give more runs "
-            "or fewer folds."
+            f"Fold {fold} trains on {len(train)} sample(s), which can't be split again to choose a layer. Give more "
+            "runs or fewer folds."
         )
     labels = None if groups is None else np.asarray(groups)[train]
-    return take_samples(X, train), take(Y, train), labels
+    parts = prepare(models, take_samples(X, train), take(Y, train), inner_cv, labels).splits
+    return [(train[learn], train[rest]) for learn, rest in parts]
 
 
-def _choose(models, layers, training, inner_cv, options):
-    """Find the place of each voxel's best layer; -1 where none has a score."""
-    X, Y, groups = training
-    inner = cross_val_voxel_scores(models, X, Y, cv=inner_cv, groups=groups, **options)
-    scores = np.array([inner[layer].scores for layer in layers])
+def _fits(layers, splits, inner):
+    """List all fits: the highest layer first, since its pass serves those below, and layer after layer on some rows."""
+    fits = []
+    for fold, (split, parts) in enumerate(zip(splits, inner, strict=True)):
+        for choice, pair in enumerate([split, *parts], start=-1):
+            about = (fold, len(splits), None if choice < 0 else choice, len(parts), pair)
+            fits += [_Fit(layer, *about) for layer in reversed(layers)]
+    return fits
+
+
+def _score_all(task, fits, n_jobs, memory, verbose):
+    """Score all fits: by layer and fold, None for the outer ones, rows of scores."""
+    keeper = None if memory is None else Keeper(memory, Problem(task, _solve, _nothing))
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator") if verbose else Parallel(n_jobs=n_jobs)
+    found, notes = {}, []
+    with sharing(), Status(len(fits), "fits") as status:
+        for fit, (row, said) in zip(fits, parallel(delayed(_score)(task, fit, keeper) for fit in fits), strict=True):
+            found.setdefault((fit.layer, None if fit.choice is None else fit.fold), []).append(row)
+            notes += said
+            if verbose:
+                with part_of(fit.label):
+                    status.add(1)
+    tell(notes, stacklevel=2)
+    return found
+
+
+def _score(task, fit, keeper):
+    with part_of(fit.label), gathering() as notes:
+        row = _solve(task, [fit], 1) if keeper is None else keeper.solve(Problem(task, _solve, _nothing), [fit], 1)
+    return row.scores[0], notes
+
+
+def _solve(task, fits, _n_threads):
+    (fit,) = fits
+    model, params = clone(task.models[fit.layer]), task.params[fit.layer]
+    return _Row(run_fold(model, task.X, task.Y, fit.split, params).scores[None])
+
+
+def _nothing(task):
+    return _Row(np.zeros((0, n_voxels(task.Y))))
+
+
+def _best(found, layers, fold):
+    """Find the place of each voxel's best layer in a fold's training samples; -1 where none has a score."""
+    scores = np.array([fisher_mean(np.array(found[layer, fold])) for layer in layers])
     known = np.isfinite(scores)
     return np.where(known.any(axis=0), np.where(known, scores, -np.inf).argmax(axis=0), -1)

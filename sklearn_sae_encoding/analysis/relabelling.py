@@ -132,7 +132,8 @@ def label_sensitivity(
     Raises
     ------
     ValueError
-        If the test gives no number, or as :meth:`FeatureTaxonomy.perturbed`.
+        If the test gives no number, asks for a category that no feature has (left), or as
+        :meth:`FeatureTaxonomy.perturbed`.
 
     Notes
     -----
@@ -153,18 +154,28 @@ def label_sensitivity(
     (1.0, True)
     """
     rng = check_random_state(random_state)
-    given = _numbers(test(taxonomy.groups(features, level=level)))
+    given = _numbers(test(_Groups(taxonomy.groups(features, level=level))))
     draws, n_changed = [], []
     for _ in range(n_draws):
         drawn = taxonomy.perturbed(confusion, random_state=rng)
         n_changed.append(int((drawn.table["category"].to_numpy() != taxonomy.table["category"].to_numpy()).sum()))
-        draws.append(_numbers(test(drawn.groups(features, level=level))))
+        draws.append(_numbers(test(_Groups(drawn.groups(features, level=level)))))
     draws = pd.DataFrame(draws).reindex(columns=given.index).reset_index(drop=True)
     tails = [0.5 - confidence / 2, 0.5 + confidence / 2]
     low, high = (draws.quantile(tail) for tail in tails)
     table = pd.DataFrame({"given": given, "mean": draws.mean(), "sd": draws.std(), "low": low, "high": high})
     table["share_as_large"] = (draws >= given - 1e-12).mean()
     return LabelSensitivity(table, draws, np.array(n_changed))
+
+
+class _Groups(dict):
+    """Columns by category, which says so if a test asks for a category without any."""
+
+    def __missing__(self, category):
+        raise ValueError(
+            f"The test asks for {category!r}, but features are labelled {', '.join(map(repr, self))} alone. Where few "
+            "are of a category, errors may leave it none: groups.get gives None then."
+        )
 
 
 def _numbers(result):

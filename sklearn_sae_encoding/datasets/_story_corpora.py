@@ -1,6 +1,7 @@
 """Published story data sets, as datalad puts them on disk, to runs and responses."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +228,16 @@ def read_narratives_story(folder, story):
     names = ["word", "aligned", "onset", "offset"]
     words = pd.read_csv(table, header=None, names=names, keep_default_na=False, dtype=str)
     times = words[["onset", "offset"]].apply(pd.to_numeric, errors="coerce")
-    words = words.assign(onset=times["onset"], offset=times["offset"])[times.notna().all(axis=1)]
+    timed = times.notna().all(axis=1)
+    if not timed.all():
+        rows = np.flatnonzero(~timed)
+        named = ", ".join(f"{words['word'][row]!r} in row {row}" for row in rows[:5]) + (", ..." * (len(rows) > 5))
+        warnings.warn(
+            f"{len(rows):,} of {len(words):,} words of {story!r} have no time, since gentle did not find them in the "
+            f"sound: {named}. They stay in the text and are left out of the word table.",
+            stacklevel=2,
+        )
+    words = words.assign(onset=times["onset"], offset=times["offset"])[timed]
     return {"text": text.strip(), "words": words.reset_index(drop=True), "story": story}
 
 

@@ -7,20 +7,19 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
-from sklearn.utils import Bunch, indexable
+from sklearn.utils import Bunch
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._images.rows import is_images
 from sklearn_sae_encoding._notes import gathering, tell
 from sklearn_sae_encoding._solvers.running import part_of, sharing
-from sklearn_sae_encoding._validation import count_samples, some_folds, take_params, take_samples
+from sklearn_sae_encoding._validation import count_samples, params_of_predict, some_folds, take_params, take_samples
 from sklearn_sae_encoding.metrics._leaks import check_no_overlap, warn_of_leaks
 from sklearn_sae_encoding.metrics._runs import (
     check_runs,
     is_runs,
     n_rows,
-    n_voxels,
     nothing_like,
     pooled,
     put,
@@ -28,6 +27,7 @@ from sklearn_sae_encoding.metrics._runs import (
     take,
     too_few_runs,
 )
+from sklearn_sae_encoding.metrics._samples import check_ceiling, check_samples
 from sklearn_sae_encoding.metrics._scores import (
     ceiling_of,
     fisher_mean,
@@ -185,29 +185,17 @@ def cross_val_voxel_scores(
         raise ValueError(f"metric must be one of {sorted(_METRICS)}, got {metric!r}.")
     ceiling = None if noise_ceiling is None else ceiling_of(metric, noise_ceiling)
     models = estimator if isinstance(estimator, Mapping) else {"": estimator}
-    Y, may_miss_voxels = masked(Y, models)
-    if is_runs(X, Y):
-        X, Y = list(X), check_runs(X, Y)
-    else:
-        X, Y = _check_samples(X, Y, may_miss_voxels)
-    seen = isinstance(cv, Splits)  # the folds of an earlier call, which has warned
-    cv = check_cv(cv, Y, classifier=False)
-    routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
-    splits = _splits(cv, X, Y, routed)
+    X, Y, routed, splits = prepare(models, X, Y, cv, groups, params)
     if return_predictions:
         check_no_overlap(splits, len(Y))
-    if not seen:
-        warn_of_leaks(X, splits)
-
-    score, _ = _METRICS[metric]
-    _check_ceiling(ceiling, Y)
+    check_ceiling(ceiling, Y)
     # Fold by fold, so that what models share on the same rows, as kernels of bands, is made once a fold.
     jobs = [(fold, split, name) for fold, split in enumerate(splits) for name in models]
     with sharing():
         folds = Parallel(n_jobs=n_jobs, verbose=verbose)(
             delayed(_told)(
                 _label(name, fold, len(splits)),
-                *(clone(models[name]), X, Y, split, routed[name].estimator.fit, score),
+                *(clone(models[name]), X, Y, split, routed[name].estimator.fit, metric),
                 *(return_predictions, return_estimators),
             )
             for fold, split, name in jobs
@@ -215,11 +203,36 @@ def cross_val_voxel_scores(
     tell([note for fold in folds for note in fold.notes], stacklevel=2)
     results = {}
     for i, name in enumerate(models):
-        results[name] = _collect(folds[i :: len(models)], splits, Y, metric, ceiling)
+        results[name] = collect(folds[i :: len(models)], splits, Y, metric, ceiling)
     return results if isinstance(estimator, Mapping) else results[""]
 
 
-class _Fold(NamedTuple):
+class Prepared(NamedTuple):
+    """What is checked before anything is fitted."""
+
+    X: object
+    Y: object
+    routed: dict  # by model, what goes to the splitter and to `fit`
+    splits: Splits
+
+
+def prepare(models, X, Y, cv, groups=None, params=None):
+    """Check samples and responses, mask images, route parameters, split once, and warn of leaks."""
+    Y, may_miss_voxels = masked(Y, models)
+    if is_runs(X, Y):
+        X, Y = list(X), check_runs(X, Y)
+    else:
+        X, Y = check_samples(X, Y, may_miss_voxels)
+    seen = isinstance(cv, Splits)  # the folds of an earlier call, which has warned
+    cv = check_cv(cv, Y, classifier=False)
+    routed = {name: _route(model, cv, groups, params or {}) for name, model in models.items()}
+    splits = _splits(cv, X, Y, routed)
+    if not seen:
+        warn_of_leaks(X, splits, stacklevel=3)
+    return Prepared(X, Y, routed, splits)
+
+
+class Fold(NamedTuple):
     scores: np.ndarray
     predictions: np.ndarray | None
     estimator: object
@@ -227,26 +240,29 @@ class _Fold(NamedTuple):
 
 
 def _label(name, fold, n_folds):
-    return f"{name}, fold {fold + 1} of {n_folds}" if name else f"fold {fold + 1} of {n_folds}"
+    return f"{name}, fold {fold + 1} of {n_folds}" if name != "" else f"fold {fold + 1} of {n_folds}"
 
 
 def _told(label, *fold):
     """Run a fold; what is solved meanwhile says in its status line which one."""
     with part_of(label), gathering() as notes:
-        return _run_fold(*fold)._replace(notes=notes)
+        return run_fold(*fold)._replace(notes=notes)
 
 
-def _run_fold(estimator, X, Y, split, fit_params, score, keep_predictions, keep_estimator):
+def run_fold(estimator, X, Y, split, fit_params, metric="pearson", keep_predictions=False, keep_estimator=False):
+    """Fit an estimator to the training part of a fold and score what is held out."""
     train, test = split
-    fit_params = take_params(fit_params, count_samples(X), train)
-    estimator.fit(take_samples(X, train), take(Y, train), **fit_params)
+    n_samples = count_samples(X)
+    estimator.fit(take_samples(X, train), take(Y, train), **take_params(fit_params, n_samples, train))
     measured = take(Y, test)
-    predictions = shaped_like(estimator.predict(take_samples(X, test)), measured)
-    scores = score(pooled(measured), pooled(predictions))
-    return _Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None, [])
+    own = take_params(params_of_predict(estimator, fit_params), n_samples, test)
+    predictions = shaped_like(estimator.predict(take_samples(X, test), **own), measured)
+    scores = _METRICS[metric][0](pooled(measured), pooled(predictions))
+    return Fold(scores, predictions if keep_predictions else None, estimator if keep_estimator else None, [])
 
 
-def _collect(folds, splits, Y, metric, ceiling):
+def collect(folds, splits, Y, metric="pearson", ceiling=None):
+    """Put the folds of a model together."""
     _, average = _METRICS[metric]
     fold_scores = np.array([fold.scores for fold in folds])
     scores = average(fold_scores)
@@ -334,40 +350,3 @@ def _masks(model):
     inner = [model.steps[-1][1]] if getattr(model, "steps", None) else []
     inner += [getattr(model, name, None) for name in ("estimator", "regressor")]
     return next((found for found in map(_masks, (part for part in inner if part is not None)) if found), None)
-
-
-def _check_samples(X, Y, may_miss_voxels):
-    if isinstance(X, str):
-        raise ValueError(f"X must hold one item a sample, got a single string: {X[:40]!r}. Put it in a list.")
-    if hasattr(X, "n_scans"):
-        raise ValueError("X is a single run. Runs come in a list, [run], and their responses, too: [responses].")
-    (X,) = indexable(X)
-    Y = np.asarray(Y)
-    if Y.ndim not in (1, 2) or Y.dtype.kind not in "fiub":
-        raise ValueError(f"Y must be numbers of shape (n_samples, n_voxels), got shape {Y.shape}, dtype {Y.dtype}.")
-    if count_samples(X) != len(Y):
-        raise ValueError(
-            f"X and Y must belong to the same samples, but X has {count_samples(X)} (texts or rows) and Y has {len(Y)} "
-            "rows."
-        )
-    if not may_miss_voxels:
-        _check_finite(Y)
-    return X, Y
-
-
-def _check_finite(Y):
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(Y, dtype=np.float64)):
-            return
-    bad = np.argwhere(~np.isfinite(Y))
-    if len(bad):
-        where = f"sample {bad[0, 0]}" + (f", voxel {bad[0, 1]}" if Y.ndim == 2 else "")
-        raise ValueError(
-            f"Y holds {len(bad)} value(s) that are NaN or infinite, the first at {where}. "
-            "Remove such voxels or samples."
-        )
-
-
-def _check_ceiling(ceiling, Y):
-    if ceiling is not None and ceiling.ndim > 0 and ceiling.shape != (n_voxels(Y),):
-        raise ValueError(f"noise_ceiling must hold one value a voxel, ({n_voxels(Y)},), got shape {ceiling.shape}.")

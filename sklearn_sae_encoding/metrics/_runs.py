@@ -75,6 +75,11 @@ def find_absent(responses):
 
 def too_few_runs(cv, Y, error):
     """Say in words of runs that a splitter can't split them."""
+    if "groups" in str(error):
+        return ValueError(
+            f"The splitter {cv!r} can't split {len(Y)} run(s), as a sample is a run: {error} Give groups=, one label a "
+            "run, such as its story."
+        )
     return ValueError(
         f"The splitter {cv!r} can't split {len(Y)} run(s), as a sample is a run: {error} Give more runs or "
         "fewer folds, or cut a recording into parts (StoryRun.cut)."

@@ -1,5 +1,7 @@
 """Responses and predictions to one number a voxel."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 # Voxels handled at once: 200 texts of them take 3 MB, so that 100,000 voxels need no second copy of the responses.
@@ -182,25 +184,30 @@ def normalize_scores(scores, noise_ceiling):
     >>> normalize_scores([0.3, 0.2], [0.6, 0.0])
     array([0.5, nan])
     """
-    scores, ceiling = np.asarray(scores, dtype=np.float64), np.asarray(noise_ceiling, dtype=np.float64)
+    scores, ceiling = np.asarray(scores, dtype=np.float64), _as_ceilings(noise_ceiling)
     if ceiling.ndim > 0 and ceiling.shape != scores.shape[-1:]:
         raise ValueError(
             f"Got {scores.shape[-1] if scores.ndim else 1} voxel(s) with scores but noise ceilings of shape "
             f"{ceiling.shape}; expected one noise ceiling a voxel."
         )
-    _check_ceilings(ceiling)
     return scores / np.where(ceiling > 0, ceiling, np.nan)
 
 
 def ceiling_of(metric, noise_ceiling):
     """Ceilings in units of r as those of a metric: themselves, or their squares, in which a sign would be lost."""
-    ceiling = np.asarray(noise_ceiling, dtype=np.float64)
-    _check_ceilings(ceiling)
+    ceiling = _as_ceilings(noise_ceiling)
     return ceiling**2 if metric == "r2" else ceiling
 
 
-def _check_ceilings(ceiling):
-    """Raise unless they are correlations, which neither percentages nor signal-to-noise ratios are."""
+def _as_ceilings(noise_ceiling):
+    """Give ceilings as an array; raise unless they are correlations, as percentages and ratios to noise are not."""
+    if isinstance(noise_ceiling, Mapping):
+        names = list(noise_ceiling)
+        raise ValueError(
+            f"noise_ceiling holds the ceilings of {len(names)} targets ({', '.join(map(str, names[:3]))}, ...): give "
+            f"those of the one that is scored, such as noise_ceiling[{names[0]!r}]."
+        )
+    ceiling = np.asarray(noise_ceiling, dtype=np.float64)
     if np.any(ceiling < 0):
         voxel = int(np.flatnonzero(ceiling < 0)[0])
         raise ValueError(f"Noise ceilings cannot be negative, got {ceiling.flat[voxel]} for voxel {voxel}.")
@@ -211,6 +218,7 @@ def _check_ceilings(ceiling):
             "of explainable variance v is the correlation sqrt(v / 100); noise_ceiling(ncsnr, n_repeats) makes one of "
             "ncsnr."
         )
+    return ceiling
 
 
 def _check_pair(Y_true, Y_pred):

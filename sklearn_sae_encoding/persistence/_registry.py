@@ -16,6 +16,7 @@ OURS = (
     "sklearn_sae_encoding.expectations.NextTokenPredictionError",
     "sklearn_sae_encoding.language_model.LanguageModel",
     "sklearn_sae_encoding.masking.MaskedTargetRegressor",
+    "sklearn_sae_encoding.masking.PycortexMasker",
     "sklearn_sae_encoding.pipeline.BandedFeatureRegressor",
     "sklearn_sae_encoding.pipeline.TextFeatureUnion",
     "sklearn_sae_encoding.reading.CategorySums",

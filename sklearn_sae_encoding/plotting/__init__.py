@@ -5,6 +5,7 @@ width) and returns the axes. Colours are told apart by colour-blind readers, and
 """
 
 from sklearn_sae_encoding.plotting._clusters import plot_cluster_map
+from sklearn_sae_encoding.plotting._confusion import plot_confusion
 from sklearn_sae_encoding.plotting._features import plot_feature_heatmap, plot_prevalence_entropy
 from sklearn_sae_encoding.plotting._maps import plot_difference_map, plot_score_map, plot_surprisal_content_map
 from sklearn_sae_encoding.plotting._path import plot_regularization_path
@@ -21,6 +22,7 @@ from sklearn_sae_encoding.plotting._transfer import plot_transfer_matrix
 __all__ = [
     "plot_cluster_map",
     "plot_coefficients",
+    "plot_confusion",
     "plot_difference_map",
     "plot_feature_heatmap",
     "plot_lags",

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
-from sklearn_sae_encoding.report._models import one_line
+from sklearn_sae_encoding.report._models import folds, one_line
 
 
 def bands_section(fitted):
@@ -38,11 +38,12 @@ def _row(encoder, place, name):
     return element("tr", element("th", name, scope="row"), *cells)
 
 
-def banded_regression(encoder):
+def banded_regression(fitted):
     """Write the sentences of the methods on a banded ridge."""
-    names = list(encoder.bands_)
+    encoder = fitted.encoder
+    names, what = list(encoder.bands_), "texts" if fitted.runs is None else "scans"
     bands = f"{len(names)} bands ({', '.join(map(str, names))})" if len(names) > 1 else "one band"
-    over = {"columns": "over the training texts", "runs": "in each run"}
+    over = {"columns": f"over the training {what}", "runs": "in each run"}
     scaled = f", divided by their standard deviations {over[encoder.scale]}" if encoder.scale else ""
     only = "" if encoder.only is None else f", of which {one_line(encoder.only)} were used"
     sentences = [
@@ -50,11 +51,11 @@ def banded_regression(encoder):
         "with a penalty for each band and voxel."
     ]
     if hasattr(encoder, "cv_scores_"):
-        cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else one_line(encoder.cv)
+        cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else folds(fitted, encoder.cv)
         sentences.append(
             f"Penalties were chosen among {len(encoder.candidates_):,} weightings of the bands and "
             f"{len(encoder.alphas_):,} penalties from {encoder.alphas_[0]:.3g} to {encoder.alphas_[-1]:.3g} by "
-            f"cross-validation within the training texts ({cv}; least mean squared error), with himalaya's solvers."
+            f"cross-validation within the training {what} ({cv}; least mean squared error), with himalaya's solvers."
         )
     if encoder.search == "gradient":
         sentences.append(f"They were then refined by {encoder.n_steps} steps of gradient descent at most.")

@@ -45,12 +45,6 @@ class Finding(NamedTuple):
     text: str
 
 
-def check_pages(pages):
-    """Refuse what is no address with the place of an index: a page must not run anything."""
-    if pages is not None and not (str(pages).startswith(("https://", "http://")) and "{index}" in str(pages)):
-        raise ValueError(f"feature_pages must be an https address with the place {{index}}, got {pages!r}.")
-
-
 def find_problems(fitted, scores, noise_ceiling, noise_floor):
     """Give the findings about a fit, the gravest first."""
     findings = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 
 import numpy as np
-import pandas as pd
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import count_feature_use, rank_band_features
@@ -88,11 +87,18 @@ def _banded_section(fitted, n_features, n_texts):
 def _labels(fitted, column, labelled):
     if not labelled:
         return []
-    label, index = fitted.view.features[["label", "sae_index"]].iloc[column]
-    if fitted.pages is None or pd.isna(index):
-        return [cell(label)]
-    link = element("a", label or "page", href=fitted.pages.format(index=int(index)), rel="noreferrer")
-    return [cell(link, label)]
+    label = fitted.view.features["label"].iloc[column]
+    return [cell(linked(fitted, column, label or "page") if has_page(fitted, column) else label, label)]
+
+
+def has_page(fitted, column):
+    """Whether a feature is shown somewhere."""
+    return fitted.pages is not None and fitted.pages[column] is not None
+
+
+def linked(fitted, column, shown):
+    """Link to the page of a feature, if there is one."""
+    return element("a", shown, href=fitted.pages[column], rel="noreferrer") if has_page(fitted, column) else shown
 
 
 def _feature_table(fitted, use, labelled, stability):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sae_encoding.analysis import link_features
 from sklearn_sae_encoding.fitted import FittedView, fitted_view
 from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.report._runs import Runs, find_runs
@@ -47,7 +48,7 @@ class Fitted(NamedTuple):
     given: Given
     runs: Runs | None  # if a sample is a run
     Y_of_all_scans: np.ndarray  # the same, also of scans in gaps
-    pages: str | None = None  # address of a feature's page, with the place {index}
+    pages: list | None = None  # of each feature the address of its page, or None; None if there are none at all
 
     def delay(self, column):
         """How many scans before its row a feature was heard."""
@@ -138,6 +139,16 @@ def _of_runs(view, masked, runs, Y, given):
     every, Y = Y, Y[runs.trained]
     own = runs._replace(run=runs.run[runs.trained], scan=runs.scan[runs.trained])
     return Fitted(view, masked, X, texts, Y, kept, _describe(Y), given, own, every)
+
+
+def find_pages(features, pages):
+    """The address of each feature's page: those that the SAE tells of ("auto"), or by an address with {index}."""
+    if pages != "auto":
+        features = link_features(features, pages)
+    found = features["page"].tolist() if "page" in features else []
+    # A table of features may come from anywhere, and a link must not run anything.
+    found = [page if str(page).startswith(("https://", "http://")) else None for page in found]
+    return found if any(found) else None
 
 
 def _describe(Y):

@@ -13,7 +13,7 @@ from sklearn_sae_encoding._data_hash import hash_data, hash_responses
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.report._bands import banded_regression
-from sklearn_sae_encoding.report._models import describe_features, one_line, reading_settings
+from sklearn_sae_encoding.report._models import describe_features, folds, one_line, reading_settings
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "sae-lens", "nilearn")
 _UNKNOWN = (
@@ -45,18 +45,19 @@ def _masker(fitted):
 def _regression(fitted):
     encoder = fitted.encoder
     if isinstance(encoder, BandedRidgeEncoder):
-        return banded_regression(encoder)
+        return banded_regression(fitted)
     if not isinstance(encoder, SparseVoxelEncoder):
         return f"Responses were regressed on the features by {type(encoder).__name__}."
     kind = "the lasso" if encoder.l1_ratio == 1 else f"an elastic net (l1_ratio = {encoder.l1_ratio:g})"
     positive = " with weights of at least zero" if encoder.positive else ""
-    standardised = ", standardised over the training texts," if encoder.standardize_targets else ""
+    what = "texts" if fitted.runs is None else "scans"
+    standardised = f", standardised over the training {what}," if encoder.standardize_targets else ""
     sentences = [f"Each voxel's responses{standardised} were regressed on the features by {kind}{positive}."]
     if encoder.screening is not None and encoder.screening < fitted.X.shape[1]:
         sentences.append(
             f"Only the {encoder.screening:,} features with the largest F statistic for the voxel took part."
         )
-    sentences.append(_penalty(encoder))
+    sentences.append(_penalty(fitted, encoder, what))
     if encoder.forced_features is not None:
         forced = ", ".join(_forced(fitted, encoder.forced_features))
         sentences.append(f"Always in the model: {forced}.")
@@ -68,7 +69,7 @@ def _regression(fitted):
     return " ".join(sentences)
 
 
-def _penalty(encoder):
+def _penalty(fitted, encoder, what):
     grid = np.asarray(encoder.alphas_)
     if grid.shape[-1] == 1:
         return f"The penalty was {float(np.nanmax(grid)):.3g}." if grid.size == 1 else "Each voxel had one penalty."
@@ -76,10 +77,10 @@ def _penalty(encoder):
         among = f"{encoder.alphas} log-spaced values from the smallest that empties its model to {encoder.eps:g} of it"
     else:
         among = _range(encoder.alphas)
-    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else one_line(encoder.cv)
+    cv = f"{encoder.cv} contiguous folds" if isinstance(encoder.cv, Integral) else folds(fitted, encoder.cv)
     rule = "least mean squared error" if encoder.selection == "min" else "the one-standard-error rule"
     return (
-        f"Each voxel's penalty was chosen among {among} by cross-validation within the training texts ({cv}; {rule})."
+        f"Each voxel's penalty was chosen among {among} by cross-validation within the training {what} ({cv}; {rule})."
     )
 
 
@@ -128,20 +129,21 @@ def settings(fitted, scores):
     """Name every setting that another lab needs, by part: pairs of a heading and rows of name and value."""
     return [
         *reading_settings(fitted),
-        ("Encoder", [("class", type(fitted.encoder).__name__), *_parameters(fitted.encoder)]),
-        ("Outer cross-validation", _score_rows(scores)),
+        ("Encoder", [("class", type(fitted.encoder).__name__), *_parameters(fitted)]),
+        ("Outer cross-validation", _score_rows(scores, "texts" if fitted.runs is None else "runs")),
         ("Data", _data_rows(fitted)),
         ("Software", _software_rows()),
     ]
 
 
-def _parameters(estimator):
+def _parameters(fitted):
     technical = ("n_jobs", "verbose", "memory", "block_size")
-    params = estimator.get_params(deep=False).items()
-    return [(name, one_line(value)) for name, value in params if name not in technical]
+    params = fitted.encoder.get_params(deep=False).items()
+    shown = {name: folds(fitted, value) if name == "cv" else one_line(value) for name, value in params}
+    return [(name, value) for name, value in shown.items() if name not in technical]
 
 
-def _score_rows(scores):
+def _score_rows(scores, what):
     if not scores:
         return []
     result = next(iter(scores.values()))
@@ -149,7 +151,7 @@ def _score_rows(scores):
     return [
         ("folds", len(result.splits)),
         ("splitter", getattr(result.splits, "made_by", "not recorded with the scores")),
-        ("texts held out", sizes),
+        (f"{what} held out", sizes),
         ("metric", result.metric),
         ("models", ", ".join(scores)),
     ]

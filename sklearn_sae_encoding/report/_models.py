@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.language_model import as_language_model
 from sklearn_sae_encoding.sae import SAEProjector
 from sklearn_sae_encoding.surprisal import SurprisalTransformer
+from sklearn_sae_encoding.timing import WordsToScans
 
 _LM = (LMActivationTransformer, SurprisalTransformer)
 _READING = ("weights", "dtype", "device", "bos_token", "context", "window", "stride")
@@ -26,6 +28,20 @@ _OF_ACTIVATIONS = {
     "max": "Activations at {hooks} were reduced to their maximum over the tokens of a text",
     "sum": "Activations at {hooks} were summed over the tokens of a text",
     "last": "The activation of each text's last token was taken at {hooks}",
+}
+# What is said of texts, as it is true of the words of a story.
+_OF_STORIES = (
+    (r"read each text on its own", "read each story as a whole"),
+    (r", the [\w ]+ over a text's \w+s of the negative", " of each word, the negative"),
+    (r"(of|Each|each|a) text('s)?\b", r"\1 word\2"),
+    (r"\bof a text\b", "of a word"),
+    (r"over texts", "over scans"),
+)
+_RESAMPLED = {
+    "lanczos": "resampled to scans by a Lanczos filter (window {window:g}, cutoff {cutoff})",
+    "sum": "summed over those nearest to each scan",
+    "mean": "averaged over those nearest to each scan",
+    "hrf": "convolved with the haemodynamic response {hrf_model}",
 }
 
 
@@ -48,7 +64,26 @@ def describe_features(fitted):
             sentences.append(_sae(maker, reader))
         elif isinstance(maker, SurprisalTransformer):
             sentences.append(_surprisal(maker, of, fitted))
-    return sentences
+        elif isinstance(maker, WordsToScans):
+            sentences.append(_to_scans(maker))
+    return sentences if fitted.runs is None else [_of_stories(sentence) for sentence in sentences]
+
+
+def _of_stories(sentence):
+    for pattern, said in _OF_STORIES:
+        sentence = re.sub(pattern, said, sentence)
+    return sentence
+
+
+def _to_scans(maker):
+    cutoff = "one over the repetition time" if maker.cutoff is None else f"{maker.cutoff:g} Hz"
+    hrf_model = maker.hrf_model if isinstance(maker.hrf_model, str) else "that was given"
+    how = _RESAMPLED[maker.method].format(window=maker.window, cutoff=cutoff, hrf_model=hrf_model)
+    if maker.table is not None:
+        return f"The series {maker.table!r} was {how}."
+    named = [maker.features] if isinstance(maker.features, str) else maker.features
+    what = "These values" if hasattr(maker.features, "transform") else f"Of words: {', '.join(map(str, named))}; they"
+    return f"{what} stood at the {maker.word_time} of words, and were {how}."
 
 
 def reading_settings(fitted):
@@ -148,6 +183,14 @@ def _sae_rows(projector):
     offered = len(projector.feature_indices_)
     rows += [("offered to the encoder", f"{offered:,}"), ("pooling", projector.pooling)]
     return rows + ([("random_state", projector.random_state)] if projector.sae is None else [])
+
+
+def folds(fitted, cv):
+    """Say which folds chose penalties, and of what samples."""
+    if fitted.runs is not None and isinstance(cv, list):
+        return fitted.runs.folds(cv)
+    given = isinstance(cv, (list, tuple)) and len(cv) and all(len(fold) == 2 for fold in cv)
+    return f"{len(cv)} folds given row by row" if given else one_line(cv)
 
 
 def one_line(value):

@@ -8,6 +8,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from sklearn_sae_encoding.analysis import rank_band_features
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
+from sklearn_sae_encoding.report._features import linked
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
 
 _STRONGEST = 3
@@ -43,13 +44,13 @@ def _row(fitted, rank, one, region, inside):
     fitted_voxels = np.flatnonzero(inside[fitted.kept])
     strongest = rank(fitted_voxels) if len(fitted_voxels) else []
     cells = [cell(number, class_="number") for number in numbers]
-    return element("tr", element("th", region, scope="row"), *cells, cell("; ".join(strongest)))
+    return element("tr", element("th", region, scope="row"), *cells, cell(join(strongest, "; ")))
 
 
 def _ranking(fitted):
     """Give a function of voxels that names their strongest features."""
     if isinstance(fitted.encoder, BandedRidgeEncoder):
-        return lambda voxels: _named(rank_band_features(fitted.view, voxels=voxels).head(_STRONGEST))
+        return lambda voxels: _named(fitted, rank_band_features(fitted.view, voxels=voxels).head(_STRONGEST))
     deviations = np.sqrt(mean_variance_axis(fitted.X.astype(np.float64), axis=0)[1])
     table = fitted.view.features
     source = table["source" if "source" in table else "feature"]
@@ -66,16 +67,17 @@ def _ranking(fitted):
             feature=[source.iloc[own[0]] for own in columns],
             positive=[float((np.asarray(effects[:, own].sum(axis=1)) > 0).mean()) for own in columns],
         )
-        return _named(best)
+        return _named(fitted, best)
 
     return rank
 
 
-def _named(ranked):
+def _named(fitted, ranked):
     named = []
     for row in ranked.itertuples(index=False):
         delay = getattr(row, "delay", None)
         label = f" ({row.label})" if row.label else ""
         at = "" if delay is None else f" at {int(delay)} scans"
-        named.append(f"{'+' if row.positive >= 0.5 else '−'} {row.feature}{label}{at}")
+        sign = "+" if row.positive >= 0.5 else "−"
+        named.append(join([sign, " ", linked(fitted, row.index, f"{row.feature}{label}"), at]))
     return named

@@ -15,11 +15,11 @@ from sklearn_sae_encoding.plotting import (
     plot_surprisal_content_map,
 )
 from sklearn_sae_encoding.report._bands import bands_section
-from sklearn_sae_encoding.report._checks import check_pages, find_problems
+from sklearn_sae_encoding.report._checks import find_problems
 from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
 from sklearn_sae_encoding.report._figures import figure
-from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
+from sklearn_sae_encoding.report._fitted import find_pages, parts_of_predictions, take_apart
 from sklearn_sae_encoding.report._group import group_section
 from sklearn_sae_encoding.report._html import cell, definitions, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.report._methods import methods, settings
@@ -38,7 +38,7 @@ def encoder_report(
     features=None,
     feature_table=None,
     feature_labels=None,
-    feature_pages=None,
+    feature_pages="auto",
     stability=None,
     regions=None,
     group=None,
@@ -89,9 +89,10 @@ def encoder_report(
         Labels of features, by the SAE's own index, such as
         :func:`~sklearn_sae_encoding.analysis.read_feature_labels` gives, or by name.
 
-    feature_pages : str, default=None
+    feature_pages : str or None, default="auto"
         Address of a page about each feature, to which labels link, with the place ``{index}``: the ``page`` of
-        :func:`~sklearn_sae_encoding.analysis.read_feature_export`. None links nowhere.
+        :func:`~sklearn_sae_encoding.analysis.read_feature_export`. "auto" takes the pages that the SAE's metadata
+        name, or a column `page` of `feature_table`, if there is one; None links nowhere.
 
     stability : FeatureStability, default=None
         What :func:`~sklearn_sae_encoding.analysis.stability_selection` gave for the voxels that were fitted. Features
@@ -162,8 +163,8 @@ def encoder_report(
     >>> report = encoder_report(encoder.fit(X, Y), texts, Y, scores=scores, features=X, feature_table=table)
     >>> report.save_as_html("report.html")  # doctest: +SKIP
     """
-    check_pages(feature_pages)
-    fitted = take_apart(model, texts, Y, features, feature_table, feature_labels)._replace(pages=feature_pages)
+    fitted = take_apart(model, texts, Y, features, feature_table, feature_labels)
+    fitted = fitted._replace(pages=find_pages(fitted.view.features, feature_pages))
     scores, noise_ceiling = prepare_scores(scores, noise_ceiling, noise_floor, len(fitted.kept))
     findings = find_problems(fitted, scores, noise_ceiling, noise_floor)
     unit = "score / noise ceiling" if noise_ceiling is not None else "score"

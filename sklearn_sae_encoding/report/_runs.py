@@ -67,6 +67,12 @@ class Runs(NamedTuple):
             f"analysed. Features were made of each run and delayed inside it, in scans: {lags}."
         )
 
+    def folds(self, cv):
+        """Say what the folds inside the regressor hold out, whose rows are among those that trained."""
+        own = self.run[self.trained] if len(self.run) == len(self.trained) else self.run
+        whole = all(not np.isin(own[train], own[test]).any() for train, test in cv)
+        return f"{len(cv)} folds of {'whole runs' if whole else 'scans that follow each other'}"
+
     def clocks(self):
         """Give a row a run: its number, and what is known of its stimulus and clock."""
         shapes = [repr(run) if isinstance(run, StoryRun) else f"array of {run.shape[0]} scans" for run in self.runs]

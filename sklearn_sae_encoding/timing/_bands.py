@@ -197,6 +197,11 @@ class WordsToScans(TransformerMixin, BaseEstimator):
     def _check(self, X):
         if not is_list_of_runs(X):
             raise ValueError(f"Expected a list of StoryRuns, got {type(X).__name__}.")
+        named = [self.features] if isinstance(self.features, str) else self.features
+        if not self._is_made() and not (isinstance(named, (list, tuple)) and all(isinstance(n, str) for n in named)):
+            raise ValueError(
+                f"features must be a transformer of words, or names of what a word table tells, got {self.features!r}."
+            )
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}, got {self.method!r}.")
         if self.word_time not in WORD_TIMES:

@@ -141,3 +141,38 @@ def _without_gap(train, test, rows, gap):
         scans = np.unique(rows.scan[test][rows.recording[test] == recording])
         near[here] = _near(rows.scan[train][here], scans, gap)
     return train[~near]
+
+
+def _parameter(regressor, name):
+    """Find a parameter of a regressor, or of the parts inside it: the one that is nested least."""
+    found = [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
+    return min(found, key=lambda key: key.count("__"), default=None)
+
+
+def set_folds(regressor, rows, gap):
+    """Let a regressor choose by folds of whole runs, or name one that chooses by rows of its own."""
+    key = _parameter(regressor, "cv")
+    if key is None:
+        name = type(regressor.steps[-1][1] if hasattr(regressor, "steps") else regressor).__name__
+        if name.endswith("CV"):
+            warnings.warn(
+                f"The {name} has no cv: it chooses by rows of its own, and scans beside each other are alike, so that "
+                "it chooses as if there were no noise. Give a regressor that has cv.",
+                stacklevel=5,
+            )
+        return
+    if regressor.get_params().get(f"{key.removesuffix('cv')}alpha_per_target"):
+        warnings.warn(
+            f"The {type(regressor).__name__} with alpha_per_target=True chooses by leaving out single scans, and scans "
+            "beside each other are alike. Use BandedRidgeEncoder, which has a penalty a voxel and folds of whole runs.",
+            stacklevel=5,
+        )
+        return
+    regressor.set_params(**{key: inner_folds(regressor.get_params()[key], rows, gap)})
+
+
+def set_bands(regressor, bands):
+    """Tell a regressor which columns are which band, if it wants to know."""
+    key = _parameter(regressor, "bands")
+    if key is not None and regressor.get_params()[key] is None:
+        regressor.set_params(**{key: dict(bands)})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import sparse
 
 from sklearn_sae_encoding.metrics._runs import find_absent
 from sklearn_sae_encoding.timing._run import StoryRun
+
+_MOST_APART = 0.5  # share of the voxels whose runs may differ in their baselines
 
 
 def is_list_of_arrays(X):
@@ -57,6 +61,22 @@ def check_responses(runs, y):
                 f"All runs need the same voxels, but run {i} has {run.shape[1]} and run 0 has {responses[0].shape[1]}."
             )
     return responses, find_absent(responses)
+
+
+def warn_of_baselines(responses, stacklevel):
+    """Warn of runs whose means lie further apart than their scans: they were not cleaned, each run alone."""
+    if len(responses) < 2:
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.array([run.mean(axis=0, dtype=np.float64) for run in responses])
+        apart = means.std(axis=0) / np.mean([run.std(axis=0, dtype=np.float64) for run in responses], axis=0)
+    known = np.isfinite(apart)
+    if known.any() and (above := float(np.mean(apart[known] > 1))) > _MOST_APART:
+        warnings.warn(
+            f"In {above:.0%} of the voxels the means of the {len(responses)} runs lie further apart than the scans in "
+            "them: a model then explains baselines. Clean each run alone, clean_runs(responses, runs).",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _check_response(run, i, n_rows):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 
+import numpy as np
 import pandas as pd
 
 from sklearn_sae_encoding._annex import require_file
 
+_ROUNDING = 1e-3  # seconds; times are printed with as many digits
+_NAMED = 3  # rows that a warning names
 _TIME_NAMES = {
     "word": ("word", "text", "label", "token"),
     "onset": ("onset", "start", "begin", "xmin"),
@@ -88,12 +92,19 @@ def read_words(path, *, columns=None):
     Returns
     -------
     words : DataFrame
-        ``word``, ``onset``, ``offset``, and all other columns of the file. Rows without a word (``n/a``) are left out.
+        ``word``, ``onset``, ``offset``, and all other columns of the file. Rows that spell no word (empty or ``n/a``)
+        are left out. Where such a row begins when the word before it ends, it is a part of that word, as the second
+        half of a contraction ("can't" and a row for "not") often is: the word then lasts to the end of the row.
 
     Raises
     ------
     ValueError
         If a column is missing, or a row has a word but no time.
+
+    Warns
+    -----
+    UserWarning
+        Counts the rows that are left out and those of them that lengthen a word, and names the first.
     """
     with open(require_file(path), encoding="utf-8-sig", newline="") as file:
         header = file.readline()
@@ -119,13 +130,15 @@ def read_words(path, *, columns=None):
                 f"{path} has no column for {name!r}; it has {', '.join(map(str, table.columns))}. Say by columns= "
                 "which."
             )
-    named_rows = ~table[names["word"]].str.strip().str.casefold().isin(("", "n/a"))
-    table = table[named_rows].reset_index(drop=True)
-    onset = _numbers(table, names["onset"], path, names["word"])
+    spelled = ~table[names["word"]].str.strip().str.casefold().isin(("", "n/a")).to_numpy()
+    onset = _numbers(table, names["onset"], path, names["word"], spelled)
     if names["offset"] in table:
-        offset = _numbers(table, names["offset"], path, names["word"])
+        offset = _numbers(table, names["offset"], path, names["word"], spelled)
     else:
-        offset = onset + _numbers(table, duration, path, names["word"])
+        offset = onset + _numbers(table, duration, path, names["word"], spelled)
+    if not spelled.all():
+        offset = _without_rows(table[names["word"]].to_numpy(), onset, offset, spelled, path)
+    table, onset, offset = table[spelled].reset_index(drop=True), onset[spelled], offset[spelled]
     words = pd.DataFrame({"word": table[names["word"]], "onset": onset, "offset": offset})
     for column in table.columns:
         if column not in names.values() and column not in words and str(column).strip():
@@ -142,12 +155,34 @@ def _find(table, name):
     return next((column for column in _TIME_NAMES[name] if column in table), None)
 
 
-def _numbers(table, column, path, word):
-    numbers = pd.to_numeric(table[column], errors="coerce")
-    bad = numbers.isna().to_numpy().nonzero()[0]
+def _numbers(table, column, path, word, spelled):
+    numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(np.isnan(numbers) & spelled)
     if len(bad):
         row = int(bad[0])
         raise ValueError(
             f"Row {row} of {path} ({table[word][row]!r}) has the {column} {table[column][row]!r}: no number."
         )
     return numbers
+
+
+def _without_rows(words, onset, offset, spelled, path):
+    """Let words last to the end of rows that go on with them and spell none; say what is left out."""
+    offset, lengthened, examples = offset.copy(), 0, []
+    before = np.maximum.accumulate(np.where(spelled, np.arange(len(words)), -1))  # the word that a row may be part of
+    for row in np.flatnonzero(~spelled):
+        word = before[row]
+        goes_on = word >= 0 and abs(onset[row] - offset[word]) <= _ROUNDING and offset[row] >= offset[word]
+        if goes_on:
+            offset[word] = offset[row]
+            lengthened += 1
+        after = f" after {words[word]!r}" if word >= 0 else ""
+        examples.append(f"row {row} at {onset[row]:.3f} s{after}")
+    n_rows = len(examples)
+    warnings.warn(
+        f"{n_rows:,} of {len(words):,} rows of {os.path.basename(path)} spell no word and are left out: "
+        f"{', '.join(examples[:_NAMED])}{', ...' if n_rows > _NAMED else ''}. {lengthened:,} of them begin where the "
+        "word before ends, as parts of contractions do: that word lasts to their end.",
+        stacklevel=3,
+    )
+    return offset

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
@@ -12,8 +10,14 @@ from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
 from sklearn_sae_encoding.metrics._scores import voxel_metric
 from sklearn_sae_encoding.timing._delays import RunwiseDelayer
-from sklearn_sae_encoding.timing._folds import inner_folds, stack_rows, trained_rows
-from sklearn_sae_encoding.timing._lists import as_arrays, check_responses, is_list_of_arrays, is_list_of_runs
+from sklearn_sae_encoding.timing._folds import set_bands, set_folds, stack_rows, trained_rows
+from sklearn_sae_encoding.timing._lists import (
+    as_arrays,
+    check_responses,
+    is_list_of_arrays,
+    is_list_of_runs,
+    warn_of_baselines,
+)
 from sklearn_sae_encoding.timing._run import StoryRun
 from sklearn_sae_encoding.timing._union import named_bands
 
@@ -132,11 +136,13 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         runs, y = self._check(X, y, reset=True)
         self.features_, tables = None, None
         if self.features is not None:
+            _check_features(self.features)
             self.features_ = clone(self.features)
             tables = self.features_.fit_transform(_different(runs))  # made once for fitting and for the rows
         designs = self._designs(runs, tables, reset=True)
         responses, self.absent_ = check_responses([design.shape[0] for design in designs], y)
         self._one_target = np.asarray(y[0]).ndim == 1
+        warn_of_baselines(responses, stacklevel=3)
         self._fit_rows(_stack(designs), np.concatenate(responses)[:, ~self.absent_], self._rows(runs, designs), runs)
         return self
 
@@ -292,8 +298,8 @@ class RunwiseRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             X, Y = X[self.trained_rows_], Y[self.trained_rows_]
             rows = type(rows)(*(part[self.trained_rows_] for part in rows))
         regressor = clone(self.regressor)
-        _set_folds(regressor, rows, self._inner_gap(runs))
-        _set_bands(regressor, self.delayer_.delayed_bands_)
+        set_folds(regressor, rows, self._inner_gap(runs))
+        set_bands(regressor, self.delayer_.delayed_bands_)
         self.regressor_ = regressor.fit(X, Y[:, 0] if self._one_target else Y)
 
     def _inner_gap(self, runs):
@@ -316,6 +322,14 @@ class _Checker(BaseEstimator):
         self.n_features_in_ = n_features_in_
 
 
+def _check_features(features):
+    if not hasattr(features, "fit_transform"):
+        raise ValueError(
+            f"features must be a transformer of runs, such as WordsToScans('rate') or make_story_features(...), got "
+            f"{features!r}."
+        )
+
+
 def _described(X):
     if isinstance(X, (list, tuple)):
         kinds = ", ".join(sorted({type(run).__name__ for run in X})) or "nothing"
@@ -336,36 +350,3 @@ def _different(runs):
 
 def _stack(designs):
     return sparse.vstack(designs, format="csr") if sparse.issparse(designs[0]) else np.concatenate(designs)
-
-
-def _parameter(regressor, name):
-    """Find a parameter of a regressor, or of the parts inside it: the one that is nested least."""
-    found = [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
-    return min(found, key=lambda key: key.count("__"), default=None)
-
-
-def _set_folds(regressor, rows, gap):
-    key = _parameter(regressor, "cv")
-    if key is None:
-        name = type(regressor.steps[-1][1] if hasattr(regressor, "steps") else regressor).__name__
-        if name.endswith("CV"):
-            warnings.warn(
-                f"The {name} has no cv: it chooses by rows of its own, and scans beside each other are alike, so that "
-                "it chooses as if there were no noise. Give a regressor that has cv.",
-                stacklevel=5,
-            )
-        return
-    if regressor.get_params().get(f"{key.removesuffix('cv')}alpha_per_target"):
-        warnings.warn(
-            f"The {type(regressor).__name__} with alpha_per_target=True chooses by leaving out single scans, and scans "
-            "beside each other are alike. Use BandedRidgeEncoder, which has a penalty a voxel and folds of whole runs.",
-            stacklevel=5,
-        )
-        return
-    regressor.set_params(**{key: inner_folds(regressor.get_params()[key], rows, gap)})
-
-
-def _set_bands(regressor, bands):
-    key = _parameter(regressor, "bands")
-    if key is not None and regressor.get_params()[key] is None:
-        regressor.set_params(**{key: dict(bands)})

@@ -145,7 +145,7 @@ class StoryRun:
         self.words, self.marks = take_marks(check_words(words), marks)
         check_clock(self.words, self.onset, self.n_scans, self.t_r)
         self.text = self._check_text(text, unplaced)
-        self.tables = _check_tables(tables or {})
+        self.tables = _check_tables(tables or {}, self.onset, self.n_scans * self.t_r)
         self.story = story
         self.scans = _check_scans(scans, self.n_scans)
         self.kept = _check_kept(kept, self.n_scans)
@@ -270,7 +270,8 @@ class StoryRun:
         if callable(text):
             text = text(joined)
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text must be the running text of the run (str), got {text!r}.")
+            shown = repr(text) if len(repr(text)) <= 60 else f"{repr(text)[:60]}..."
+            raise ValueError(f"text must be the running text of the run (str), got {type(text).__name__}: {shown}")
         self._spans = place_words(text, self.words, unplaced)
         warn_of_bare_text(text, stacklevel=4)
         return text
@@ -310,7 +311,7 @@ def _check_scans(scans, n_scans):
     return numbers
 
 
-def _check_tables(tables):
+def _check_tables(tables, onset, duration):
     checked = {}
     for name, (times, values) in tables.items():
         times, values = np.asarray(times, dtype=np.float64), np.asarray(values)
@@ -322,8 +323,21 @@ def _check_tables(tables):
             )
         if not np.all(np.isfinite(times)) or not np.all(np.isfinite(values)):
             raise ValueError(f"The table {name!r} holds a time or value that is NaN or infinite.")
+        _check_table_clock(name, times, onset, duration)
         checked[name] = (times, values)
     return checked
+
+
+def _check_table_clock(name, times, onset, duration):
+    """Refuse times in another unit or of another run: they would make a band of zeros."""
+    inside = (times + onset >= 0) & (times + onset < duration)
+    if inside.any() and np.ptp(times) <= 100 * duration:
+        return
+    spread = "there are none" if not len(times) else f"they go from {times.min():g} to {times.max():g}"
+    raise ValueError(
+        f"The table {name!r} has {inside.sum()} of {len(times)} times inside the scans, which last {duration:g} s, the "
+        f"stimulus beginning at onset={onset:g} s: {spread}. Give seconds from the beginning of the stimulus."
+    )
 
 
 def _check_kept(kept, n_scans):

@@ -18,6 +18,7 @@ _BRACKETED = re.compile(r"\[.*\]|\{.*\}|<.*>")
 # Seconds that no spoken word lasts, and a repetition time that no scanner has: such times are in another unit.
 _LONGEST_WORD = 10.0
 _LONGEST_T_R = 50.0
+_MOST_WORDS = 40.0  # a second, more than there are phones in fast speech; beyond, times are minutes
 _OVERLAP = 1e-3  # seconds; aligners round
 _MOST_UNPLACED = 0.5  # share of the words; beyond, the text is another one
 
@@ -100,6 +101,12 @@ def check_clock(words, onset, n_scans, t_r):
         raise ValueError(
             f"The word times look like milliseconds: a word lasts {lasting:g} in the median, and the last of them ends "
             f"at {words['offset'].iloc[-1]:g}, while the run's {n_scans} scans take {duration:g} s. Give seconds."
+        )
+    spread = words["onset"].iloc[-1] - words["onset"].iloc[0]
+    if len(words) > 20 and 0 < spread < len(words) / _MOST_WORDS:
+        raise ValueError(
+            f"{len(words)} words begin within {spread:g} s, {len(words) / spread:.0f} a second: the word times look "
+            "like minutes. Give seconds."
         )
     outside = np.flatnonzero((end <= 0) | (begin >= duration))
     where = (

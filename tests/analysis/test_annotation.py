@@ -142,9 +142,12 @@ def test_a_rater_fills_the_page_in_by_keyboard_and_what_is_saved_is_read_back(sh
         assert [mark.text for mark in driver.find_elements("tag name", "mark")] == ["</s", "<b>"]
         assert driver.find_elements("css selector", "#contexts b") == []  # a text is no page
         keys, status = ActionChains(driver), lambda: driver.find_element("id", "status").text
+        assert driver.find_element("id", "last").text == "5"
         for item in range(25):
             keys.send_keys("1", "d" if item % 2 else "a", Keys.ARROW_RIGHT)
         keys.perform()
+        driver.find_element("id", "comment").send_keys("2 kinds", Keys.ESCAPE)
+        ActionChains(driver).send_keys("1", "a").perform()  # and digits choose again
         assert status() == "25 of 25 answered"
         # Answers stay in the browser, which writes them down when it finds the time.
         WebDriverWait(driver, 10).until(lambda _: driver.refresh() or status() == "25 of 25 answered")
@@ -155,4 +158,5 @@ def test_a_rater_fills_the_page_in_by_keyboard_and_what_is_saved_is_read_back(sh
     table = read_annotations(saved, sheet)
     assert table["rater"].unique().tolist() == ["Ann Lee"]
     assert (table["category"] == "semantic").all()
+    assert table["comment"].tolist() == [*[""] * 24, "2 kinds"]
     assert table["subcategory"].tolist() == ["place" if item % 2 else "emotion" for item in range(25)]

@@ -134,3 +134,18 @@ def test_what_is_no_atlas_is_refused(cortex):
         atlas_regions(atlas, as_images("surface", *cortex)[2])
     with pytest.raises(ValueError, match="needs the masker"):
         category_topography(cortex[0], atlas, {"a": [0]})
+
+
+def test_surfaces_of_another_resolution_are_refused(cortex):
+    weights, _, mask = cortex
+    image, atlas, masker = as_images("surface", *cortex)
+    mesh = surface.InMemoryMesh(np.random.default_rng(9).normal(size=(15, 3)), np.array([[0, 1, 2]]))
+    coarse = surface.SurfaceImage(
+        dict.fromkeys(["left", "right"], mesh), {side: np.ones(15, dtype=np.float32) for side in ("left", "right")}
+    )
+    counts = "{'left': 15, 'right': 15} vertices, but the masker {'left': 60, 'right': 60}"
+    for given, at in ((weights[mask], coarse), (image, coarse), ([coarse] * 4, atlas)):
+        with pytest.raises(ValueError, match=f"{counts}. Is the sphere of another resolution"):
+            category_topography(given, at, {"a": [0]}, masker=masker)
+    with pytest.raises(ValueError, match=r"but the masker .* Is the sphere of another resolution"):
+        category_topography([coarse] * 4, atlas, {"a": [0]})

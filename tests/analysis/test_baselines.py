@@ -91,3 +91,13 @@ def test_draws_of_each_participant_are_scored_on_their_own_voxels():
         compare_with_matched(Ridge(), X, Y, columns=[0], draws={"c": [[1]]}, participants=["a"] * 4)
     with pytest.raises(ValueError, match="a participant for each of 4 voxels"):
         compare_with_matched(Ridge(), X, Y, columns=[0], draws=[[1]], participants=["a"], cv=3)
+
+
+def test_a_category_of_no_feature_has_nothing_to_match_or_to_compare():
+    X = np.random.default_rng(6).normal(size=(30, 6))
+    with pytest.raises(ValueError, match="category 'to be matched' has no feature"):
+        draw_matched_features(X, [])
+    with pytest.raises(ValueError, match="category 'to be compared' has no feature"):
+        compare_with_matched(Ridge(), X, X[:, :2], columns=[], draws=[[1]])
+    with pytest.raises(ValueError, match="must name columns from 0 to 5, got 6"):
+        draw_matched_features(X, [6])

@@ -98,6 +98,10 @@ def test_categories_of_no_feature_are_named(groups, message):
     found = encode_by_category(Ridge(), *planted(2, np.random.default_rng(0))[:2], groups={"a": [0], "b": [1]})
     with pytest.raises(ValueError, match="a participant for each of 3 voxels"):
         summarize_categories(found, participants=["p1"])
+    with pytest.raises(ValueError, match="a region for each of 3 voxels"):
+        summarize_categories(found, regions=["IFG"])
+    with pytest.raises(ValueError, match="No voxel has both a participant and a region"):
+        summarize_categories(found, regions=["", None, np.nan])
 
 
 def test_intervals_over_folds_are_those_of_scipy_over_the_means_of_each_fold():

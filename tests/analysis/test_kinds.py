@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 from sklearn_sae_encoding.analysis import FeatureTaxonomy, classify_features, feature_enrichment
-from sklearn_sae_encoding.analysis.kinds import _lemmas, _rank_sum
+from sklearn_sae_encoding.analysis.kinds import _lemmas, _rank_sum, _tags, senses_of
 from sklearn_sae_encoding.datasets import load_lancaster_norms, load_supersenses
 
 PEOPLE = [
@@ -206,3 +206,55 @@ def test_rates_of_false_discovery_hold_where_features_follow_nothing():
 def test_what_does_not_fit_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_tagger_that_the_user_passes_fills_in_parts_of_speech():
+    """TextBlob's tagger (MIT), which ships its lexicon and rules and reads words in their sentence."""
+    english = pytest.importorskip("textblob.en")
+    rng = np.random.default_rng(1)
+    verbs, kinds = ["walked", "slept", "sang", "worked", "swam"], ["old", "red", "small", "quiet", "heavy", "strange"]
+    slots = [["The"], PEOPLE, verbs, ["and"], ["the"], kinds, FOOD, ["was"], ["there"]]
+    sentences = [[str(rng.choice(slot)) for slot in slots] for _ in range(150)]
+    places = [(text, word, position) for text, one in enumerate(sentences) for position, word in enumerate(one)]
+    words = pd.DataFrame(places, columns=["text", "word", "position"])
+    nouns = words["word"].isin(PEOPLE + FOOD)
+
+    def tagger(text):
+        return english.tag(" ".join(text), tokenize=False)
+
+    tags = _tags(words, tagger)
+    assert tags[nouns].str.startswith("NN").mean() > 0.9
+    assert tags[words["word"].isin(verbs)].str.startswith("VB").mean() > 0.9
+    features = (nouns * rng.uniform(0.8, 1.2, len(words))).to_numpy()[:, None]
+    words["position"] = words["position"] % 2  # nouns stand at both, so that places tell little
+    table = classify_features(features, words.sample(frac=1, random_state=0).sort_index(), tagger=tagger)
+    assert table["category"].tolist() == ["syntactic"]
+    assert table["syntactic"][0] > 0.5
+
+
+def test_a_tagger_reads_each_text_in_its_order_and_tags_stand_beside_their_words():
+    words = pd.DataFrame({"text": [1, 0, 1, 0], "word": ["b", "y", "a", "x"], "position": [1, 1, 0, 0]})
+    read = []
+
+    def tagger(text):
+        read.append(text)
+        return [(word, word.upper()) for word in text]
+
+    assert _tags(words, tagger).tolist() == ["B", "Y", "A", "X"]
+    assert sorted(read) == [["a", "b"], ["x", "y"]]
+    assert _tags(words, lambda text: [word * 2 for word in text]).tolist() == ["bb", "yy", "aa", "xx"]
+    with pytest.raises(ValueError, match="gave 1 tags for the 2 words of text 0"):
+        classify_features(np.ones((4, 1)), words, tagger=lambda text: text[: 2 - (text[0] == "x")])
+    with pytest.raises(ValueError, match="has a column 'pos'"):
+        classify_features(np.ones((4, 1)), words.assign(pos="NN"), tagger=tagger)
+
+
+@pytest.mark.parametrize(
+    ("noun", "verb"), [("NNS", "VBD"), ("NOUN", "VERB"), ("PROPN", "AUX"), ("noun", "verb"), ("NN", "VB")]
+)
+def test_the_supersense_is_that_of_the_part_of_speech_whatever_the_tags_are_called(noun, verb):
+    table = pd.DataFrame(
+        {"word": ["walk"] * 2, "pos": ["noun", "verb"], "supersense": ["noun.act", "verb.motion"], "count": [1, 9]}
+    )
+    words = pd.DataFrame({"word": ["walk", "walk", "walk"], "pos": [noun, verb, "JJ"]})
+    assert senses_of(words, table).tolist() == ["noun.act", "verb.motion", "verb.motion"]

@@ -1,17 +1,21 @@
 """A layer chosen on training samples scores what it scores; the best of many is too good."""
 
+import re
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, LeaveOneOut
 from sklearn.pipeline import make_pipeline
+from story_cases import make_run
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
 from sklearn_sae_encoding.analysis import layer_profile
 from sklearn_sae_encoding.language_model import LanguageModel
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
-from sklearn_sae_encoding.timing import RunwiseRegressor
+from sklearn_sae_encoding.timing import RunwiseRegressor, WordsToScans
 
 
 def layers_of_columns(n_layers, width=3):
@@ -90,3 +94,52 @@ def test_a_text_goes_through_the_model_once_for_all_layers_and_folds(tiny_lm_dir
     layer_profile(models, texts, np.random.default_rng(0).normal(size=(9, 2)), cv=3, inner_cv=2)
     assert set(counter.values()) == {1}
     assert len(counter) == 9
+
+
+class CountedRidge(Ridge):
+    """Ridge that counts its fits, and is interrupted after some of them."""
+
+    fits: ClassVar = {"n": 0, "left": None}
+
+    def fit(self, X, y):
+        self.fits["n"] += 1
+        if self.fits["left"] is not None and self.fits["n"] > self.fits["left"]:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+def test_an_interrupted_profile_goes_on_where_it_was_and_says_how_far_it_is(tmp_path, capsys):
+    rng = np.random.default_rng(4)
+    runs = [make_run(n_scans=40, n_words=60, onset=float(shift)) for shift in range(4)]
+    responses = [rng.normal(size=(40, 2)) for _ in runs]
+    models = {
+        layer: RunwiseRegressor(WordsToScans(feature), CountedRidge(), delays=(1, 2))
+        for layer, feature in enumerate(("rate", "letters", "duration"))
+    }
+    options = {"cv": LeaveOneOut(), "inner_cv": 3}
+    n_fits = 4 * 3 * (1 + 3)  # folds, layers, the fold itself and three inside
+    CountedRidge.fits.update(n=0, left=None)
+    expected = layer_profile(models, runs, responses, **options)
+    assert CountedRidge.fits["n"] == n_fits
+    CountedRidge.fits.update(n=0, left=20)
+    with pytest.raises(KeyboardInterrupt):
+        layer_profile(models, runs, responses, memory=tmp_path, **options)
+    CountedRidge.fits.update(n=0, left=None)
+    capsys.readouterr()
+    found = layer_profile(models, runs, responses, memory=tmp_path, verbose=1, **options)
+    assert CountedRidge.fits["n"] == n_fits - 20
+    for name in ("scores", "chosen", "chosen_scores", "best_scores"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    said = capsys.readouterr().err
+    assert re.search(r"layer 0, fold 4 of 4, choosing in fold 3 of 3, 48 fits in \d+\.\d s", said)
+    CountedRidge.fits.update(n=0)
+    layer_profile(models, runs, [2 * run + rng.normal() for run in responses], memory=tmp_path, **options)
+    assert CountedRidge.fits["n"] == n_fits  # other responses are fitted anew
+
+
+def test_several_fits_at_once_give_the_same_profile():
+    rng = np.random.default_rng(5)
+    X, Y = rng.normal(size=(60, 6)), rng.normal(size=(60, 2))
+    one, two = (layer_profile(layers_of_columns(2), X, Y, cv=3, inner_cv=2, n_jobs=n_jobs) for n_jobs in (None, 2))
+    np.testing.assert_array_equal(one.chosen_scores, two.chosen_scores)
+    assert one.results[0].splits.made_by == "KFold(n_splits=3, random_state=None, shuffle=False)"

@@ -15,6 +15,8 @@ from sklearn_sae_encoding.analysis import (
     encode_by_category,
     label_sensitivity,
     relabel_by_majority,
+    spin_places,
+    spin_test,
     summarize_categories,
     topography_convergence,
 )
@@ -112,10 +114,18 @@ def test_every_test_of_kinds_runs_over_perturbed_labels(taxonomy):
         predicted = pd.DataFrame([[1, 0, 0], [0, 1, 1]], KINDS, ["a", "b", "c"])
         return topography_convergence(mean.loc[list(KINDS)], predicted, n_permutations=99, random_state=0)
 
+    points = rng.normal(size=(60, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    places = spin_places({"left": points}, n_spins=19, random_state=0)
+
+    def spins(groups):
+        return spin_test(used[:, groups["semantic"]].mean(axis=1), (regions == "a").astype(float), places)
+
     for test, name, falls in (
         (encoding, "semantic, unique", True),
         (matched, "p_value", False),
         (topography, "spearman", None),
+        (spins, "statistic", True),
     ):
         found = label_sensitivity(test, taxonomy, range(40), confusion=rates(0.3), n_draws=5, random_state=0)
         given, mean = found.table.loc[name, ["given", "mean"]]
@@ -132,3 +142,7 @@ def test_what_cannot_be_relabelled_is_refused(taxonomy):
         relabel_by_majority(loose, pd.DataFrame({"index": [1], "category": ["other"]}))
     with pytest.raises(ValueError, match="gives no number"):
         label_sensitivity(lambda groups: {}, taxonomy, range(40), confusion=rates(0.1))
+    with pytest.raises(ValueError, match="asks for 'positional', but features are labelled"):
+        label_sensitivity(lambda groups: len(groups["positional"]), taxonomy, range(40), confusion=rates(0.1))
+    with pytest.raises(ValueError, match=r"no label for any of the 2 features.* another SAE"):
+        label_sensitivity(len, taxonomy, [900, 901], confusion=rates(0.1))

@@ -154,7 +154,9 @@ def test_words_that_gentle_did_not_find_stay_in_the_text_alone(tmp_path):
     (folder / "transcript.txt").write_text("I began my illustrious career, null and all.\n")
     rows = ["I,i,0.5,0.7", "began,began,0.7,1.0", "my,my,1.0,1.2", "illustrious,<unk>,,", "career,career,1.9,2.3"]
     (folder / "align.csv").write_text("\n".join([*rows, "null,null,2.5,2.8"]))
-    run = StoryRun(**read_narratives_story(tmp_path, "pieman"), n_scans=5, t_r=1.5, onset=0.0)
+    with pytest.warns(UserWarning, match=r"1 of 6 words of 'pieman' have no time.*: 'illustrious' in row 3. They stay"):
+        stimulus = read_narratives_story(tmp_path, "pieman")
+    run = StoryRun(**stimulus, n_scans=5, t_r=1.5, onset=0.0)
     assert run.words["word"].tolist() == ["I", "began", "my", "career", "null"]
     assert run.placed.all()
     assert "illustrious" in run.text

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from nibabel import Nifti1Image
 from nilearn.maskers import NiftiMasker
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import LeaveOneOut
+from story_cases import noisy_runs
 
-from sklearn_sae_encoding.masking import from_pycortex, to_pycortex
+from sklearn_sae_encoding.masking import MaskedTargetRegressor, PycortexMasker, from_pycortex, to_pycortex
+from sklearn_sae_encoding.metrics import cross_val_voxel_scores
+from sklearn_sae_encoding.persistence import load_encoder, save_encoder
+from sklearn_sae_encoding.timing import RunwiseRegressor
 
 
 @pytest.fixture
@@ -41,3 +48,32 @@ def test_values_of_another_mask_are_refused(mask):
             function(np.zeros(7), mask)
     with pytest.raises(ValueError, match="three dimensions"):
         to_pycortex(np.zeros(8), Nifti1Image(np.ones((2, 2, 2, 1), dtype=np.int8), np.eye(4)))
+
+
+def test_a_model_of_published_responses_gives_maps_and_takes_volumes_in_their_order(mask, tmp_path):
+    X, _ = noisy_runs(n_runs=3, n_scans=40)
+    rng = np.random.default_rng(2)
+    n_voxels = int(mask.get_fdata().sum())
+    weights = rng.normal(size=(3, n_voxels))
+    published = [np.roll(run @ weights, 1, axis=0) + rng.normal(size=(40, n_voxels)) for run in X]  # pycortex' order
+    imgs = [NiftiMasker(mask, standardize=None).fit().inverse_transform(from_pycortex(run, mask)) for run in published]
+    model = MaskedTargetRegressor(RunwiseRegressor(None, Ridge(), delays=(1, 2)), PycortexMasker(mask))
+    plain = RunwiseRegressor(None, Ridge(), delays=(1, 2)).fit(X, published)
+    of_arrays, of_images = clone(model).fit(X, published), clone(model).fit(X, imgs)
+    for fitted in (of_arrays, of_images):
+        np.testing.assert_allclose(fitted.predict(X)[0], plain.predict(X)[0], rtol=1e-3, atol=1e-3)
+        img = fitted.coef_img(0)
+        values = plain.regressor_.coef_[:, 0]
+        np.testing.assert_allclose(img.get_fdata(), volume_of(values, mask), rtol=1e-3, atol=1e-3)
+    scores = cross_val_voxel_scores(model, X, imgs, cv=LeaveOneOut()).scores
+    np.testing.assert_allclose(scores, cross_val_voxel_scores(plain, X, published, cv=LeaveOneOut()).scores, rtol=1e-3)
+    save_encoder(of_arrays, tmp_path / "model")
+    again = load_encoder(tmp_path / "model")
+    np.testing.assert_array_equal(again.coef_img(0).get_fdata(), of_arrays.coef_img(0).get_fdata())
+
+
+def volume_of(values, mask):
+    """Put values into pycortex' arrays, (z, y, x), and turn these."""
+    volume = np.zeros(mask.shape[::-1])
+    volume[mask.get_fdata().T > 0] = values
+    return volume.T

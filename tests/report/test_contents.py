@@ -1,6 +1,8 @@
 """The numbers, features, texts, tokens and maps on the page are those of the model."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_sae_encoding.activations import LMActivationTransformer
-from sklearn_sae_encoding.analysis import stability_selection
+from sklearn_sae_encoding.analysis import count_feature_use, stability_selection
+from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.pipeline import make_augmented_encoder
 from sklearn_sae_encoding.report import encoder_report
 from sklearn_sae_encoding.report._fitted import parts_of_predictions, take_apart
 from sklearn_sae_encoding.report._passages import values_on_tokens
@@ -216,8 +220,38 @@ def test_labels_link_to_the_page_of_their_feature(pipeline_case):
     assert all(label == ("&lt;people&gt;" if index == "3" else "page") for index, label in links)
 
 
+def test_an_sae_that_says_where_it_is_shown_links_by_itself_in_tables_of_features_and_of_regions(
+    tiny_lm_dir, sae_dir, tmp_path
+):
+    from tiny_models import SENTENCES
+
+    sae = shutil.copytree(sae_dir, tmp_path / "shown")
+    config = json.loads((sae / "cfg.json").read_text())
+    config["metadata"]["neuronpedia_id"] = "toy/2-res"
+    (sae / "cfg.json").write_text(json.dumps(config))
+    Y = np.random.default_rng(0).normal(3.0, 2.0, (len(SENTENCES), 4))
+    model = make_augmented_encoder(tiny_lm_dir, 2, sae, encoder=SparseVoxelEncoder(alphas=[0.1], forced_features=[-1]))
+    model.fit(SENTENCES, Y)
+    page = encoder_report(model, SENTENCES, Y, regions=["IFG", "IFG", "ATL", ""]).get_standalone()
+    link = re.compile(r'<a href="https://www.neuronpedia.org/toy/2-res/(\d+)" rel="noreferrer">([^<]*)</a>')
+    in_regions = link.findall(page.split('id="regions"')[1].split("</section>")[0])
+    assert in_regions
+    assert all(int(name.removeprefix("sae_")) == int(index) for index, name in in_regions)
+    assert link.search(page.split('id="features"')[1])
+    assert "surprisal" not in "".join(name for _, name in in_regions)
+    assert "neuronpedia" not in encoder_report(model, SENTENCES, Y, feature_pages=None).get_standalone()
+
+
+def test_pages_in_a_given_table_of_features_are_linked_if_they_are_addresses(case):
+    X, Y, encoder, _ = case
+    most_used = count_feature_use(encoder)["index"][0]
+    pages = ["https://example.org/1" if i == most_used else "javascript:alert(1)" for i in range(31)]
+    page = encoder_report(encoder, make_texts(), Y, features=X, feature_table=FEATURES.assign(page=pages))
+    assert set(re.findall('<a [^>]*href="([^"#]*)"', page.get_standalone())) == {"https://example.org/1"}
+
+
 @pytest.mark.parametrize("pages", ["javascript:alert({index})", "https://www.neuronpedia.org/toy"])
 def test_pages_that_are_no_address_of_a_feature_are_refused(pipeline_case, pages):
     model, texts, Y = pipeline_case
-    with pytest.raises(ValueError, match="must be an https address with the place"):
+    with pytest.raises(ValueError, match="need an https address with the place"):
         encoder_report(model, texts, Y, feature_pages=pages)

@@ -5,6 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from nibabel import Nifti1Image
+from nilearn.maskers import NiftiMasker
 from report_cases import text_of
 from sklearn.model_selection import LeaveOneOut
 from story_cases import SENTENCE, make_run
@@ -12,6 +14,7 @@ from story_cases import SENTENCE, make_run
 from sklearn_sae_encoding.analysis import rank_band_features
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
+from sklearn_sae_encoding.masking import MaskedTargetRegressor
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores
 from sklearn_sae_encoding.pipeline import make_story_features
 from sklearn_sae_encoding.report import encoder_report
@@ -87,6 +90,57 @@ def test_the_page_shades_words_tells_lags_and_regions_and_draws_a_course(story):
     assert re.search(r'<mark class="t5" title="9">beginning</mark>', report.get_standalone())
     with pytest.raises(ValueError, match="regions must name the region of each of the 3 voxels, got 2"):
         encoder_report(model, runs, responses, regions=["a", "b"])
+
+
+def sections(report):
+    """Give the text of each section, figures as a word."""
+    parts = re.findall(r'<section[^>]*id="([^"]+)"[^>]*>(.*?)</section>', report.get_standalone(), re.DOTALL)
+    return {name: " ".join(re.sub(r"<[^>]+>", " ", re.sub(r"<img[^>]*>", "IMG", part)).split()) for name, part in parts}
+
+
+@pytest.mark.parametrize("encoder", [SparseVoxelEncoder(), BandedRidgeEncoder(candidates=3, cv=3)])
+def test_a_masked_model_has_the_lags_regions_and_course_of_its_regressor(story, encoder):
+    runs, responses, model = story
+    model.set_params(regressor=encoder)
+    mask = Nifti1Image(np.array([1, 1, 1, 0], dtype=np.int8).reshape(2, 2, 1), np.eye(4))
+    masker = NiftiMasker(mask, standardize=None).fit()
+    imgs = [masker.inverse_transform(run.astype(np.float32)) for run in responses]
+    pages = []
+    for one, Y in ((model, responses), (MaskedTargetRegressor(model, masker), imgs)):
+        scores = cross_val_voxel_scores(one, runs, Y, cv=LeaveOneOut(), return_predictions=True)
+        report = encoder_report(one.fit(runs, Y), runs, Y, scores=scores, regions=["STG", "", "AG"], n_features=2)
+        pages.append(sections(report))
+    plain, masked = pages
+    assert masked["lags"] == plain["lags"]
+    assert "IMG" in masked["lags"]  # lags and the course of the voxel that is predicted best
+    assert "features 2 1, 2, 3 4 s 100%" in masked["lags"]  # the planted delay
+    assert masked["regions"] == plain["regions"]
+    assert re.search(r"STG 1 0\.\d+ \+ letters at 2 scans", masked["regions"])
+    assert masked["features-used"] == plain["features-used"]
+    assert "Scores of “model” above 0.1" in masked["scores"]  # a map
+    assert "excluded: values not finite 1" in masked["data"]
+    for page in pages:
+        assert "(3 folds of whole runs; least mean squared error)" in page["methods"]
+        assert "array(" not in page["methods"] + page["settings"]
+        assert "runs held out 1, 1, 1" in page["settings"]
+
+
+def test_the_methods_say_how_words_became_scans(tiny_lm_dir):
+    runs = [make_run(n_scans=30, n_words=50, onset=shift, text=TEXT, story=f"s{shift:g}") for shift in (0.0, 6.0)]
+    features = make_story_features(tiny_lm_dir, 1, content="activations", cutoff=0.25, word_time="onset")
+    delays = {"activations": (1, 2), "surprisal": (1, 2), "rate": (0,)}
+    model = RunwiseRegressor(features, BandedRidgeEncoder(candidates=2, cv=2), delays=delays)
+    responses = [np.random.default_rng(0).normal(size=(30, 2)) for _ in runs]
+    said = sections(encoder_report(model.fit(runs, responses), runs, responses))["methods"]
+    assert "read each story as a whole" in said
+    assert "averaged over the tokens of a word" in said
+    filtered = "stood at the onset of words, and were resampled to scans by a Lanczos filter (window 3, cutoff 0.25 Hz)"
+    assert said.count(filtered) == 2
+    assert "Of words: rate; they stood at the offset of words, and were convolved with the haemodynamic" in said
+    assert "2 folds of whole runs" in said
+    one = RunwiseRegressor(features, BandedRidgeEncoder(candidates=2, cv=2), delays=delays)
+    alone = encoder_report(one.fit(runs[:1], responses[:1]), runs[:1], responses[:1])
+    assert "2 folds of scans that follow each other" in sections(alone)["methods"]
 
 
 def test_a_language_models_features_are_shaded_word_by_word_in_the_running_text(tiny_lm_dir, sae_dir):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sklearn_sae_encoding.datasets import get_data_home
 from sklearn_sae_encoding.timing import StoryRun, read_textgrid, read_words
 
 TEXTGRID = """File type = "ooTextFile"
@@ -105,6 +106,38 @@ def test_bad_tables_say_what_is_wrong(tmp_path):
         read_words(path)
     with pytest.raises(ValueError, match="columns names word, onset, offset and duration, got 'when'"):
         read_words(path, columns={"when": "onset"})
+
+
+def test_rows_that_spell_no_word_lengthen_the_word_that_they_go_on_with_and_are_counted(tmp_path):
+    # Rows 5,300 to 5,303 and 38 to 40 of the tables of ds003643, and two that go on with nothing.
+    path = tmp_path / "words.csv"
+    rows = ["n/a,,0,1", "i,i,88.0,88.2", "can't,can,88.26,88.397", ",not,88.397,88.534", "du,de,89.0,89.1"]
+    rows += [" ,le,89.1,89.2", "n/a,,90,91", "fort,fort,91.0,91.3"]
+    path.write_text("\n".join(["word,lemma,onset,offset", *rows]), encoding="utf-8")
+    message = (
+        r"4 of 8 rows of words.csv spell no word and are left out: row 0 at 0.000 s, row 3 at 88.397 s after "
+        r"\"can't\", row 5 at 89.100 s after 'du', \.\.\.\. 2 of them begin where the word before ends, as parts of "
+    )
+    with pytest.warns(UserWarning, match=message):
+        words = read_words(path)
+    assert words["word"].tolist() == ["i", "can't", "du", "fort"]
+    assert words["offset"].tolist() == [88.2, 88.534, 89.2, 91.3]
+    assert words["lemma"].tolist() == ["i", "can", "de", "fort"]
+
+
+@pytest.mark.published_data
+@pytest.mark.parametrize(("language", "n_left_out"), [("EN", "31 of 15,376"), ("FR", "135 of 15,391")])
+def test_all_contractions_of_the_little_prince_are_counted_and_go_on_with_their_word(language, n_left_out):
+    path = get_data_home() / "lepetitprince_words" / f"lpp{language}_word_information.csv"
+    if not path.exists():
+        pytest.skip("needs the word tables of ds003643 in the data home")
+    n = n_left_out.split()[0]
+    with pytest.warns(UserWarning, match=f"{n_left_out} rows of .* spell no word.* {n} of them begin where"):
+        words = read_words(path)
+    assert (words["offset"] >= words["onset"]).all()
+    if language == "EN":  # a contraction of the fourth section lasts to the end of its "not"
+        begun = words[(words["section"] == 4) & np.isclose(words["onset"], 34.386)]
+        assert begun["offset"].tolist() == [pytest.approx(34.676)]
 
 
 @pytest.mark.filterwarnings("ignore:In the text")

@@ -1,5 +1,7 @@
 """A sample is a run: rows are made inside runs, folds are whole runs, nothing crosses."""
 
+import himalaya.kernel_ridge
+import himalaya.ridge
 import numpy as np
 import pytest
 from scipy import sparse
@@ -23,6 +25,7 @@ from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.metrics import cross_val_voxel_scores, make_voxel_scorer, voxelwise_pearson
 from sklearn_sae_encoding.timing import BandUnion, RunwiseRegressor, WordsToScans
+from sklearn_sae_encoding.timing._delays import shifted
 
 DELAYS = (1, 2, 3)
 
@@ -161,6 +164,18 @@ def test_folds_inside_leave_the_gap_between_neighbouring_parts():
     assert train.tolist() == [*range(0, 8), *range(22, 40)]
 
 
+@pytest.mark.parametrize("regressor", [himalaya.ridge.RidgeCV, himalaya.kernel_ridge.KernelRidgeCV])
+def test_himalayas_regressors_choose_on_whole_runs_as_on_rows_delayed_by_hand(regressor):
+    X, y = noisy_runs(n_runs=4, noise=2.0)
+    model = RunwiseRegressor(None, regressor(alphas=[0.1, 10.0, 1000.0]), delays=DELAYS).fit(X, y)
+    rows = np.concatenate([np.hstack([shifted(run, delay) for delay in DELAYS]) for run in X])
+    run = np.repeat(np.arange(4), 80)
+    whole = [(np.flatnonzero(run != fold), np.flatnonzero(run == fold)) for fold in range(4)]
+    by_hand = regressor(alphas=[0.1, 10.0, 1000.0], cv=whole).fit(rows, np.concatenate(y))
+    np.testing.assert_array_equal(model.regressor_.best_alphas_, by_hand.best_alphas_)
+    np.testing.assert_allclose(np.concatenate(model.predict(X)), by_hand.predict(rows), rtol=1e-6, atol=1e-9)
+
+
 def test_a_splitter_inside_gets_the_run_of_each_row_as_groups():
     X, y = noisy_runs(n_runs=3, n_scans=30)
     folds = RunwiseRegressor(None, Recorder(cv=LeaveOneGroupOut())).fit(X, y).regressor_.cv
@@ -290,6 +305,16 @@ def test_features_of_runs_want_runs():
         ValueError, match="X must be a list of StoryRuns, of which features are made, got a list of nda"
     ):
         RunwiseRegressor(Known(), Ridge()).fit(X, y)
+    with pytest.raises(ValueError, match=r"features must be a transformer of runs, .*, got 'rate'"):
+        RunwiseRegressor("rate", Ridge()).fit([make_run()], [np.zeros((20, 1))])
+
+
+def test_runs_that_were_not_cleaned_each_alone_are_warned_of(recwarn):
+    X, y = noisy_runs()
+    RunwiseRegressor(None, Ridge(), delays=DELAYS).fit(X, [run + 0.3 * i for i, run in enumerate(y)])
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"In 100% of the voxels the means of the 4 runs lie further apart.*clean"):
+        RunwiseRegressor(None, Ridge(), delays=DELAYS).fit(X, [run + 100 * i for i, run in enumerate(y)])
 
 
 def test_bands_of_a_union_reach_delays_and_the_regressor():
@@ -362,6 +387,18 @@ def test_voxel_scores_of_noise_with_autocorrelated_responses_are_zero():
         X = [rng.normal(size=(len(run), 4)) for run in y]
         scores.append(cross_val_voxel_scores(RunwiseRegressor(None, Ridge(), delays=DELAYS), X, y, cv=3).scores)
     assert abs(np.mean(scores)) < 3 * np.std(scores) / np.sqrt(np.size(scores)) + 0.01
+
+
+def test_what_stands_in_the_place_of_lists_labels_and_ceilings_is_named():
+    X, y = [make_run(story=f"s{i}") for i in range(3)], [np.random.default_rng(0).normal(size=(20, 2))] * 3
+    model = RunwiseRegressor(WordsToScans("rate"), Ridge())
+    with pytest.raises(ValueError, match=r"X holds 3 runs: Y must be a list.* got an array of shape \(60, 2\)"):
+        cross_val_voxel_scores(model, X, np.concatenate(y), cv=3)
+    with pytest.raises(ValueError, match="Give groups=, one label a run, such as its story"):
+        cross_val_voxel_scores(model, X, y, cv=LeaveOneGroupOut())
+    ceilings = {"mean": np.ones(2), "s18": np.ones(2)}
+    with pytest.raises(ValueError, match=r"ceilings of 2 targets \(mean, s18, ...\): give those of the one.*'mean'"):
+        cross_val_voxel_scores(model, X, y, cv=3, noise_ceiling=ceilings)
 
 
 def test_voxel_scores_name_runs_that_are_swapped_too_few_or_unlike():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 from story_cases import make_run, word_table
 
 from sklearn_sae_encoding.timing import StoryRun, WordsToScans
@@ -58,6 +59,11 @@ def test_words_find_their_place_in_a_text_with_case_and_punctuation():
     assert ["".join(c for c in run.text[start:end] if c.isalpha()) for start, end in run.spans] == ["What", "s", "this"]
 
 
+def test_a_list_of_words_is_no_text():
+    with pytest.raises(ValueError, match=r"text must be the running text of the run \(str\), got list: \['Alice', "):
+        StoryRun(word_table(60)["word"].tolist(), word_table(60), **CLOCK)
+
+
 def test_a_function_restores_the_text():
     run = StoryRun(lambda joined: joined.capitalize() + ".", word_table(3), **CLOCK)
     assert run.text == "Alice was beginning."
@@ -90,6 +96,7 @@ def test_text_and_words_of_another_story_are_refused():
     [
         (lambda w: w.drop(columns="offset"), "no column 'offset'.*words without times can't be put to scans"),
         (lambda w: w.assign(onset=w.onset * 1000, offset=w.offset * 1000), "look like milliseconds"),
+        (lambda w: word_table(30, every=0.5 / 60, lasting=0.3 / 60), "30 words begin within .* 124 a second.*minutes"),
         (lambda w: w.assign(onset=w.onset + 500, offset=w.offset + 500), "All 12 words lie outside the scans"),
         (lambda w: w.assign(offset=w.onset - 1), "end before they begin: 'Alice' at 1.000 s"),
         (lambda w: w.iloc[::-1], "begin before the word in front of them.*split into runs"),
@@ -115,6 +122,11 @@ def test_bad_word_tables_say_what_is_wrong(change, message):
         ({"kept": np.ones(3, dtype=bool)}, "kept must hold True or False for each of the 20 scans"),
         ({"scan_time": "centre"}, "scan_time must be one of"),
         ({"tables": {"sound": (np.arange(3), np.ones(4))}}, "The table 'sound' needs one time a row"),
+        ({"tables": {"sound": (1000.0 * np.arange(40), np.ones(40))}}, "'sound' has 1 of 40 times inside the scans"),
+        (
+            {"tables": {"sound": (50.0 + np.arange(9), np.ones(9))}},
+            "0 of 9 times.*last 40 s.*from 50 to 58",
+        ),
     ],
 )
 def test_a_bad_clock_says_what_is_wrong(clock, message):
@@ -176,6 +188,8 @@ def test_a_column_of_the_word_table_is_a_feature_and_an_unknown_one_is_named():
         WordsToScans("pitch").fit([run])
     with pytest.raises(ValueError, match="no table 'sound'"):
         WordsToScans(table="sound").fit([run])
+    with pytest.raises(ValueError, match=r"features must be a transformer of words, or names.*got Ridge"):
+        WordsToScans(Ridge()).fit([run])
 
 
 @pytest.mark.parametrize("scans", [10, (10, -5), "10", [3, 2], [0, 20]])

@@ -33,6 +33,15 @@ def use_of_each(X, Y, candidates, n_jobs):
     return feature_use_test(ENCODER, standardised(X), Y, candidates=candidates, n_jobs=n_jobs)
 
 
+def tests_of_means(X, Y, regions, names, n_jobs):
+    """The mean response of a region's voxels, which has far less noise: its features, surprisal among them."""
+    kinds = list(dict.fromkeys(regions))
+    means = np.stack([scale(Y)[:, regions == kind].mean(axis=1) for kind in kinds], axis=1)
+    table = use_of_each(X, means, None, n_jobs).table
+    table = table.assign(region=np.asarray(kinds)[table["voxel"]], feature=names["feature"].to_numpy()[table["group"]])
+    return table.sort_values("p_value").drop_duplicates("region").set_index("region").drop(columns=["voxel", "group"])
+
+
 def often_used(coef, share=0.1):
     """Features of the SAE that at least a share of these voxels uses."""
     return np.flatnonzero((coef.tocsr() != 0).mean(axis=0)[:-1] >= share)
@@ -67,7 +76,7 @@ def _with_frequencies(test, **frequencies):
     return test.table.assign(found=test.table["q_value"] <= LEVEL, **columns)
 
 
-def add_to(report, study, chosen_on):
+def add_to(report, study, names, chosen_on):
     """Which features do voxels use, and how sure is it? In participants on whom nothing was chosen."""
     chosen = study.voxels["participant"].isin(chosen_on).to_numpy()
     Y, regions, X, n_jobs = study.Y[:, ~chosen], study.voxels["region"].to_numpy()[~chosen], study.X, study.n_jobs
@@ -98,3 +107,8 @@ def add_to(report, study, chosen_on):
     )
     table = summary(tests, halves, bootstrap, regions)
     report.add(f"{study.name}_certainty", "Which features do voxels use, and how sure is it?", table.T, note, digits=2)
+    means = tests_of_means(X, Y, regions, names, n_jobs)
+    note = (
+        "For each region the feature, or surprisal, with the smallest p-value; q_value: over all regions and features."
+    )
+    report.add(f"{study.name}_certainty_of_means", "The same of mean responses", means, note)
