@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import INLINED, JIT, PART, borrowed, centre
+from ..columns import JIT, PART, borrowed, centre
 from .active_sets import DONE, FAILED, NO_ROOM, Fit, Step
 from .block_updates import rebuild
 from .descent import descend, largest_of_active
 from .homotopy import gather, move, synchronise
-from .pivoting import leap, settle
+from .pivoting import leap, remember, restore, settle
 from .recording import CROWDED, duality_gap, next_target
 
 # Active sets almost as large as the rank leave no room for several features at once.
@@ -60,7 +60,21 @@ def advance(given, candidates, changing, workspace):
             rebuild(fit, state, problem, workspace.bordering)
             local = gather(fit, state, problem, listed, workspace)
         step = Step(l1_unit * alpha, ridge_unit * alpha, l1_unit * target, penalty.max_knots)
-        progress.status[problem] = _move(fit, state, problem, local, step, listed, workspace)
+        # Leap to the penalty if that works, or else follow the path to it.
+        status = FAILED
+        if state.sizes[problem] <= SATURATED * fit.n_train:
+            before = remember(state, problem)
+            status = leap(fit, state, problem, local, step, workspace.bordering)
+            if status != DONE:
+                restore(fit, state, problem, before, workspace.bordering)
+            if status == FAILED:
+                local = gather(fit, state, problem, listed, workspace)
+        if status == FAILED:
+            status = move(fit, state, problem, local, step)
+            synchronise(fit, state, problem, local)
+            if status == DONE:
+                settle(fit, state, problem, local, step.l1, workspace.bordering)
+        progress.status[problem] = status
 
 
 @njit(**JIT)
@@ -105,21 +119,6 @@ def _fit(given, problem, ridge):
         penalty.positive,
         ridge,
     )
-
-
-@njit(**INLINED)
-def _move(fit, state, problem, local, step, listed, workspace):
-    """Leap to the penalty if that works, or else follow the path to it; returns what `homotopy.move` does."""
-    if state.sizes[problem] <= SATURATED * fit.n_train:
-        status = leap(fit, state, problem, local, step, workspace.bordering)
-        if status != FAILED:
-            return status
-        local = gather(fit, state, problem, listed, workspace)
-    status = move(fit, state, problem, local, step)
-    synchronise(fit, state, problem, local)
-    if status == DONE:
-        settle(fit, state, problem, local, step.l1, workspace.bordering)
-    return status
 
 
 @njit(**PART)
