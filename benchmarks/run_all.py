@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 
 # Competitors get some seconds each and kind of voxels; other sizes are those that the benchmarks have by themselves.
+QUICK = ["--others", "1", "--repeats", "1", "--seconds"]
 ARGUMENTS = {
     "bench_encoder.py": [
-        ["--problem", "A", "--others", "1", "--seconds", "5", "--repeats", "1"],
-        ["--problem", "R", "--others", "1", "--seconds", "5", "--repeats", "1"],
-        ["--problem", "Z", "--others", "1", "--seconds", "5", "--repeats", "1"],
-        ["--problem", "C", "--voxels", "2", "--others", "1", "--seconds", "8", "--repeats", "1"],
+        ["--problem", "A", *QUICK, "5"],
+        ["--problem", "R", *QUICK, "5"],
+        ["--problem", "Z", *QUICK, "5"],
+        ["--problem", "C", "--voxels", "2", *QUICK, "8", "--only", "LassoCV", "skglm", "adelie"],
         ["--problem", "B", "--seconds", "20"],
         ["--problem", "D", "--repeats", "1"],
         ["--growth", str(Path(__file__).with_name("growth.png")), "--scale", "0.1", "--repeats", "1"],
@@ -32,7 +33,7 @@ bench_encoder.py --problem A --full    1,000 voxels instead of 200
 bench_encoder.py --problem R --full    256 voxels instead of 64
 bench_encoder.py --problem Z --full    256 voxels instead of 16
 bench_encoder.py --problem B --full    all published voxels instead of 40
-bench_encoder.py --problem C --full    20 voxels instead of 2
+bench_encoder.py --problem C --full    20 voxels instead of 2, and competitors that take several minutes for one
 bench_encoder.py --seconds 120         more than 5 s (C: 8 s) for each competitor: one voxel of C can take it minutes
 bench_encoder.py --problem D --full    100,000 voxels instead of 2,000: ten minutes
 bench_encoder.py --growth growth.png   ten times the voxels, and medians of three: six minutes
