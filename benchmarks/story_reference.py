@@ -18,7 +18,12 @@ from sklearn_sae_encoding.analysis import group_map
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.datasets import load_alice, load_demo_sae, load_smollm2
 from sklearn_sae_encoding.language_model import LanguageModel
-from sklearn_sae_encoding.metrics import cross_val_voxel_scores, listener_noise_ceilings, voxelwise_pearson
+from sklearn_sae_encoding.metrics import (
+    cross_val_voxel_scores,
+    listener_ceiling_interval,
+    listener_noise_ceilings,
+    voxelwise_pearson,
+)
 from sklearn_sae_encoding.pipeline import make_story_features
 from sklearn_sae_encoding.timing import RunwiseRegressor, clean_runs
 
@@ -75,10 +80,11 @@ def models(language_model, sae, delays):
 
 
 def ceilings(story):
-    """Give ceilings of the group's mean and of each listener; whole series, movement and 1/128 Hz out."""
+    """Give ceilings of the group's mean, its interval, and of each listener; movement and 1/128 Hz out of the whole."""
     movement = [moved[story.run.rows] for moved in story.movement]
     cleaned = clean_runs(list(story.responses), confounds=movement, t_r=story.run.t_r, high_pass=1 / 128)
-    return listener_noise_ceilings(cleaned)
+    mean, each = listener_noise_ceilings(cleaned)
+    return mean, listener_ceiling_interval(cleaned), each
 
 
 def cell(row):
@@ -105,10 +111,11 @@ def main():
         for how, choices in CHOICES.items()
         for name, model in models(language_model, sae, choices["delays"])
     }
-    mean_ceiling, own_ceilings = ceilings(story)
+    mean_ceiling, (low, high), own_ceilings = ceilings(story)
     print("The group's mean: pooled over scans, Fisher mean over parts;", " ".join(story.regions))
     show("noise ceiling, earlier work", cell(EARLIER["noise ceiling"][0]), "", as_rst)
     show("noise ceiling", cell(mean_ceiling), "", as_rst)
+    show("its 95% interval over listeners, from and to", cell(low), cell(high), as_rst)
     for name, row in list(EARLIER.items())[1:]:
         show(f"{name}, earlier work", *map(cell, row), as_rst)
     for (how, name), scores in found.items():

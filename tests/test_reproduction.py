@@ -178,6 +178,18 @@ def test_planted_voxels_come_out_of_the_tables_as_planted(tool, run, X, tmp_path
     assert capsys.readouterr().out == report
 
 
+def test_of_those_on_whom_choices_were_made_some_may_lack_a_region(tool):
+    participants = np.repeat(["p1", "p3", "p4", "p5"], 2)
+    rows = tool.left_out.leave_out(
+        participants,
+        lambda mask: set(participants[mask]),
+        lambda chosen, own: {"n": len(chosen), "inside": participants[own][0] in chosen},
+        ["p1", "p2", "p3"],
+    )
+    assert rows.loc[["p1", "p3", "p4", "p5"], "n"].tolist() == [3, 3, 3, 3]
+    assert rows.loc["chosen on p1-p3", ["n", "inside"]].tolist() == [2, 0]
+
+
 @pytest.fixture
 def tiny_hub(tmp_path, monkeypatch):
     """Function of a layer that makes the hub's cache hold tiny models and SAEs under the names of Gemma's."""

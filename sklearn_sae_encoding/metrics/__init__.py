@@ -15,6 +15,7 @@ from sklearn_sae_encoding.metrics._listeners import (
     bootstrap_interval,
     explainable_variance,
     intersubject_correlation,
+    listener_ceiling_interval,
     listener_noise_ceilings,
     split_half_reliability,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "fisher_sem",
     "group_repeats",
     "intersubject_correlation",
+    "listener_ceiling_interval",
     "listener_noise_ceilings",
     "make_voxel_scorer",
     "mean_interval",

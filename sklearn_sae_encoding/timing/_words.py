@@ -108,7 +108,7 @@ def check_clock(words, onset, n_scans, t_r):
             f"{len(words)} words begin within {spread:g} s, {len(words) / spread:.0f} a second: the word times look "
             "like minutes. Give seconds."
         )
-    outside = np.flatnonzero((end <= 0) | (begin >= duration))
+    outside = np.flatnonzero(((end <= 0) & (begin < 0)) | (begin >= duration))
     where = (
         f"{n_scans} scans of {t_r:g} s that last from 0 to {duration:g} s, the stimulus beginning at onset={onset:g} s"
     )

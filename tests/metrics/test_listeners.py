@@ -7,6 +7,7 @@ from sklearn_sae_encoding.metrics import (
     bootstrap_interval,
     explainable_variance,
     intersubject_correlation,
+    listener_ceiling_interval,
     listener_noise_ceilings,
     noise_ceiling_from_repeats,
     split_half_reliability,
@@ -87,6 +88,25 @@ def test_a_bootstrap_interval_covers_the_mean_as_often_as_it_says():
         )
         covered.append(low <= 0.3 <= high)
     assert 0.88 < np.mean(covered) < 0.99
+
+
+def test_the_interval_of_a_ceiling_covers_it_as_often_as_it_says_and_holds_the_estimate():
+    rng = np.random.default_rng(3)
+    n, n_scans, n_voxels = 15, 200, 400  # each voxel is an experiment
+    signal = rng.normal(size=(n_scans, n_voxels))
+    responses = signal + 2 * rng.normal(size=(n, n_scans, n_voxels))
+    truth = np.sqrt(1 / (1 + 4 / n / signal.var(axis=0)))  # of this stimulus
+    low, high = listener_ceiling_interval(responses, n_bootstrap=500)
+    mean, _ = listener_noise_ceilings(responses[:, :, :20], n_splits=50)
+    assert np.all((low[:20] < mean) & (mean < high[:20]))
+    assert 0.9 < np.mean((low < truth) & (truth < high)) < 0.98
+    assert np.mean(high - low) < 0.12
+    of_noise = listener_ceiling_interval(rng.normal(size=(n, n_scans, 100)), n_bootstrap=500)[0]
+    assert np.mean(of_noise > 0) < 0.05
+    with pytest.raises(ValueError, match="at least three listeners, got 2"):
+        listener_ceiling_interval(responses[:2])
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        listener_ceiling_interval(responses, level=95)
 
 
 def test_bad_responses_of_listeners_say_what_is_wrong():

@@ -72,6 +72,21 @@ def test_a_textgrid_without_the_tier_or_of_another_kind_is_named(tmp_path):
         read_textgrid(path)
 
 
+def test_the_only_tier_is_that_of_the_words_whatever_its_name(tmp_path):
+    path = tmp_path / "one.TextGrid"
+    rows = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "2", "<exists>", "1", '"IntervalTier"']
+    path.write_text("\n".join([*rows, '"transcript"', "0", "2", "1", "0", "2", '"Alice"', ""]), encoding="utf-8")
+    assert read_textgrid(path).to_numpy().tolist() == [["Alice", 0.0, 2.0]]
+
+
+def test_quotation_marks_are_quotes_in_commas_and_words_in_tabs(tmp_path):
+    path = tmp_path / "words.csv"
+    path.write_text('word,onset,offset\n"well, well",0,1\nAlice,1,2\n', encoding="utf-8")
+    assert read_words(path)["word"].tolist() == ["well, well", "Alice"]
+    path.write_text('word\tonset\toffset\n"\t0\t1\nAlice\t1\t2\n"Oh\t2\t3\n', encoding="utf-8")
+    assert read_words(path)["word"].tolist() == ['"', "Alice", '"Oh']
+
+
 def test_tables_are_read_by_their_columns_and_words_like_null_are_words(tmp_path):
     path = tmp_path / "words.csv"
     path.write_text(

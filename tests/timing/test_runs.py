@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
-from story_cases import make_run, word_table
+from story_cases import SENTENCE, make_run, word_table
 
 from sklearn_sae_encoding.timing import StoryRun, WordsToScans
 from sklearn_sae_encoding.timing._folds import stack_rows
@@ -202,3 +202,49 @@ def test_scans_may_be_numbers_and_a_repetition_time_may_not_be_text():
     assert make_run(n_scans=20, scans=[2, 3, 7]).rows.tolist() == [2, 3, 7]
     with pytest.raises(ValueError, match="t_r must be a positive number of seconds, got '2'"):
         make_run(t_r="2")
+
+
+def test_a_scan_stands_for_a_moment_of_its_repetition_time_by_name_or_share():
+    moments = {"start": 0.0, "middle": 1.0, "end": 2.0, 0.25: 0.5}
+    for scan_time, first in moments.items():
+        assert make_run(n_scans=3, n_words=4, scan_time=scan_time).scan_times().tolist() == [
+            first,
+            first + 2,
+            first + 4,
+        ]
+    for t_r in (0.0, -2.0, np.nan):
+        with pytest.raises(ValueError, match="t_r must be a positive number of seconds"):
+            make_run(t_r=t_r)
+
+
+def test_words_may_have_any_index_begin_together_and_touch(recwarn):
+    words = word_table(4, start=0.0, every=0.5, lasting=0.5).set_index(pd.Index([7, 3, 9, 9]))
+    words["onset"] = [0.0, 0.0, 0.5, 1.0]
+    words["offset"] = [0.0, 0.5005, 1.0, 1.5]  # half a millisecond of rounding is no overlap
+    run = StoryRun(None, words, **CLOCK)
+    assert run.words.index.tolist() == [0, 1, 2, 3]
+    assert run.word_times("middle").tolist() == [0.0, 0.25025, 0.75, 1.25]
+    assert not recwarn.list  # an instant at the very beginning lies inside
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        (lambda text: text.replace(",", "").replace(".", ""), "there is no punctuation"),
+        (str.upper, "all letters have one case"),
+        (str.lower, "all letters have one case"),
+    ],
+)
+def test_what_a_text_has_lost_is_named_by_itself(change, lost):
+    text = " ".join([SENTENCE] * 4)
+    with pytest.warns(UserWarning, match=f"{lost}. A language model") as caught:
+        make_run(n_words=40, text=change(text))
+    assert len(caught) == 1
+
+
+def test_a_part_knows_its_scans_and_those_of_all_parts():
+    first, last = make_run(n_scans=20, scans=slice(4, -2)).cut(2, gap=3, recording="alice")
+    assert tuple(first.block) == ("alice", 4, 11, 4, 18, 3)
+    assert tuple(last.block) == ("alice", 11, 18, 4, 18, 3)
+    with pytest.raises(ValueError, match="scans must be different numbers from 0 to 19"):
+        make_run(n_scans=20, scans=[0, 5, 20])

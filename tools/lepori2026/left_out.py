@@ -24,6 +24,7 @@ def leave_out(participants, choose, test, chosen_on):
     left_out = leave_one_participant_out(participants, choose, test, n_bootstraps=2)
     rows = left_out.results.copy()
     rows.loc["mean"] = left_out.summary["mean"]
+    chosen_on = [one for one in chosen_on if one in participants]  # not everybody has every region
     tested = set(participants) - set(chosen_on)
     if chosen_on and len(tested) > 1:
         some = leave_one_participant_out(participants, choose, test, choose_on=chosen_on, n_bootstraps=2).summary
