@@ -29,11 +29,17 @@ def _keeps_kernels() -> bool:
     return True
 
 
-JIT = {"nogil": True, "cache": _keeps_kernels(), "fastmath": FASTMATH, "error_model": "numpy"}
+JIT = {
+    "nogil": True,
+    "cache": _keeps_kernels(),
+    "fastmath": FASTMATH,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
 # Each kernel is compiled again within all that call it. So what is called from one place only becomes part of that
 # place, and what Python never calls needs no entry from there: both take seconds off the first fit.
 INLINED = {**JIT, "inline": "always"}
-PART = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+PART = {**JIT, "no_cpython_wrapper": True}
 # They are compiled again for each other type of an argument, too: features come as int32, arrays in C order, and counts
 # as variables (np.int64(0) where one starts, the shape of an array for a constant: a bare 0 is a type of its own).
 
@@ -84,6 +90,14 @@ def as_csc(columns: Columns) -> sparse.csc_array:
     return sparse.csc_array((columns.data, columns.indices.view(np.int32), columns.indptr), shape=shape)
 
 
+def column_dot(columns: Columns, feature: int, vector: np.ndarray) -> float:
+    """Multiply one column with a vector, outside the kernels."""
+    row, stored = columns.row_of[feature], slice(columns.indptr[feature], columns.indptr[feature + 1])
+    if row >= 0:
+        return np.sum(columns.dense[row] * vector)
+    return np.sum(columns.data[stored] * vector[columns.indices[stored]])
+
+
 def frozen(parts: NamedTuple) -> NamedTuple:
     """View all arrays of a named tuple as read-only.
 
@@ -130,14 +144,12 @@ def _without_count(context, builder, kind, value):
 # The kernels below take many columns in a call, unpack the tuple once and call nothing: counting references for each
 # column would take longer than a product.
 
-EVERY = np.zeros(0, dtype=np.int64)
-
 
 @njit(**PART)
 def column_dots(columns, features, count, slot, vector, out):
     """Products of the first `count` of the `features` with `vector` (n_samples,).
 
-    Features whose `slot` is not negative are left out; pass EVERY to leave out none.
+    Features whose `slot` is not negative are left out; an empty one leaves out none.
     """
     data, indices, indptr, dense, row_of = columns
     for place in range(count):

@@ -1,11 +1,13 @@
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from tiny_saes import D_MODEL
+from tiny_saes import D_MODEL, make_sae, make_texts
 
+from sklearn_sae_encoding._sae.encoding import Encoder
 from sklearn_sae_encoding._sae.growing import GrowingRows
 from sklearn_sae_encoding.sae import SAEProjector
 
@@ -34,19 +36,42 @@ def test_rows_that_come_in_parts_are_those_of_one_array_and_cut_as_asked():
         np.testing.assert_array_equal(rows.toarray(), whole[stop - length : stop].toarray())
 
 
-@pytest.mark.skipif(not STATUS.exists(), reason="what a process takes is read as Linux says it")
+@pytest.mark.parametrize("pooling", ["mean", "max", "last"])
 @pytest.mark.parametrize("level", ["text", "token"])
-def test_a_process_does_not_grow_by_dense_chunks(level):
+def test_no_rows_of_an_earlier_chunk_are_alive_while_the_next_one_is_encoded(level, pooling, monkeypatch):
+    came, alive, append, encode = [], [], GrowingRows.append, Encoder.__call__
+
+    def watched_append(self, rows):
+        came.append(weakref.ref(rows.data))
+        append(self, rows)
+
+    def watched_encode(self, values):
+        alive.append(sum(one() is not None for one in came))
+        return encode(self, values)
+
+    texts = make_texts(n_texts=40)
+    projector = SAEProjector(make_sae(), level=level, pooling=pooling, chunk_size=6, check_match=False).fit(texts)
+    expected = SAEProjector(make_sae(), level=level, pooling=pooling, check_match=False).fit_transform(texts)
+    monkeypatch.setattr(GrowingRows, "append", watched_append)
+    monkeypatch.setattr(Encoder, "__call__", watched_encode)
+    rows = projector.transform(texts)
+    assert len(came) == len(alive) > 5
+    assert not any(alive)
+    for found, single in zip(rows, expected, strict=True):
+        np.testing.assert_allclose(found.toarray(), single.toarray(), rtol=1e-6)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="what a process takes is read as Linux says it")
+def test_a_process_does_not_grow_by_dense_chunks():
     # A chunk of 32 MB, which the C library of Linux keeps and shares out anew, as it does with nothing larger.
     n_chunks = 40
     rng = np.random.default_rng(0)
     sae = wide_sae(32_768)
     texts = [rng.standard_normal((20, sae.cfg.d_in), dtype=np.float32) for _ in range(12 * n_chunks)]
-    projector = SAEProjector(sae, level=level, chunk_size=256, check_match=False).fit(texts[:12])
+    projector = SAEProjector(sae, level="token", chunk_size=256, check_match=False).fit(texts[:12])
     projector.transform(texts[:48])
     before = megabytes_held()
-    features = projector.transform(texts)
-    rows = features if level == "text" else sparse.vstack(list(features))
+    rows = sparse.vstack(list(projector.transform(texts)))
     assert 0.003 < rows.nnz / (rows.shape[0] * 32_768) < 0.3
     assert megabytes_held() - before < 300  # 40 chunks are 1,280
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numba.extending import register_jitable
 
-from ..columns import EVERY, PART, Columns, add_columns, centre, column_dots
+from ..columns import PART, Columns, add_columns, centre, column_dots
 
 # What a solver returns: solved, out of room in the arrays, out of steps, or not solved in other ways.
 DONE, NO_ROOM, TOO_LONG, FAILED = 0, 1, 2, 3
@@ -51,6 +53,7 @@ class ActiveSets(NamedTuple):
     fitted: np.ndarray  # (n_problems, n_samples), X w on all rows, without intercept
     residuals: np.ndarray  # (n_problems, n_samples), centred on training rows, zero on held-out rows
     knots: np.ndarray  # (n_problems,), features that have entered or left so far
+    every: np.ndarray  # (0,), no slots, see `column_dots`
 
 
 class Scratch(NamedTuple):
@@ -61,17 +64,35 @@ class Scratch(NamedTuple):
     solved: np.ndarray  # (capacity,), the inverse times those
 
 
-def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0) -> ActiveSets:
+class Spare(threading.local):
+    """Memory that the chunks of a thread use one after another: new memory costs a page fault every four kilobytes.
+
+    What it holds at first means nothing, and what was taken before is overwritten.
+    """
+
+    def __init__(self):
+        self.numbers = np.empty(0)
+
+    def take(self, *shape: int) -> np.ndarray:
+        size = math.prod(shape)
+        if self.numbers.size < size:
+            self.numbers = np.empty(size)
+        return self.numbers[:size].reshape(shape)
+
+
+def new_active_sets(residuals: np.ndarray, capacity: int, n_free: int = 0, spare: Spare | None = None) -> ActiveSets:
+    """Start with no feature; the inverses lie in the `spare` memory, if there is any, until the next ones are taken."""
     n_problems, room = len(residuals), min(capacity, max(LARGEST, n_free))
     return ActiveSets(
         features=np.zeros((n_problems, capacity), dtype=np.int32),
         signs=np.zeros((n_problems, capacity)),
         weights=np.zeros((n_problems, capacity)),
-        inverses=np.zeros((n_problems, room, room)),
+        inverses=(spare or Spare()).take(n_problems, room, room),
         sizes=np.zeros(n_problems, dtype=np.int64),
         fitted=np.zeros_like(residuals),
         residuals=residuals,
         knots=np.zeros(n_problems, dtype=np.int64),
+        every=np.zeros(0, dtype=np.int64),
     )
 
 
@@ -142,9 +163,9 @@ def enter(fit, state, problem, feature, sign, scratch):
     scratch.cross[0] = 1.0
     add_columns(fit.columns, scratch.one, scratch.one.shape[0], scratch.cross, scratch.raw)
     centre(scratch.raw, fit.train, fit.n_train, fit.fit_intercept, scratch.column)
-    column_dots(fit.columns, scratch.one, scratch.one.shape[0], EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, scratch.one, scratch.one.shape[0], state.every, scratch.column, scratch.cross)
     diagonal = scratch.cross[0] + fit.ridge * fit.factors[feature]
-    column_dots(fit.columns, state.features[problem], size, EVERY, scratch.column, scratch.cross)
+    column_dots(fit.columns, state.features[problem], size, state.every, scratch.column, scratch.cross)
     square = 0.0
     for k in range(fit.train.shape[0]):
         square += fit.train[k] * scratch.raw[k] * scratch.raw[k]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, PART, centred_columns, column_dots, column_dots_of_block
+from ..columns import INLINED, PART, centred_columns, column_dots, column_dots_of_block
 from .active_sets import border, enter, new_scratch
 
 # Features that enter or leave in one pass.
@@ -99,7 +99,7 @@ def enter_block(fit, state, problem, features, count, scratch):
     return entered
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _products(fit, state, problem, features, count, scratch):
     """Fill `columns`, `squares`, `cross` and the lower half of `schur`."""
     vectors, schur = scratch.columns, scratch.schur
@@ -114,7 +114,7 @@ def _products(fit, state, problem, features, count, scratch):
     active, size, together = state.features[problem], state.sizes[problem], count - (count % 4 == 1)
     column_dots_of_block(fit.columns, active, size, vectors, together, scratch.cross)
     if together < count:
-        column_dots(fit.columns, active, size, EVERY, vectors[together], scratch.cross[together])
+        column_dots(fit.columns, active, size, state.every, vectors[together], scratch.cross[together])
 
 
 @njit(**PART)
@@ -184,7 +184,7 @@ def rebuild(fit, state, problem, scratch):
                 state.residuals[problem, b] += weights[k] * alone.column[b]
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _overwrite(state, problem, gone, last):
     """Move the last active feature to the place of one that leaves."""
     if gone == last:
@@ -200,7 +200,7 @@ def _overwrite(state, problem, gone, last):
     state.weights[problem, gone] = state.weights[problem, last]
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _times_rows(matrix, size, rows, count, out):
     """Write ``rows @ matrix`` to `out`, for a symmetric matrix; four rows share each pass."""
     for start in range(0, count, 4):
@@ -241,15 +241,17 @@ def _combine(small, count, rows, size, out):
 @njit(**PART)
 def _add_outer(matrix, size, left, right, count, sign):
     """Add ``sign * left.T @ right``; four rows share each pass."""
-    for i in range(size):
-        q = 0
-        while q + 4 <= count:
-            a, b, c, d = sign * left[q, i], sign * left[q + 1, i], sign * left[q + 2, i], sign * left[q + 3, i]
+    for q in range(0, count, 4):
+        if q + 1 == count:
+            for i in range(size):
+                a = sign * left[q, i]
+                for k in range(size):
+                    matrix[i, k] += a * right[q, k]
+            continue
+        # Where there are only two or three, the last one takes the place of those that are missing, times zero.
+        r, s, last = q + 1, min(q + 2, count - 1), min(q + 3, count - 1)
+        third, fourth = sign * (s > r), sign * (last > s)
+        for i in range(size):
+            a, b, c, d = sign * left[q, i], sign * left[r, i], third * left[s, i], fourth * left[last, i]
             for k in range(size):
-                matrix[i, k] += a * right[q, k] + b * right[q + 1, k] + c * right[q + 2, k] + d * right[q + 3, k]
-            q += 4
-        while q < count:
-            a = sign * left[q, i]
-            for k in range(size):
-                matrix[i, k] += a * right[q, k]
-            q += 1
+                matrix[i, k] += a * right[q, k] + b * right[r, k] + c * right[s, k] + d * right[last, k]

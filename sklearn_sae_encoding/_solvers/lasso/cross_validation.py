@@ -12,6 +12,7 @@ from ..ridge.refit import Refit, refit_ridge
 from ..running import Problem
 from ..running.stacking import stack
 from ..running.threads import threaded_map
+from .active_sets import Spare
 from .devices import on_device
 from .ftest import EVERY_FEATURE, Screen, best_features
 from .path import alpha_max, solve_paths
@@ -111,10 +112,11 @@ def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSol
     targets = np.require(targets, requirements=["C", "W", "E"])
     per_chunk = voxels_of_a_chunk(task)
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
-    return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk), chunks, n_threads))
+    spare = Spare()
+    return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk, spare), chunks, n_threads))
 
 
-def _solve_chunk(task: Task, targets: np.ndarray) -> BlockSolution:
+def _solve_chunk(task: Task, targets: np.ndarray, spare: Spare) -> BlockSolution:
     n_voxels, n_samples = targets.shape
     allowed = EVERY_FEATURE if task.screen is None else best_features(task.columns, targets, task.screen)
     whole = _problems(targets, all_rows(n_samples), np.zeros((n_voxels, 1)), allowed)
@@ -124,13 +126,13 @@ def _solve_chunk(task: Task, targets: np.ndarray) -> BlockSolution:
     chosen = np.zeros(n_voxels, dtype=np.int64)
     worst = np.zeros(n_voxels)
     if n_folds:
-        paths = solve_paths(
-            task.columns, task.screened, _problems(targets, task.folds, grid, allowed), task.penalty, task.stop_early
-        )
+        problems = _problems(targets, task.folds, grid, allowed)
+        paths = solve_paths(task.columns, task.screened, problems, task.penalty, task.stop_early, spare)
         errors[:] = paths.errors.reshape(n_voxels, n_folds, n_alphas).transpose(0, 2, 1)
         worst = np.nanmax(np.abs(paths.gaps).reshape(n_voxels, -1), axis=1)
         chosen = choose(errors, task.selection)
-    final = solve_paths(task.columns, task.screened, whole._replace(grid=grid, n_alphas=chosen + 1), task.penalty)
+    whole = whole._replace(grid=grid, n_alphas=chosen + 1)
+    final = solve_paths(task.columns, task.screened, whole, task.penalty, spare=spare)
     gaps = np.take_along_axis(final.gaps, chosen[:, None], axis=1)[:, 0]
     weights = _weights(final, len(task.penalty.factors))
     penalised = sparse.csr_array(weights != 0) @ (task.penalty.factors > 0).astype(np.int64)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, JIT, PART, add_columns, centre, centred_columns, column_dots
+from ..columns import JIT, PART, add_columns, centre, centred_columns, column_dots
 from .active_sets import COLLINEAR, DONE, TOO_LONG, border
 
 # Passes over the active features between two over all local ones; the last MEMORY of them are extrapolated.
@@ -44,6 +44,7 @@ class Free(NamedTuple):
     places: np.ndarray  # (n_free,), among the local features
     features: np.ndarray  # (n_free,) int32
     inverse: np.ndarray  # of their normal matrix, (n_free, n_free) or larger
+    every: np.ndarray  # (0,), no slots, see `column_dots`
 
 
 @njit(**JIT)
@@ -121,13 +122,13 @@ def _find_free(fit, features):
         n_free += fit.factors[features[a]] == 0.0
     places, kept, inverse = np.empty(n_free, np.int64), np.empty(n_free, np.int32), np.empty((n_free, n_free))
     column, square = np.empty((1, n_samples)), np.empty(1)
-    cross, solved = np.empty(n_free), np.empty(n_free)
+    cross, solved, every = np.empty(n_free), np.empty(n_free), places[:0]
     for a in range(features.shape[0]):
         if fit.factors[features[a]] > 0.0:
             continue
         one = features[a : a + 1]
         centred_columns(fit.columns, one, one.shape[0], fit.train, fit.n_train, fit.fit_intercept, square, column)
-        column_dots(fit.columns, kept, size, EVERY, column[0], cross)
+        column_dots(fit.columns, kept, size, every, column[0], cross)
         diagonal = 0.0
         for b in range(n_samples):
             diagonal += column[0, b] * column[0, b]
@@ -135,7 +136,7 @@ def _find_free(fit, features):
             places[size] = a
             kept[size] = features[a]
             size += 1
-    return Free(places[:size], kept[:size], inverse)
+    return Free(places[:size], kept[:size], inverse, every)
 
 
 @njit(**PART)
@@ -146,7 +147,7 @@ def _solve_free(fit, free, local, weights, residual):
         return
     sums, steps = np.empty(n_free), np.empty(n_free)
     for _ in range(REFINEMENTS):
-        column_dots(fit.columns, free.features, n_free, EVERY, residual, sums)
+        column_dots(fit.columns, free.features, n_free, free.every, residual, sums)
         for k in range(n_free):
             steps[k] = 0.0
             for m in range(n_free):
@@ -327,7 +328,7 @@ def _keep(fit, state, problem, local, weights, target):
 def largest_of_active(fit, state, problem, out):
     """Return max |x_j'r - D f_j w_j| / f_j over the active features; `out` is a scratch array."""
     worst, features, weights = 0.0, state.features[problem], state.weights[problem]
-    column_dots(fit.columns, features, state.sizes[problem], EVERY, state.residuals[problem], out)
+    column_dots(fit.columns, features, state.sizes[problem], state.every, state.residuals[problem], out)
     for k in range(state.sizes[problem]):
         f = fit.factors[features[k]]
         if f > 0.0:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, PART, add_columns, centre, column_dots
+from ..columns import INLINED, PART, add_columns, centre, column_dots
 from .active_sets import DONE, NO_ROOM, TOO_LONG, Scratch, enter, exchange, leave, new_scratch
 from .block_updates import Bordering, new_bordering
 
@@ -119,7 +119,7 @@ def gather(fit, state, problem, candidates, scratch):
     )
 
 
-@njit(**PART)
+@njit(**INLINED)
 def move(fit, state, problem, local, step):
     """Follow the path of a problem from one penalty to another over the `local` features.
 
@@ -153,7 +153,7 @@ def move(fit, state, problem, local, step):
 @njit(**PART)
 def _split_correlations(fit, state, problem, local, l1):
     active, size, sums = state.features[problem], state.sizes[problem], local.scratch.solved
-    column_dots(fit.columns, active, size, EVERY, state.residuals[problem], sums)
+    column_dots(fit.columns, active, size, state.every, state.residuals[problem], sums)
     for a in range(local.features.shape[0]):
         f = fit.factors[local.features[a]]
         bound = l1 * f

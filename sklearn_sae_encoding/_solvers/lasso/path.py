@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..columns import Columns
-from .active_sets import LARGEST, NO_ROOM, grown, new_active_sets
-from .homotopy import Workspace, new_workspace
-from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, new_progress
+from ..columns import Columns, column_dot
+from .active_sets import LARGEST, NO_ROOM, Spare, grown, new_active_sets
+from .homotopy import new_workspace
+from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, centred_targets, new_progress
 from .recording import LONGEST
 from .screening import Eligible, Screened, largest, scan
-from .steps import advance, centre_targets, descend_chunk, fit_free, largest_listed
+from .steps import advance, descend_chunk, fit_free
 
 # Grid points that the held-out error must have been rising for a path to be stopped early.
 PATIENCE = 4
@@ -22,22 +22,29 @@ TINY = 1e-15
 
 
 def solve_paths(
-    columns: Columns, screened: Screened, problems: Problems, penalty: Penalty, stop_early: bool = False
+    columns: Columns,
+    screened: Screened,
+    problems: Problems,
+    penalty: Penalty,
+    stop_early: bool = False,
+    spare: Spare | None = None,
 ) -> Paths:
     """Solve each problem at each alpha of its grid, from its own alpha_max down.
 
     To `stop_early`, a voxel's paths end on all folds once its mean held-out error has clearly turned up.
     """
     given = Given(columns, problems, penalty)
-    state = _start(given)
+    state = _start(given, spare)
     progress = new_progress(_own_alpha_max(given, screened, state), problems.grid.shape[1])
     progress.bounds[:] = progress.alphas * problems.n_train[problems.folds] * penalty.l1_ratio * (2 * LONGEST - 1)
     alive, capacity = np.arange(len(problems.voxels)), 4 * state.residuals.shape[1] + 256
-    where = np.full(len(penalty.factors), -1, dtype=np.int64)
+    where, room, workspace = np.full(len(penalty.factors), -1, dtype=np.int64), (0, 0), None
     while alive.size:
         candidates = _screen(given, screened, Changing(state, progress), alive, capacity)
         capacity = max(capacity, candidates.lists.shape[1])
-        workspace = _workspace(where, state, candidates.lists.shape[1])
+        if room != (state.features.shape[1], capacity):
+            room = state.features.shape[1], capacity
+            workspace = new_workspace(where, state.residuals.shape[1], room[0], sum(room))
         # Check where each problem is, record what is solved, move to the next penalty.
         advance(given, candidates, Changing(state, progress), workspace)
         if progress.descends.any():
@@ -55,15 +62,14 @@ def alpha_max(columns: Columns, screened: Screened, problems: Problems, penalty:
     return _own_alpha_max(given, screened, _start(given))
 
 
-def _start(given):
+def _start(given, spare=None):
     """All penalised weights zero, the others at least squares."""
     problems, penalty = given.problems, given.penalty
     n_samples, n_features = problems.targets.shape[1], len(penalty.factors)
-    residuals = np.empty((len(problems.voxels), n_samples))
+    residuals = centred_targets(problems, penalty.fit_intercept)
     room = min(n_samples, n_features, 256) + len(penalty.free) + 1
     room = min(room, n_features + 1)
-    state = new_active_sets(residuals, room, len(penalty.free))
-    centre_targets(problems, penalty.fit_intercept, residuals)
+    state = new_active_sets(residuals, room, len(penalty.free), spare)
     if penalty.free.size:
         where = np.full(n_features, -1, dtype=np.int64)
         fit_free(given, state, new_workspace(where, n_samples, room, len(penalty.free)))
@@ -75,20 +81,25 @@ def _own_alpha_max(given, screened, state):
     eligible = Eligible(problems.allowed, problems.voxels, penalty.positive)
     nearly = largest(screened, state.residuals, eligible)
     lists, lengths = scan(screened, state.residuals, nearly, eligible, 64)
-    top = np.zeros(len(nearly))
-    largest_listed(given, state, lists, lengths, top)
+    top = _largest_listed(given, state, lists, lengths)
     return np.maximum(top / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
+
+
+def _largest_listed(given, state, lists, lengths):
+    """Return max |x_j'r| / f_j over the listed features of each problem, in double precision."""
+    columns, _, penalty = given
+    top = np.zeros(len(lengths))
+    for problem, residual in enumerate(state.residuals):
+        listed = lists[problem, : lengths[problem]]
+        sizes = [column_dot(columns, j, residual) for j in listed] * penalty.inverse_factors[listed]
+        top[problem] = np.max(sizes if penalty.positive else np.abs(sizes), initial=0.0)
+    return top
 
 
 def _screen(given, screened, changing, alive, capacity) -> Candidates:
     state, progress = changing
     eligible = Eligible(given.problems.allowed, given.problems.voxels[alive], given.penalty.positive)
     return Candidates(alive, *scan(screened, state.residuals[alive], progress.bounds[alive], eligible, capacity))
-
-
-def _workspace(where, state, longest) -> Workspace:
-    n_samples, room = state.residuals.shape[1], state.features.shape[1]
-    return new_workspace(where, n_samples, room, room + longest)
 
 
 def _with_room(state, progress, alive, most):

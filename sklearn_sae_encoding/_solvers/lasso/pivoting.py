@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, PART, column_dots
+from ..columns import INLINED, PART, column_dots
 from .active_sets import DONE, FAILED, NO_ROOM
 from .block_updates import BLOCK, enter_block, leave_block, rebuild
 from .homotopy import synchronise
@@ -34,21 +34,25 @@ REFINEMENTS = 3
 
 
 @njit(**INLINED)
-def leap(fit, state, problem, local, step, scratch):
-    """Solve a problem at a penalty over the `local` features, from its solution at another one.
+def remember(state, problem):
+    """Copy what a leap changes, but for the inverse."""
+    size = state.sizes[problem]
+    return (
+        state.knots[problem],
+        state.features[problem, :size].copy(),
+        state.signs[problem, :size].copy(),
+        state.weights[problem, :size].copy(),
+        state.fitted[problem].copy(),
+        state.residuals[problem].copy(),
+    )
 
-    A start that is no solution there takes a round more.
 
-    Returns DONE, NO_ROOM when the active set would outgrow its inverse, or FAILED; then the weights are what they were
-    before, and the inverse is built anew.
-    """
-    size, knots, before = state.sizes[problem], state.knots[problem], _copy(state, problem)
-    status = _pivot(fit, state, problem, local, step, scratch)
-    if status == DONE:
-        return DONE
-    features, signs, weights, fitted, residuals = before
-    state.sizes[problem], state.knots[problem] = size, knots
-    for k in range(size):
+@njit(**INLINED)
+def restore(fit, state, problem, before, scratch):
+    """Undo a leap; the inverse is built anew."""
+    knots, features, signs, weights, fitted, residuals = before
+    state.sizes[problem], state.knots[problem] = features.shape[0], knots
+    for k in range(features.shape[0]):
         state.features[problem, k], state.signs[problem, k], state.weights[problem, k] = (
             features[k],
             signs[k],
@@ -57,22 +61,16 @@ def leap(fit, state, problem, local, step, scratch):
     for b in range(fitted.shape[0]):
         state.fitted[problem, b], state.residuals[problem, b] = fitted[b], residuals[b]
     rebuild(fit, state, problem, scratch)
-    return status
 
 
 @njit(**INLINED)
-def _copy(state, problem):
-    size = state.sizes[problem]
-    features, signs, weights = (
-        state.features[problem, :size],
-        state.signs[problem, :size],
-        state.weights[problem, :size],
-    )
-    return features.copy(), signs.copy(), weights.copy(), state.fitted[problem].copy(), state.residuals[problem].copy()
+def leap(fit, state, problem, local, step, scratch):
+    """Solve a problem at a penalty over the `local` features, from its solution at another one.
 
+    A start that is no solution there takes a round more.
 
-@njit(**INLINED)
-def _pivot(fit, state, problem, local, step, scratch):
+    Returns DONE, NO_ROOM when the active set would outgrow its inverse, or FAILED; then what is left is to `restore`.
+    """
     l1_from, ridge_from, l1, max_changes = step
     fewest, waits, refinements, most = local.features.shape[0] + 1, 0, 0, state.knots[problem] + max_changes
     push = local.scratch.solved
@@ -131,7 +129,7 @@ def _misses(fit, state, problem, l1, out):
         state.signs[problem],
     )
     worst = 0.0
-    column_dots(fit.columns, features, state.sizes[problem], EVERY, state.residuals[problem], out)
+    column_dots(fit.columns, features, state.sizes[problem], state.every, state.residuals[problem], out)
     for k in range(state.sizes[problem]):
         out[k] -= factors[features[k]] * (ridge * weights[k] + l1 * signs[k])
         worst = max(worst, abs(out[k]))
@@ -149,7 +147,7 @@ def _newton(state, problem, push):
         weights[k] += total
 
 
-@njit(**PART)
+@njit(**INLINED)
 def settle(fit, state, problem, local, l1, scratch):
     """Bring the active weights to their normal equations as far as rounding allows, from fitted values in line."""
     push = local.scratch.solved

@@ -99,6 +99,15 @@ def make_penalty(
     )
 
 
+def centred_targets(problems: Problems, fit_intercept: bool) -> np.ndarray:
+    """Centre each problem's target as the kernels do, zero on held-out rows, (n_problems, n_samples)."""
+    train, targets = problems.train[problems.folds], problems.targets[problems.voxels]
+    if fit_intercept:
+        means = np.einsum("ij,ij->i", train, targets) / problems.n_train[problems.folds]
+        targets = targets - means[:, None]
+    return train * targets
+
+
 def new_progress(alphas: np.ndarray, n_alphas: int) -> Progress:
     """Start at `alphas` (n_problems,), with nothing recorded of the `n_alphas` penalties of the grid."""
     n_problems = len(alphas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import PART
+from ..columns import INLINED, PART
 from .active_sets import DONE, NO_ROOM, TOO_LONG
 
 # A path goes down in such steps (the longest only where it ends on the grid), so that the strong rule keeps the
@@ -21,7 +21,7 @@ SHORT_LONGEST = 0.86
 MAX_REPAIRS = 20
 
 
-@njit(**PART)
+@njit(**INLINED)
 def next_target(given, changing, problem, worst, optimal):
     """Record a solution, and return the next penalty to solve at; the same one again for what is no solution yet."""
     problems, penalty, progress = given.problems, given.penalty, changing.progress
@@ -60,7 +60,7 @@ def _next_alpha(problems, progress, problem, alpha):
     return (SHORT_STRIDE if crowded else STRIDE) * alpha
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _record(given, changing, problem, worst):
     """Note what is asked at every grid point that the present solution solves."""
     problems, penalty, state, progress = given.problems, given.penalty, changing.state, changing.progress
@@ -80,7 +80,7 @@ def _record(given, changing, problem, worst):
     progress.alive[problem] = False
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _worse_at(penalty, state, problem, fall):
     """Return how much max |x_j'r - D f_j w_j| / f_j may grow as alpha, in units of n, falls: `D` falls with it."""
     most = 0.0
@@ -90,7 +90,7 @@ def _worse_at(penalty, state, problem, fall):
     return (1.0 - penalty.l1_ratio) * most * abs(fall)
 
 
-@njit(**PART)
+@njit(**INLINED)
 def _held_out_error(problems, fit_intercept, state, progress, problem):
     target, fold = problems.targets[problems.voxels[problem]], problems.folds[problem]
     train, test, fitted = problems.train[fold], problems.test[fold], state.fitted[problem]

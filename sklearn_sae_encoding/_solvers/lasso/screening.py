@@ -63,8 +63,7 @@ class Screened(NamedTuple):
     def largest_sizes(self, residuals, eligible):
         """Return max_j |x_j'r| / f_j of each residual."""
         by_sample = _by_sample(self, residuals)
-        out = np.zeros(by_sample.shape[1], dtype=by_sample.dtype)
-        _largest_dense(self, self.dense @ by_sample, eligible, out)
+        out = _largest_of_products(self, self.dense @ by_sample, eligible)
         _largest_sparse(self, by_sample, eligible, out)
         return out[: len(residuals)].astype(np.float64)
 
@@ -180,7 +179,15 @@ def _list_dense(screened, products, thresholds, eligible, found):
         for i in range(products.shape[1]):
             above |= abs(products[j, i]) > thresholds[j]
         if above:
-            _append(products[j], 0, screened.features[j], thresholds[j], eligible, found)
+            _append(products[j], np.int64(0), screened.features[j], thresholds[j], eligible, found)
+
+
+def _largest_of_products(screened, products, eligible):
+    sizes = (products if eligible.positive else np.abs(products)) * screened.inverse_factors[: len(products), None]
+    if eligible.allowed.shape[0]:
+        allowed = eligible.allowed[:, screened.features[: len(products)]]
+        sizes[:, : len(eligible.rows)] *= allowed[eligible.rows].T
+    return np.max(sizes, axis=0, initial=0.0)
 
 
 @njit(**PART)
@@ -206,14 +213,3 @@ def _largest_sparse(screened, residuals, eligible, out):
                 above |= abs(values[i]) * inverse_factors[j] > out[start + i]
             if above:
                 _raise(screened, values, start, j, eligible, out)
-
-
-@njit(**JIT)
-def _largest_dense(screened, products, eligible, out):
-    inverse_factors = screened.inverse_factors
-    for j in range(products.shape[0]):
-        above = False
-        for i in range(products.shape[1]):
-            above |= abs(products[j, i]) * inverse_factors[j] > out[i]
-        if above:
-            _raise(screened, products[j], 0, j, eligible, out)

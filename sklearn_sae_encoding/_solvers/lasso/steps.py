@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ..columns import EVERY, INLINED, JIT, PART, borrowed, centre, column_dots
+from ..columns import JIT, PART, borrowed, centre
 from .active_sets import DONE, FAILED, NO_ROOM, Fit, Step
 from .block_updates import rebuild
 from .descent import descend, largest_of_active
 from .homotopy import gather, move, synchronise
-from .pivoting import leap, settle
+from .pivoting import leap, remember, restore, settle
 from .recording import CROWDED, duality_gap, next_target
 
 # Active sets almost as large as the rank leave no room for several features at once.
@@ -24,31 +24,6 @@ SHARE = 0.5
 SLACK = 1e-8
 # Stands for an infinite penalty where infinity times zero must stay zero.
 HUGE = 1e300
-
-
-@njit(**JIT)
-def largest_listed(given, state, lists, lengths, out):
-    """Write max |x_j'r| / f_j over the listed features of each problem to `out`."""
-    columns, _, penalty = given
-    for i in range(out.shape[0]):
-        sizes = np.empty(lengths[i])
-        column_dots(columns, lists[i], lengths[i], EVERY, state.residuals[i], sizes)
-        for c in range(lengths[i]):
-            size = sizes[c] * penalty.inverse_factors[lists[i, c]]
-            out[i] = max(out[i], size if penalty.positive else abs(size))
-
-
-@njit(**JIT)
-def centre_targets(problems, fit_intercept, residuals):
-    for i in range(residuals.shape[0]):
-        fold = problems.folds[i]
-        centre(
-            problems.targets[problems.voxels[i]],
-            problems.train[fold],
-            problems.n_train[fold],
-            fit_intercept,
-            residuals[i],
-        )
 
 
 @njit(**JIT)
@@ -85,7 +60,21 @@ def advance(given, candidates, changing, workspace):
             rebuild(fit, state, problem, workspace.bordering)
             local = gather(fit, state, problem, listed, workspace)
         step = Step(l1_unit * alpha, ridge_unit * alpha, l1_unit * target, penalty.max_knots)
-        progress.status[problem] = _move(fit, state, problem, local, step, listed, workspace)
+        # Leap to the penalty if that works, or else follow the path to it.
+        status = FAILED
+        if state.sizes[problem] <= SATURATED * fit.n_train:
+            before = remember(state, problem)
+            status = leap(fit, state, problem, local, step, workspace.bordering)
+            if status != DONE:
+                restore(fit, state, problem, before, workspace.bordering)
+            if status == FAILED:
+                local = gather(fit, state, problem, listed, workspace)
+        if status == FAILED:
+            status = move(fit, state, problem, local, step)
+            synchronise(fit, state, problem, local)
+            if status == DONE:
+                settle(fit, state, problem, local, step.l1, workspace.bordering)
+        progress.status[problem] = status
 
 
 @njit(**JIT)
@@ -130,21 +119,6 @@ def _fit(given, problem, ridge):
         penalty.positive,
         ridge,
     )
-
-
-@njit(**INLINED)
-def _move(fit, state, problem, local, step, listed, workspace):
-    """Leap to the penalty if that works, or else follow the path to it; returns what `homotopy.move` does."""
-    if state.sizes[problem] <= SATURATED * fit.n_train:
-        status = leap(fit, state, problem, local, step, workspace.bordering)
-        if status != FAILED:
-            return status
-        local = gather(fit, state, problem, listed, workspace)
-    status = move(fit, state, problem, local, step)
-    synchronise(fit, state, problem, local)
-    if status == DONE:
-        settle(fit, state, problem, local, step.l1, workspace.bordering)
-    return status
 
 
 @njit(**PART)

@@ -28,7 +28,11 @@ def leave_block(state, problem, places, count, scratch):
 @njit
 def leap_from_zero(fit, state, candidates, l1, workspace):
     local = homotopy.gather(fit, state, 0, candidates, workspace)
-    return pivoting.leap(fit, state, 0, local, Step(0.0, 0.0, l1, 10_000), workspace.bordering)
+    before = pivoting.remember(state, 0)
+    status = pivoting.leap(fit, state, 0, local, Step(0.0, 0.0, l1, 10_000), workspace.bordering)
+    if status != DONE:
+        pivoting.restore(fit, state, 0, before, workspace.bordering)
+    return status
 
 
 def problem(layout=np.asarray, n_samples=40, n_features=30, seed=0):
