@@ -159,8 +159,11 @@ def _without_gap(train, test, rows, gap):
 
 def _parameter(regressor, name):
     """Find a parameter of a regressor, or of the parts inside it: the one that is nested least."""
-    found = [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
-    return min(found, key=lambda key: key.count("__"), default=None)
+    return min(_parameters(regressor, name), key=lambda key: key.count("__"), default=None)
+
+
+def _parameters(regressor, name):
+    return [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
 
 
 def set_folds(regressor, rows, gap):
@@ -182,6 +185,14 @@ def set_folds(regressor, rows, gap):
             stacklevel=5,
         )
         return
+    inside = key.removesuffix("cv")
+    if inner := [one for one in _parameters(regressor, "cv") if one != key and one.startswith(inside)]:
+        warnings.warn(
+            f"Inside the {type(regressor).__name__} {inner[0]}={regressor.get_params()[inner[0]]!r} splits rows, not "
+            "runs: scans beside each other are alike, so that it chooses as if there were no noise. Search around the "
+            "RunwiseRegressor instead, by parameters such as 'regressor__alphas'.",
+            stacklevel=5,
+        )
     regressor.set_params(**{key: inner_folds(regressor.get_params()[key], rows, gap)})
 
 

@@ -222,6 +222,17 @@ def test_cv_is_found_inside_a_pipeline_and_a_regressor_that_chooses_without_it_i
         RunwiseRegressor(None, ChoosesCV()).fit(X, y)
 
 
+def test_a_search_inside_whose_estimator_has_folds_of_its_own_is_told_to_go_outside(recwarn):
+    X, y = noisy_runs()
+    inside = GridSearchCV(BandedRidgeEncoder(candidates=2, cv=3), {"scale": [None, "columns"]}, cv=2)
+    with pytest.warns(UserWarning, match="Inside the GridSearchCV estimator__cv=3 splits rows, not runs.*around"):
+        RunwiseRegressor(None, inside).fit(X, y)
+    recwarn.clear()
+    RunwiseRegressor(None, GridSearchCV(Ridge(), {"alpha": [1, 10]}, cv=2)).fit(X, y)
+    RunwiseRegressor(None, make_pipeline(StandardScaler(), BandedRidgeEncoder(candidates=2, cv=2))).fit(X, y)
+    assert not [one for one in recwarn.list if "splits rows" in str(one.message)]
+
+
 def test_scikit_learns_splitters_scores_and_searches_take_lists():
     X, y = noisy_runs(n_runs=5)
     model = RunwiseRegressor(None, Ridge(), delays=DELAYS)
