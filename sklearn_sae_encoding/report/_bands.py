@@ -10,6 +10,11 @@ from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.report._html import cell, element, join, paragraph, scrolling_table
 from sklearn_sae_encoding.report._models import folds, one_line
 
+NOT_SPLIT = (
+    "Predictions are not split into surprisal’s and content’s parts: the encoder divides features by their standard "
+    "deviation in each run, and the report does not know whose run a row is."
+)
+
 
 def bands_section(fitted):
     """Make the table of bands; None for other models."""

@@ -14,7 +14,7 @@ from sklearn_sae_encoding.plotting import (
     plot_score_scatter,
     plot_surprisal_content_map,
 )
-from sklearn_sae_encoding.report._bands import bands_section
+from sklearn_sae_encoding.report._bands import NOT_SPLIT, bands_section
 from sklearn_sae_encoding.report._checks import find_problems
 from sklearn_sae_encoding.report._data import data_section
 from sklearn_sae_encoding.report._features import features_section
@@ -313,6 +313,8 @@ def _score_maps(fitted, scores, unit, threshold, bg):
 def _surprisal_section(fitted, scores, unit, threshold, bg):
     if len(fitted.surprisal) in (0, fitted.coef.shape[1]):
         return None
+    if hasattr(fitted.encoder, "n_runs_"):
+        return join([_sign_of_surprisal(fitted), paragraph(NOT_SPLIT)])
     surprisal, content = parts_of_predictions(fitted)
     figures = [
         figure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from itertools import pairwise
 from numbers import Integral
 from typing import NamedTuple
 
@@ -39,7 +40,8 @@ def trained_rows(rows, runs, gap):
     for i, run in enumerate(runs):
         if run is not None and run.block is not None:
             blocks.setdefault(run.recording, []).append((i, run.block))
-    for members in blocks.values():
+    for recording, members in blocks.items():
+        _check_one_recording(recording, [block for _, block in members])
         first, last = members[0][1].first, members[0][1].last
         held_out = np.ones(last - first, dtype=bool)
         for _, block in members:
@@ -51,6 +53,18 @@ def trained_rows(rows, runs, gap):
     if not trains.any():
         raise ValueError("No scan is left to train on: the gaps beside parts that are held out take all of them.")
     return trains
+
+
+def _check_one_recording(recording, blocks):
+    """Refuse parts of two recordings under one name: beside which scans they lie could not be told."""
+    ordered = sorted(blocks, key=lambda block: block.start)
+    for before, after in pairwise(ordered):
+        if after.start < before.stop or (after.first, after.last) != (before.first, before.last):
+            raise ValueError(
+                f"Parts of more than one recording are called {recording!r}: scans {before.start} to {before.stop - 1} "
+                f"stand beside scans {after.start} to {after.stop - 1}. Name each recording, such as that of each "
+                "participant: run.cut(..., recording='story, p1')."
+            )
 
 
 def _near(scans, others, gap):
@@ -145,8 +159,11 @@ def _without_gap(train, test, rows, gap):
 
 def _parameter(regressor, name):
     """Find a parameter of a regressor, or of the parts inside it: the one that is nested least."""
-    found = [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
-    return min(found, key=lambda key: key.count("__"), default=None)
+    return min(_parameters(regressor, name), key=lambda key: key.count("__"), default=None)
+
+
+def _parameters(regressor, name):
+    return [key for key in regressor.get_params(deep=True) if key == name or key.endswith(f"__{name}")]
 
 
 def set_folds(regressor, rows, gap):
@@ -168,6 +185,14 @@ def set_folds(regressor, rows, gap):
             stacklevel=5,
         )
         return
+    inside = key.removesuffix("cv")
+    if inner := [one for one in _parameters(regressor, "cv") if one != key and one.startswith(inside)]:
+        warnings.warn(
+            f"Inside the {type(regressor).__name__} {inner[0]}={regressor.get_params()[inner[0]]!r} splits rows, not "
+            "runs: scans beside each other are alike, so that it chooses as if there were no noise. Search around the "
+            "RunwiseRegressor instead, by parameters such as 'regressor__alphas'.",
+            stacklevel=5,
+        )
     regressor.set_params(**{key: inner_folds(regressor.get_params()[key], rows, gap)})
 
 

@@ -223,7 +223,8 @@ class StoryRun:
             Scans to leave out of training beside a part that is held out, because responses are autocorrelated.
 
         recording : str, default=None
-            Name of the recording. Parts with one name are neighbours. None takes the story's.
+            Name of the recording. Parts with one name are neighbours. None takes the story's. Recordings that are cut
+            and fitted together, such as those of two participants, need names of their own.
 
         Returns
         -------

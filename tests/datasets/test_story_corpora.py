@@ -1,6 +1,7 @@
 """Published stories are read from the layouts that datalad puts on disk."""
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,13 @@ import pytest
 from nibabel import Nifti1Image
 from pycortex_cases import make_subject
 
-from sklearn_sae_encoding.datasets import load_lebel2023, load_lepetitprince, read_narratives_story
+from sklearn_sae_encoding.datasets import (
+    get_data_home,
+    load_lebel2023,
+    load_lepetitprince,
+    load_story_list,
+    read_narratives_story,
+)
 from sklearn_sae_encoding.masking import read_pycortex_rois
 from sklearn_sae_encoding.timing import StoryRun
 
@@ -146,6 +153,28 @@ def test_sections_of_the_little_prince_are_runs(tmp_path):
     next(func.glob("*run-10*")).unlink()
     with pytest.raises(ValueError, match="holds 1 preprocessed images, but the words 2 sections"):
         load_lepetitprince(tmp_path, "EN057", onset=0.0)
+
+
+@pytest.mark.published_data
+@pytest.mark.filterwarnings("ignore:In the text", "ignore:.*rows of")
+@pytest.mark.parametrize(("language", "suffix"), [("EN", ""), ("FR", ""), ("CN", "_sent_info")])
+def test_the_whole_word_tables_make_nine_runs_in_which_every_word_has_its_place(tmp_path, language, suffix):
+    name = f"lpp{language}_word_information"
+    source = get_data_home() / "lepetitprince_words" / f"{name}{suffix}.csv"
+    if not source.exists():
+        pytest.skip("needs the word tables of ds003643 in the data home")
+    (tmp_path / "annotation" / language).mkdir(parents=True)
+    shutil.copy(source, tmp_path / "annotation" / language / f"{name}.csv")
+    func = tmp_path / "derivatives" / f"sub-{language}001" / "func"
+    func.mkdir(parents=True)
+    sections = load_story_list("lepetitprince", language)
+    for run, last in enumerate(sections["last_word"], start=1):
+        img = Nifti1Image(np.zeros((1, 1, 1, int(last / 2) + 5), dtype=np.float32), np.eye(4))
+        img.to_filename(func / f"sub-{language}001_task-lpp{language}_run-{run}_desc-preproc_bold.nii.gz")
+    runs = load_lepetitprince(tmp_path, f"{language}001", onset=0.0).runs
+    assert [len(run.words) + sum(run.marks.values()) for run in runs] == sections["n_words"].tolist()
+    assert all(run.placed.all() for run in runs)
+    assert [run.words["offset"].max() for run in runs] == pytest.approx(sections["last_word"].tolist(), abs=1e-3)
 
 
 def test_words_that_gentle_did_not_find_stay_in_the_text_alone(tmp_path):

@@ -30,6 +30,15 @@ def test_a_banded_ridge_is_told_by_bands_penalties_and_effects(case, form):
     assert "Other data" not in page
 
 
+def test_predictions_of_columns_scaled_by_run_are_not_split_and_the_page_says_why(case):
+    X, Y, *_ = case
+    runs = np.arange(len(Y)) * 2 // len(Y)
+    encoder = BandedRidgeEncoder(BANDS, candidates=2, cv=2, scale="runs").fit(X, Y, groups=runs)
+    page = text_of(encoder_report(encoder, make_texts(), Y, **given(X), n_features=1))
+    assert "divided by their standard deviations in each run" in page
+    assert "Predictions are not split into surprisal’s and content’s parts" in page
+
+
 def test_other_data_than_those_of_the_fit_are_found(case):
     X, Y, *_ = case
     encoder = BandedRidgeEncoder(BANDS, candidates=4, cv=3).fit(X, Y)

@@ -139,6 +139,18 @@ def test_the_gap_beside_a_held_out_part_leaves_training_but_not_scoring():
     assert wider.regressor_.X_[:, 0].astype(int).tolist() == list(range(16))
 
 
+def test_parts_of_two_recordings_under_one_name_are_refused_and_with_names_have_their_own_gaps():
+    first, second = make_run(n_scans=40), make_run(n_scans=60, onset=3.0)
+    model = RunwiseRegressor(WordsToScans("rate"), Ridge())
+    for runs in (first.cut(2, gap=4) + second.cut(2, gap=4), first.cut(2) * 2):
+        with pytest.raises(ValueError, match=r"Parts of more than one recording are called 'recording': scans 0 to 19"):
+            model.fit(runs, [np.zeros((run.n_rows, 1)) for run in runs])
+    named = [part for name, run in (("p1", first), ("p2", first)) for part in run.cut(2, gap=4, recording=name)]
+    rng = np.random.default_rng(0)
+    model.fit(named[1:], [rng.normal(size=(20, 1)) for _ in range(3)])  # the first part of p1 is held out
+    assert model.trained_rows_.tolist() == [False] * 4 + [True] * 56
+
+
 def test_an_integer_cv_inside_means_folds_of_whole_runs():
     X, y = noisy_runs(n_runs=6, n_scans=30)
     folds = RunwiseRegressor(None, Recorder(cv=3)).fit(X, y).regressor_.cv
@@ -208,6 +220,17 @@ def test_cv_is_found_inside_a_pipeline_and_a_regressor_that_chooses_without_it_i
 
     with pytest.warns(UserWarning, match="The ChoosesCV has no cv"):
         RunwiseRegressor(None, ChoosesCV()).fit(X, y)
+
+
+def test_a_search_inside_whose_estimator_has_folds_of_its_own_is_told_to_go_outside(recwarn):
+    X, y = noisy_runs()
+    inside = GridSearchCV(BandedRidgeEncoder(candidates=2, cv=3), {"scale": [None, "columns"]}, cv=2)
+    with pytest.warns(UserWarning, match="Inside the GridSearchCV estimator__cv=3 splits rows, not runs.*around"):
+        RunwiseRegressor(None, inside).fit(X, y)
+    recwarn.clear()
+    RunwiseRegressor(None, GridSearchCV(Ridge(), {"alpha": [1, 10]}, cv=2)).fit(X, y)
+    RunwiseRegressor(None, make_pipeline(StandardScaler(), BandedRidgeEncoder(candidates=2, cv=2))).fit(X, y)
+    assert not [one for one in recwarn.list if "splits rows" in str(one.message)]
 
 
 def test_scikit_learns_splitters_scores_and_searches_take_lists():
