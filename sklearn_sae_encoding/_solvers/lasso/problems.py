@@ -90,7 +90,7 @@ def make_penalty(
     return Penalty(
         factors,
         inverse,
-        np.flatnonzero(factors == 0),
+        np.flatnonzero(factors == 0).astype(np.int32),
         float(l1_ratio),
         bool(positive),
         bool(fit_intercept),

@@ -29,7 +29,7 @@ HUGE = 1e300
 @njit(**JIT)
 def fit_free(given, state, workspace):
     """Bring all problems of `state` to the least squares on the features without a penalty."""
-    free = given.penalty.free
+    free = given.penalty.free.copy()  # of the kind that other candidates are
     for problem in range(state.residuals.shape[0]):
         fit = _fit(given, problem, 0.0)
         local = gather(fit, state, problem, free, workspace)
