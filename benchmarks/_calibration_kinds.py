@@ -75,7 +75,7 @@ def enrichment(rng, print_rates, n=200):
     print_rates("  any false discovery among 50 features (q)", wrong)
     ratings = pd.DataFrame(rng.normal(size=(600, 5)), columns=list("abcde")).assign(word=words["word"])
     single, wrong = [], []
-    for _ in range(n):
+    for _ in range(5 * n):
         features = sparse.csr_array(rng.exponential(size=(600, 50)) * (rng.random((600, 50)) < 0.1))
         found = feature_enrichment(features, words, properties=ratings)
         wrong.append(found.table["q_value"].min())

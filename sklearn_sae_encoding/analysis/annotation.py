@@ -226,8 +226,12 @@ def _items(contexts, n_contexts, duplicates, rng):
         features.append({"index": int(index), "feature": str(own["feature"].iloc[0]), "contexts": shown})
     if not features:
         raise ValueError("contexts hold no text in which a feature is active: there is nothing to show.")
-    again = rng.permutation(len(features))[: round(duplicates * len(features))]
-    order = [*rng.permutation(len(features)), *again]
+    n = len(features)
+    order = rng.permutation(n).tolist()
+    for again in rng.permutation(n)[: round(duplicates * n)].tolist():
+        # Half of the features later, where there are as many: not to be recognised, and not all at the end.
+        earliest = min(order.index(again) + 1 + n // 2, len(order))
+        order.insert(rng.randint(earliest, len(order) + 1), again)
     return [{"item": item, **features[i]} for item, i in enumerate(order)]
 
 

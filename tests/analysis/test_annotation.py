@@ -50,6 +50,20 @@ def test_what_raters_saved_is_read_with_the_features_that_they_saw_and_their_sec
     assert (table["feature"] == [f"sae_{i:05}" for i in table["index"]]).all()
 
 
+def test_second_looks_come_late_and_not_all_at_the_end(contexts, tmp_path):
+    places = []
+    for seed in range(10):
+        sheet = make_annotation_sheet(contexts, tmp_path / "sheet.html", duplicates=0.25, random_state=seed)
+        table = read_annotations(filled(sheet, f"r{seed}", lambda item: "lexical"), sheet)
+        first, second = (table[table["duplicate"] == again].set_index("index")["item"] for again in (False, True))
+        assert len(second) == 5
+        between = (second - first[second.index]).to_numpy() - 1
+        assert ((between >= 10) | (second.to_numpy() >= 20)).all()
+        places += second.tolist()
+    assert min(places) < 18
+    assert max(places) == 24
+
+
 def test_two_raters_files_give_their_agreement(sheet):
     paths = [
         filled(sheet, "ann", lambda i: "lexical" if i % 2 else "other"),

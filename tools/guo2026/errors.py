@@ -63,7 +63,8 @@ def sentence_errors(model, layer, data):
         return fitted.transform(words)
 
     scores = scored(made | {ERRORS[2]: linear}, data.betas, splits, encoder)
-    return normalize_scores(scores, data.voxels["noise_ceiling"].to_numpy()), covered
+    normalized = normalize_scores(scores.to_numpy(), data.voxels["noise_ceiling"].to_numpy())
+    return pd.DataFrame(normalized, index=scores.index), covered
 
 
 def bands_of(model, layer, texts, **surprisal):

@@ -11,10 +11,11 @@ def draw_figures(folder, alice, baseline, topography, planted, by_category):
     axes.errorbar(alice["r"], alice.index, xerr=errors, fmt="o", color="0.2", capsize=3, label="alone")
     axes.plot(alice["r_without"], alice.index, "|", color="C0", ms=14, mew=2, label="all others")
     axes.axvline(0, color="0.6", lw=0.8)
+    axes.margins(y=0.12)
     axes.invert_yaxis()
     axes.set_xlabel("r, mean over 27 listeners and 95 % interval")
     axes.set_title("Alice: each category alone, and all without it")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(folder / "figure1_alone.png", dpi=150)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     kinds = {"Shapley value": "shapley", "unique": "unique"}
@@ -34,7 +35,8 @@ def draw_figures(folder, alice, baseline, topography, planted, by_category):
     axes.set_xlabel("r, mean over listeners and regions")
     axes.set_ylabel("draws")
     axes.set_title(f"Semantic features against matched draws, p = {baseline.p_value:.2f}")
-    axes.legend(frameon=False)
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
+    axes.legend(frameon=False, loc="upper left", ncols=2)
     figure.savefig(folder / "figure3_matched.png", dpi=150)
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     topography = topography[sorted(topography)]
