@@ -1,6 +1,6 @@
 """Alice beside what is known from earlier work on these data: the group's mean and single listeners, two ways.
 
-    python benchmarks/story_reference.py [--rst | --tried]
+    python benchmarks/story_reference.py [--rst | --tried | --shifted]
 
 r of six regions for the SAE alone, word rate and surprisal, and all three; pooled over scans and as the Fisher mean
 over parts. "Earlier work" made its choices before; they are repeated here (delays 1 to 4, five scans left out beside a
@@ -136,12 +136,27 @@ def tried(story):
         show(f"rate + surprisal, {name}", cell(pooled), cell(result.scores), False)
 
 
+def shifted(story, n_shifts=60, least=40):
+    """Print what the example scores where responses are shifted in a circle, so that they belong to other words."""
+    runs, responses = story.cut(6, gap=10, listener="mean")
+    whole, ends = np.concatenate(responses), np.cumsum([len(part) for part in responses])[:-1]
+    shifts = np.linspace(least, len(whole) - least, n_shifts).astype(int)
+    moved = np.split(np.hstack([whole, *(np.roll(whole, shift, axis=0) for shift in shifts)]), ends)
+    for name, model in models(LanguageModel(load_smollm2()), load_demo_sae(), (2, 3, 4)):
+        scores = cross_val_voxel_scores(model, runs, moved, cv=LeaveOneOut()).scores.reshape(1 + n_shifts, -1)
+        show(
+            f"{name}, {n_shifts} shifts, mean and standard deviation",
+            *map(cell, (scores[1:].mean(0), scores[1:].std(0))),
+        )
+        show("  shifts that score as high, share", cell((scores[1:] >= scores[0]).mean(0)), "")
+
+
 def cell(row):
     """Write six numbers."""
     return "" if row is None else " ".join(f"{r:.2f}".replace("0.", ".", 1).replace("-.00", ".00") for r in row)
 
 
-def show(name, pooled, by_part, as_rst):
+def show(name, pooled, by_part, as_rst=False):
     """Print a row."""
     if as_rst:
         print(f"   * - {name}\n     - {pooled}\n     - {by_part}", flush=True)
@@ -154,10 +169,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rst", action="store_true", help="rows of a list-table")
     parser.add_argument("--tried", action="store_true", help="what does not explain the difference to earlier work")
+    parser.add_argument("--shifted", action="store_true", help="what responses to other words score")
     options = parser.parse_args()
     as_rst = options.rst
-    if options.tried:
-        tried(load_alice())
+    if options.tried or options.shifted:
+        (tried if options.tried else shifted)(load_alice())
         return
     story, language_model, sae = load_alice(), LanguageModel(load_smollm2()), load_demo_sae()
     found = {
