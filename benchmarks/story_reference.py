@@ -1,6 +1,6 @@
 """Alice beside what is known from earlier work on these data: the group's mean and single listeners, two ways.
 
-    python benchmarks/story_reference.py [--rst]
+    python benchmarks/story_reference.py [--rst | --tried | --shifted]
 
 r of six regions for the SAE alone, word rate and surprisal, and all three; pooled over scans and as the Fisher mean
 over parts. "Earlier work" made its choices before; they are repeated here (delays 1 to 4, five scans left out beside a
@@ -25,7 +25,7 @@ from sklearn_sae_encoding.metrics import (
     voxelwise_pearson,
 )
 from sklearn_sae_encoding.pipeline import make_story_features
-from sklearn_sae_encoding.timing import RunwiseRegressor, clean_runs
+from sklearn_sae_encoding.timing import RunwiseRegressor, StoryRun, WordsToScans, clean_runs
 
 BANDS = {
     "SAE alone": {"surprisal": False, "rate": False},
@@ -87,12 +87,76 @@ def ceilings(story):
     return mean, listener_ceiling_interval(cleaned), each
 
 
+def tried(story):
+    """Print what rate and surprisal score where one thing is done otherwise, that earlier work may have done so."""
+    smollm2, delays = load_smollm2(), {"surprisal": (1, 2, 3, 4), "rate": (0,)}
+
+    def features(language_model=None, rate=None):
+        own = {"rate": rate is None, "more": None if rate is None else {"rate": rate}}
+        return make_story_features(language_model or LanguageModel(smollm2), content=None, **own)
+
+    def activations(weights):
+        language_model = LanguageModel(smollm2, weights=weights)
+        return make_story_features(language_model, 15, content="activations", surprisal=False, rate=False)
+
+    def clock(moment):
+        same = {name: getattr(story.run, name) for name in ("n_scans", "t_r", "onset", "scans", "tables", "story")}
+        return StoryRun(story.run.text, story.words, scan_time=moment, unplaced="ignore", **same)
+
+    late = {"surprisal": (1, 2, 3, 4), "rate": (1, 2, 3, 4)}
+    ways = {
+        "as above": {},
+        "a scan stands for its middle": {"run": clock("middle")},
+        "a scan stands for its end": {"run": clock("end")},
+        "the source's own word rate": {"features": features(rate=WordsToScans(table="rate", method="mean"))},
+        "a word rate that is delayed": {"features": features(rate=WordsToScans("rate")), "delays": late},
+        "responses averaged as they are": {"standardize": False},
+        "movement left in": {"movement": False},
+        "the chat marker before the text": {"features": features(LanguageModel(smollm2, bos_token="<|im_start|>"))},
+        "windows of 128 tokens": {"features": features(LanguageModel(smollm2, window=128, stride=64))},
+        "activations in their place": {"features": activations("pretrained"), "delays": (1, 2, 3, 4)},
+        "those of the untrained model": {"features": activations("random"), "delays": (1, 2, 3, 4)},
+    }
+    for name, way in ways.items():
+        run, used = way.get("run", story.run), [moved[story.run.rows] for moved in story.movement]
+        cleaned = clean_runs(
+            list(story.responses),
+            confounds=used if way.get("movement", True) else None,
+            t_r=run.t_r,
+            high_pass=1 / 128,
+            standardize=way.get("standardize", True),
+        )
+        mean, runs = standard(np.mean(cleaned, axis=0)), run.cut(6, gap=5)
+        responses = [mean[part.rows - run.rows[0]] for part in runs]
+        model = RunwiseRegressor(
+            way.get("features", features()), BandedRidgeEncoder(candidates=10), delays=way.get("delays", delays)
+        )
+        result = cross_val_voxel_scores(model, runs, responses, cv=LeaveOneOut(), return_predictions=True)
+        pooled = voxelwise_pearson(np.concatenate(responses), np.concatenate(result.predictions))
+        show(f"rate + surprisal, {name}", cell(pooled), cell(result.scores), False)
+
+
+def shifted(story, n_shifts=60, least=40):
+    """Print what the example scores where responses are shifted in a circle, so that they belong to other words."""
+    runs, responses = story.cut(6, gap=10, listener="mean")
+    whole, ends = np.concatenate(responses), np.cumsum([len(part) for part in responses])[:-1]
+    shifts = np.linspace(least, len(whole) - least, n_shifts).astype(int)
+    moved = np.split(np.hstack([whole, *(np.roll(whole, shift, axis=0) for shift in shifts)]), ends)
+    for name, model in models(LanguageModel(load_smollm2()), load_demo_sae(), (2, 3, 4)):
+        scores = cross_val_voxel_scores(model, runs, moved, cv=LeaveOneOut()).scores.reshape(1 + n_shifts, -1)
+        show(
+            f"{name}, {n_shifts} shifts, mean and standard deviation",
+            *map(cell, (scores[1:].mean(0), scores[1:].std(0))),
+        )
+        show("  shifts that score as high, share", cell((scores[1:] >= scores[0]).mean(0)), "")
+
+
 def cell(row):
     """Write six numbers."""
     return "" if row is None else " ".join(f"{r:.2f}".replace("0.", ".", 1).replace("-.00", ".00") for r in row)
 
 
-def show(name, pooled, by_part, as_rst):
+def show(name, pooled, by_part, as_rst=False):
     """Print a row."""
     if as_rst:
         print(f"   * - {name}\n     - {pooled}\n     - {by_part}", flush=True)
@@ -104,7 +168,13 @@ def main():
     """Print the group's mean, then single listeners and the tests of the gain."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rst", action="store_true", help="rows of a list-table")
-    as_rst = parser.parse_args().rst
+    parser.add_argument("--tried", action="store_true", help="what does not explain the difference to earlier work")
+    parser.add_argument("--shifted", action="store_true", help="what responses to other words score")
+    options = parser.parse_args()
+    as_rst = options.rst
+    if options.tried or options.shifted:
+        (tried if options.tried else shifted)(load_alice())
+        return
     story, language_model, sae = load_alice(), LanguageModel(load_smollm2()), load_demo_sae()
     found = {
         (how, name): score(story, model, choices)

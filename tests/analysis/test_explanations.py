@@ -101,3 +101,14 @@ def test_a_file_of_something_else_and_tables_without_contexts_are_refused(contex
         explain_features(contexts, say, name="me", path=path)
     with pytest.raises(ValueError, match="the columns corpus, marks are missing"):
         explain_features(contexts.drop(columns=["marks", "corpus"]), say, name="me")
+
+
+def test_a_model_of_transformers_is_an_annotator_and_what_it_says_is_kept(contexts, tiny_lm_dir):
+    from transformers import pipeline
+
+    generate = pipeline("text-generation", tiny_lm_dir)
+    options = {"max_new_tokens": 4, "do_sample": False, "return_full_text": False}
+    explained = explain_features(contexts, lambda p: generate(p[-40:], **options)[0]["generated_text"], name="tiny")
+    assert explained["answer"].str.len().gt(0).all()
+    assert not explained["parsed"].any()  # its weights are random
+    assert explained["source"].eq("tiny").all()
