@@ -72,12 +72,15 @@ scores = {
 # The scores
 # ----------
 # A ceiling belongs to a target. For the mean over listeners it comes from halves of
-# them. Single listeners have a mean, and two paired tests of the gain.
+# them, for a listener from all the others; single ones are near zero, so that the mean
+# score of listeners is set beside their mean ceiling. The gain has two paired tests.
 
 ceiling = story.noise_ceiling["mean"]
+own_ceiling = np.mean([story.noise_ceiling[name] for name in story.listeners], axis=0)
 before, after = scores.values()
 print(f"\n{'':28}{''.join(f'{region:>8}' for region in story.regions)}")
 print(f"{'noise ceiling, group mean':28}{''.join(f'{c:8.2f}' for c in ceiling)}")
+print(f"{'noise ceiling, listeners':28}{''.join(f'{c:8.2f}' for c in own_ceiling)}")
 for name, score in scores.items():
     print(f"{name + ', group mean':28}{''.join(f'{r:8.2f}' for r in score[0])}")
 for name, score in scores.items():
@@ -103,9 +106,10 @@ for i, (name, score) in enumerate(scores.items()):
     x, color = np.arange(n_regions) + (-0.2, 0.2)[i], colors[i]
     axes.bar(x, score[0] / ceiling, 0.38, color=color, label=name)
     single, sem = score[1:].mean(axis=0), stats.sem(score[1:], axis=0)
-    axes.errorbar(x, single / ceiling, sem / ceiling, fmt="o", color="black", ms=3)
+    errors = {"fmt": "o", "color": "black", "ms": 3}
+    axes.errorbar(x, single / own_ceiling, sem / own_ceiling, **errors)
 axes.plot([], [], "o", color="black", ms=3, label="single listeners, mean and SEM")
-axes.set(ylabel="r / ceiling of the mean", xticks=range(n_regions))
+axes.set(ylabel="r / its noise ceiling", xticks=range(n_regions))
 axes.set_xticklabels(story.regions)
 axes.spines[["top", "right"]].set_visible(False)
 axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
