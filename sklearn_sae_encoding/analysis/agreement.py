@@ -136,6 +136,11 @@ def krippendorff_alpha(ratings, *, n_bootstraps=2000, confidence=0.95, random_st
     ValueError
         If there is one rater only, or no feature has two ratings.
 
+    Notes
+    -----
+    The well-kept package for it, ``krippendorff``, is GPL-3, which this library can't depend on. NLTK's alpha is the
+    same number and too slow for an interval.
+
     References
     ----------
     Krippendorff, *Content Analysis*, 4th edition (2019), chapter 12.
