@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
-from sklearn_sae_encoding.metrics import permutation_test_voxel_scores
+from sklearn_sae_encoding.metrics import listener_ceiling_interval, permutation_test_voxel_scores
 from sklearn_sae_encoding.timing import RunwiseRegressor
 
 METHODS = ("scan", "block", "shift", "phase")
@@ -22,6 +22,21 @@ def stories(rng, print_rates, slowness=(0.0, 0.8)):
     for rho in slowness:
         for method in METHODS:
             print_rates(f"stories, autocorrelation {rho:g}, null by {method}", null_p_values(rng, rho, method))
+
+
+def listeners(rng, n_experiments=400, n_scans=200):
+    """Print how often the interval of a ceiling over listeners holds it, who share a signal alike or unequally."""
+    for shared, draw in (("alike", np.ones), ("unequally", lambda size: rng.uniform(0, 2, size))):
+        drawn = draw(100_000)
+        r = np.mean(drawn / np.sqrt(drawn**2 + 4)) ** 2  # of two listeners, on average over all people
+        for n in (8, 15, 27):
+            truth = np.sqrt(n * r / (1 + (n - 1) * r))
+            signal = rng.normal(size=(n_scans, n_experiments))
+            signal = (signal - signal.mean(axis=0)) / signal.std(axis=0)
+            responses = draw((n, 1, n_experiments)) * signal + 2 * rng.normal(size=(n, n_scans, n_experiments))
+            low, high = listener_ceiling_interval(responses, n_bootstrap=500)
+            held = np.mean((low <= truth) & (truth <= high))
+            print(f"95% interval of the ceiling, {n} listeners who share {shared}, holds it in {held:.1%}", flush=True)
 
 
 def null_p_values(rng, rho, method):

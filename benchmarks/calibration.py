@@ -5,8 +5,8 @@
 Each row counts p-values below .05, .01 and .001 where the null hypothesis holds; beside each rate stands twice its
 standard error for that many independent tests, had it been nominal. Tests: permutation, paired, transfer, reading,
 bins, partition, spins, matched, convergence, enrichment, detection, volumes, kinds, agreement, parts, intervals,
-equivalence, left_out, shared_noise, selection, feature_use, group, stories; all of them by default, a good part of an
-hour.
+equivalence, left_out, shared_noise, selection, bootstrap, feature_use, group, stories, listeners; all of them by
+default, a good part of an hour.
 """
 
 import sys
@@ -18,7 +18,7 @@ from _calibration_intervals import equivalence, intervals, left_out, shared_nois
 from _calibration_kinds import agreement, convergence, detection, enrichment, kinds, matched, parts, volumes
 from _calibration_maps import spins
 from _calibration_selection import bootstrap, feature_use, group, selection
-from _calibration_stories import stories
+from _calibration_stories import listeners, stories
 from scipy import sparse, stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
@@ -71,6 +71,7 @@ def main(names):
         "feature_use": feature_use,
         "group": group,
         "stories": lambda rng: stories(rng, print_rates),
+        "listeners": listeners,
     }
     if unknown := set(names) - set(tests):
         sys.exit(f"There is no test {sorted(unknown)}; there are {list(tests)}.")

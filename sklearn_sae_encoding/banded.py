@@ -272,7 +272,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
-        groups : see :meth:`predict`
+        groups : array-like of shape (n_samples,), default=None; see :meth:`predict`
 
         Returns
         -------
@@ -294,7 +294,7 @@ class BandedRidgeEncoder(VoxelwiseRegressorMixin, BaseEstimator):
         ----------
         X : {array-like, sparse array} of shape (n_samples, n_features)
         Y : array-like of shape (n_samples, n_targets) or (n_samples,)
-        groups : see :meth:`predict`
+        groups : array-like of shape (n_samples,), default=None; see :meth:`predict`
 
         Returns
         -------

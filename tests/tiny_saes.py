@@ -39,6 +39,16 @@ def make_sae(architecture="jumprelu", seed=0, **metadata):
     return sae.eval().requires_grad_(False)
 
 
+def make_sae_of_tiny_lm():
+    """Random SAE of layer 2 of the tiny language model."""
+    from sae_lens import SAE, StandardSAEConfig
+
+    sae = SAE.from_dict(StandardSAEConfig(d_in=32, d_sae=40, dtype="float32", device="cpu").to_dict())
+    _randomize(sae, 0)
+    sae.cfg.metadata.hook_name = "blocks.2.hook_resid_post"
+    return sae
+
+
 def make_training_sae(architecture, seed=0):
     """Random SAE as it is while being trained."""
     from sae_lens.registry import get_sae_training_class

@@ -3,10 +3,11 @@
     python tools/reproduce_guo2026.py [--output FOLDER] [--jobs N] [--draws N]
 
 Labels: features of the shipped SAE for SmolLM2, classified on Provo's texts and the shipped sentences, which none of
-the scored data hold. Responses: Alice (27 listeners, six regions; ships), and the published betas of arXiv 2606.06857
-where SKLEARN_SAE_ENCODING_DATA names them. Topography: a simulated cortex on fsaverage5 with a planted truth, since no
-published map of this kind can be had. Writes ``report.txt`` (also printed), six tables and four figures into the
-folder; results are kept there, so that an interrupted run goes on.
+the scored data hold; parts of speech need TextBlob (``pip install textblob``). Responses: Alice (27 listeners, six
+regions; ships), and the published betas of arXiv 2606.06857 where SKLEARN_SAE_ENCODING_DATA names them. Topography: a
+simulated cortex on fsaverage5 with a planted truth, since no published map of this kind can be had. Writes
+``report.txt`` (also printed), six tables and four figures into the folder; results are kept there, so that an
+interrupted run goes on.
 """
 
 import argparse
@@ -306,7 +307,9 @@ def main():
         report(f"\n4. The published betas are absent: {published}")
     else:
         whose, sets = published.voxels["participant"].to_numpy(), published.voxels["set"].to_numpy()
-        found = store("published", lambda: on_published(model, published, groups, options.jobs), groups=groups)
+        found = store(
+            "published", lambda: on_published(model, published, groups, options.jobs), groups=groups, Y=published.betas
+        )
         table = summarize_categories(found, participants=whose, regions=sets).set_index(["region", "category"])
         report.table("table4_published", "4. Published betas, eight participants, normalised by ceilings", table, SHOWN)
         against = store(
@@ -314,9 +317,12 @@ def main():
             lambda: matched_on_published(model, published, groups, options.draws, options.jobs),
             groups=groups,
             draws=options.draws,
+            Y=published.betas,
         )
         report.table("table4_matched", "Semantic features against as many of equal variance, raw r", against)
-        more, _ = store("errors_published", lambda: sentence_errors(model, LAYER, published), layer=LAYER, k=K)
+        more, _ = store(
+            "errors_published", lambda: sentence_errors(model, LAYER, published), layer=LAYER, k=K, Y=published.betas
+        )
         errors = pd.concat([errors, table_of_errors(more, whose, sets)])
     report.table("table6_errors", "Errors as bands: r alone, and what they add (± 95 % over participants)", errors)
     report(f"{K} next tokens have {covered:.2f} of the probability at a word of Alice on average")

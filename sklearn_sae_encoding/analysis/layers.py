@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_sae_encoding._notes import gathering, tell
-from sklearn_sae_encoding._solvers.running import Problem, Status, part_of, sharing
+from sklearn_sae_encoding._solvers.running import Problem, Status, as_they_come, part_of, sharing
 from sklearn_sae_encoding._solvers.running.keeping import Keeper
 from sklearn_sae_encoding._validation import take_samples
 from sklearn_sae_encoding.metrics import fisher_mean, normalize_scores
@@ -197,7 +197,7 @@ def _fits(layers, splits, inner):
 def _score_all(task, fits, n_jobs, memory, verbose):
     """Score all fits: by layer and fold, None for the outer ones, rows of scores."""
     keeper = None if memory is None else Keeper(memory, Problem(task, _solve, _nothing))
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator") if verbose else Parallel(n_jobs=n_jobs)
+    parallel = as_they_come(Parallel, n_jobs) if verbose else Parallel(n_jobs=n_jobs)
     found, notes = {}, []
     with sharing(), Status(len(fits), "fits") as status:
         for fit, (row, said) in zip(fits, parallel(delayed(_score)(task, fit, keeper) for fit in fits), strict=True):

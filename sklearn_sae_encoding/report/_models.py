@@ -34,7 +34,6 @@ _OF_STORIES = (
     (r"read each text on its own", "read each story as a whole"),
     (r", the [\w ]+ over a text's \w+s of the negative", " of each word, the negative"),
     (r"(of|Each|each|a) text('s)?\b", r"\1 word\2"),
-    (r"\bof a text\b", "of a word"),
     (r"over texts", "over scans"),
 )
 _RESAMPLED = {

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from report_cases import given, make_encoder, make_features, make_responses, make_scores, make_texts
+from tiny_saes import make_sae_of_tiny_lm, save_sae
 
 from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 from sklearn_sae_encoding.pipeline import make_augmented_encoder
@@ -40,18 +41,7 @@ def report(case):
 @pytest.fixture(scope="module")
 def sae_dir(tmp_path_factory):
     """A random SAE for the tiny language model, in a folder."""
-    import torch
-    from sae_lens import SAE, StandardSAEConfig
-
-    sae = SAE.from_dict(StandardSAEConfig(d_in=32, d_sae=40, dtype="float32", device="cpu").to_dict())
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in sae.parameters():
-            parameter.normal_(std=0.5, generator=generator)
-    sae.cfg.metadata.hook_name = "blocks.2.hook_resid_post"
-    folder = tmp_path_factory.mktemp("sae")
-    sae.save_model(folder)
-    return str(folder)
+    return save_sae(make_sae_of_tiny_lm(), tmp_path_factory.mktemp("sae"))
 
 
 @pytest.fixture(scope="module")

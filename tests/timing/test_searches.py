@@ -4,13 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
-from sae_lens import SAE, StandardSAEConfig
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_val_score
 from sklearn.pipeline import Pipeline
 from story_cases import SENTENCE, make_run
+from tiny_saes import make_sae_of_tiny_lm
 
 from sklearn_sae_encoding.banded import BandedRidgeEncoder
 from sklearn_sae_encoding.language_model import LanguageModel
@@ -24,14 +23,7 @@ TEXT = " ".join([SENTENCE] * 4)
 
 @pytest.fixture
 def sae():
-    """A random SAE of layer 2 of the tiny language model."""
-    made = SAE.from_dict(StandardSAEConfig(d_in=32, d_sae=40, dtype="float32", device="cpu").to_dict())
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.normal_(std=0.5, generator=generator)
-    made.cfg.metadata.hook_name = "blocks.2.hook_resid_post"
-    return made
+    return make_sae_of_tiny_lm()
 
 
 @pytest.fixture

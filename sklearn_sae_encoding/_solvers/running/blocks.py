@@ -59,16 +59,20 @@ def solve_blocks(
     )
     if not verbose:
         return stack(list(Parallel(n_jobs=n_jobs)(jobs)))
-    try:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-    except ValueError:  # a backend that gives all results at once
-        parallel = Parallel(n_jobs=n_jobs)
-    solutions = []
+    parallel, solutions = as_they_come(Parallel, n_jobs), []
     with Status(len(targets), problem.noun) as status:
         for block, solution in zip(blocks, parallel(jobs), strict=True):
             solutions.append(solution)
             status.add(len(block))
     return stack(solutions)
+
+
+def as_they_come(parallel, n_jobs):
+    """Make a Parallel (joblib's or scikit-learn's) that gives results one by one, where the backend can."""
+    try:
+        return parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:
+        return parallel(n_jobs=n_jobs)
 
 
 def _block_size(n_targets, n_workers, together):
