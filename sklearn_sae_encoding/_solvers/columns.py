@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -46,6 +47,8 @@ PART = {**JIT, "no_cpython_wrapper": True}
 # Features that fire in a larger share of the samples are also kept dense: products with them are then several times
 # faster, for at most 1 / DENSE numbers of memory for each non-zero one.
 DENSE = 1 / 16
+# Bytes in a line of the cache.
+LINE = 64
 
 
 class Columns(NamedTuple):
@@ -77,7 +80,17 @@ def as_columns(X: np.ndarray | sparse.sparray) -> Columns:
     often = np.flatnonzero(np.diff(indptr) > DENSE * n_samples)
     row_of = np.full(n_features, -1, dtype=np.int32)
     row_of[often] = np.arange(len(often))
-    return Columns(X.data, indices, indptr, np.ascontiguousarray(X[:, often].toarray().T), row_of)
+    dense = aligned((len(often), n_samples), X.dtype)
+    dense[:] = X[:, often].toarray().T
+    return Columns(X.data, indices, indptr, dense, row_of)
+
+
+def aligned(shape: tuple[int, ...], dtype=np.float64) -> np.ndarray:
+    """Like ``np.empty``, but starting where a line of the cache does: registers are fastest to fill from there."""
+    size, width = math.prod(shape), np.dtype(dtype).itemsize
+    numbers = np.empty(size + LINE // width, dtype=dtype)
+    start = -numbers.ctypes.data % LINE // width
+    return numbers[start : start + size].reshape(shape)
 
 
 def is_dense(columns: Columns) -> bool:
@@ -142,7 +155,8 @@ def _without_count(context, builder, kind, value):
 
 
 # The kernels below take many columns in a call, unpack the tuple once and call nothing: counting references for each
-# column would take longer than a product.
+# column would take longer than a product. Dense columns wait until there are four, which then share a pass over what
+# they are multiplied with.
 
 
 @njit(**PART)
@@ -152,16 +166,14 @@ def column_dots(columns, features, count, slot, vector, out):
     Features whose `slot` is not negative are left out; an empty one leaves out none.
     """
     data, indices, indptr, dense, row_of = columns
+    first, second, third, waiting = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for place in range(count):
         if slot.shape[0] > 0 and slot[place] >= 0:
             continue
         row = row_of[features[place]]
         # Four sums, so that an addition needn't wait for the one before.
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        if row >= 0:
-            for i in range(vector.shape[0]):
-                a += dense[row, i] * vector[i]
-        else:
+        if row < 0:
             start, end = indptr[features[place]], indptr[features[place] + 1]
             for _ in range((end - start) // 4):
                 a += data[start] * vector[indices[start]]
@@ -171,38 +183,65 @@ def column_dots(columns, features, count, slot, vector, out):
                 start += 4
             for k in range(start, end):
                 a += data[k] * vector[indices[k]]
-        out[place] = (a + b) + (c + d)
+            out[place] = (a + b) + (c + d)
+        elif waiting < 3:
+            first, second, third = second, third, place
+            waiting += 1
+        else:
+            waiting = np.int64(0)
+            p, q, r = row_of[features[first]], row_of[features[second]], row_of[features[third]]
+            for i in range(vector.shape[0]):
+                a += dense[p, i] * vector[i]
+                b += dense[q, i] * vector[i]
+                c += dense[r, i] * vector[i]
+                d += dense[row, i] * vector[i]
+            out[first], out[second], out[third], out[place] = a, b, c, d
+    for w in range(waiting):
+        place = third if w == 0 else (second if w == 1 else first)
+        row, a = row_of[features[place]], 0.0
+        for i in range(vector.shape[0]):
+            a += dense[row, i] * vector[i]
+        out[place] = a
 
 
 @njit(**PART)
-def column_dots_of_block(columns, features, size, vectors, count, out):
-    """Products of the first `size` of the `features` with `count` of the `vectors` (n_vectors, n_samples).
-
-    Four vectors share each pass over a column, so there must be a multiple of four of them; `out` is (n_vectors, size).
-    """
+def column_dots_of_two(columns, features, count, vectors, out):
+    """Products of the first `count` of the `features` with two `vectors` (2, n_samples); `out` is (2, count)."""
     data, indices, indptr, dense, row_of = columns
-    for first in range(0, count, 4):
-        v, w, x, y = vectors[first], vectors[first + 1], vectors[first + 2], vectors[first + 3]
-        for place in range(size):
-            row = row_of[features[place]]
-            a, b, c, d = 0.0, 0.0, 0.0, 0.0
-            if row >= 0:
-                for i in range(v.shape[0]):
-                    a += dense[row, i] * v[i]
-                    b += dense[row, i] * w[i]
-                    c += dense[row, i] * x[i]
-                    d += dense[row, i] * y[i]
-            else:
-                for k in range(indptr[features[place]], indptr[features[place] + 1]):
-                    sample = indices[k]
-                    a += data[k] * v[sample]
-                    b += data[k] * w[sample]
-                    c += data[k] * x[sample]
-                    d += data[k] * y[sample]
-            out[first, place] = a
-            out[first + 1, place] = b
-            out[first + 2, place] = c
-            out[first + 3, place] = d
+    v, w, left, right = vectors[0], vectors[1], out[0], out[1]
+    first, second, third, waiting = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for place in range(count):
+        row = row_of[features[place]]
+        a, b, c, d, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        if row < 0:
+            for k in range(indptr[features[place]], indptr[features[place] + 1]):
+                a += data[k] * v[indices[k]]
+                b += data[k] * w[indices[k]]
+            left[place], right[place] = a, b
+        elif waiting < 3:
+            first, second, third = second, third, place
+            waiting += 1
+        else:
+            waiting = np.int64(0)
+            p, q, r = row_of[features[first]], row_of[features[second]], row_of[features[third]]
+            for i in range(v.shape[0]):
+                a += dense[p, i] * v[i]
+                b += dense[q, i] * v[i]
+                c += dense[r, i] * v[i]
+                d += dense[row, i] * v[i]
+                e += dense[p, i] * w[i]
+                f += dense[q, i] * w[i]
+                g += dense[r, i] * w[i]
+                h += dense[row, i] * w[i]
+            left[first], left[second], left[third], left[place] = a, b, c, d
+            right[first], right[second], right[third], right[place] = e, f, g, h
+    for u in range(waiting):
+        place = third if u == 0 else (second if u == 1 else first)
+        row, a, b = row_of[features[place]], 0.0, 0.0
+        for i in range(v.shape[0]):
+            a += dense[row, i] * v[i]
+            b += dense[row, i] * w[i]
+        left[place], right[place] = a, b
 
 
 @njit(**PART)
@@ -237,16 +276,28 @@ def centred_columns(columns, features, count, train, n_train, fit_intercept, squ
 def add_columns(columns, features, count, factors, out):
     """Add the first `count` of the `features`, each times its factor, to `out` (n_samples,)."""
     data, indices, indptr, dense, row_of = columns
-    for a in range(count):
-        factor, row = factors[a], row_of[features[a]]
+    first, second, third, waiting = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for place in range(count):
+        factor, row = factors[place], row_of[features[place]]
         if factor == 0.0:
             continue
-        if row >= 0:
-            for i in range(out.shape[0]):
-                out[i] += factor * dense[row, i]
-        else:
-            for k in range(indptr[features[a]], indptr[features[a] + 1]):
+        if row < 0:
+            for k in range(indptr[features[place]], indptr[features[place] + 1]):
                 out[indices[k]] += factor * data[k]
+        elif waiting < 3:
+            first, second, third = second, third, place
+            waiting += 1
+        else:
+            waiting = np.int64(0)
+            p, q, r = row_of[features[first]], row_of[features[second]], row_of[features[third]]
+            a, b, c = factors[first], factors[second], factors[third]
+            for i in range(out.shape[0]):
+                out[i] += (a * dense[p, i] + b * dense[q, i]) + (c * dense[r, i] + factor * dense[row, i])
+    for w in range(waiting):
+        place = third if w == 0 else (second if w == 1 else first)
+        row, factor = row_of[features[place]], factors[place]
+        for i in range(out.shape[0]):
+            out[i] += factor * dense[row, i]
 
 
 @njit(**PART)

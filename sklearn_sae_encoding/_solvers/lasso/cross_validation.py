@@ -12,16 +12,19 @@ from ..ridge.refit import Refit, refit_ridge
 from ..running import Problem
 from ..running.stacking import stack
 from ..running.threads import threaded_map
-from .active_sets import Spare
+from .active_sets import LARGEST, Spare
 from .devices import on_device
 from .ftest import EVERY_FEATURE, Screen, best_features
+from .inverses import padded
+from .lanes import LANES
 from .path import alpha_max, solve_paths
 from .problems import Paths, Penalty, Problems
 from .screening import Screened
 
-# Problems that share each pass over the features: enough to use a column well, few enough for the cache. Their inverses
-# (see active_sets.LARGEST) take 134 MB at most, but for more folds than that.
-CHUNK = 64
+# Problems that share each pass over the features: enough to use a column well (five folds of LANES voxels), few enough
+# for the cache, and for their inverses to take so many bytes at their largest (see active_sets.LARGEST).
+CHUNK = 5 * LANES
+INVERSES = 2**27
 
 
 class Folds(NamedTuple):
@@ -96,7 +99,10 @@ def all_rows(n_samples: int) -> Folds:
 
 
 def voxels_of_a_chunk(task: Task) -> int:
-    return max(1, CHUNK // max(1, len(task.folds.train)))
+    n_folds, n_samples = task.folds.train.shape
+    room = padded(n_samples + 1) if n_samples <= 256 else LARGEST  # as path.py starts, and grows to
+    inverse = 8 * room**2
+    return max(1, min(CHUNK, INVERSES // inverse) // max(1, n_folds))
 
 
 def as_problem(task: Task) -> Problem:

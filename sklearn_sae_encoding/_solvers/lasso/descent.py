@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 
 from ..columns import JIT, PART, add_columns, centre, centred_columns, column_dots
-from .active_sets import COLLINEAR, DONE, TOO_LONG, border
+from .active_sets import DONE, TOO_LONG
+from .changes import COLLINEAR
 
 # Passes over the active features between two over all local ones; the last MEMORY of them are extrapolated.
 PASSES = 10
@@ -132,11 +133,34 @@ def _find_free(fit, features):
         diagonal = 0.0
         for b in range(n_samples):
             diagonal += column[0, b] * column[0, b]
-        if border(inverse, size, cross, diagonal, COLLINEAR * square[0], solved) > 0.0:
+        if _border(inverse, size, cross, diagonal, COLLINEAR * square[0], solved) > 0.0:
             places[size] = a
             kept[size] = features[a]
             size += 1
     return Free(places[:size], kept[:size], inverse, every)
+
+
+@njit(**PART)
+def _border(inverse, size, cross, diagonal, least, solved):
+    """Grow an inverse by one row and column; return the pivot, or 0 and change nothing if it is not above `least`."""
+    for i in range(size):
+        total = 0.0
+        for k in range(size):
+            total += inverse[i, k] * cross[k]
+        solved[i] = total
+    pivot = diagonal
+    for i in range(size):
+        pivot -= cross[i] * solved[i]
+    if not pivot > least:
+        return 0.0
+    for i in range(size):
+        scaled = solved[i] / pivot
+        for k in range(size):
+            inverse[i, k] += scaled * solved[k]
+        inverse[i, size] = -scaled
+        inverse[size, i] = -scaled
+    inverse[size, size] = 1.0 / pivot
+    return pivot
 
 
 @njit(**PART)

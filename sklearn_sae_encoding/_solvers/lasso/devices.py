@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .screening import Screened
+from .screening import Found, Screened
 
 if TYPE_CHECKING:
     import torch
@@ -29,33 +29,39 @@ class DeviceScreened:
     def list_above(self, residuals, reach, eligible, capacity):
         import torch
 
-        sizes = self._sizes(residuals, eligible.positive)
-        above = sizes * self.inverse_factors > 1 - self.rounding * reach
-        problems, places = (hits.cpu().numpy() for hits in torch.nonzero(above.T, as_tuple=True))
+        sizes = (self._sizes(residuals, eligible) + self.rounding * reach).T
+        hits = torch.nonzero(sizes > 1, as_tuple=True)
+        problems, places, above = (part.cpu().numpy() for part in (*hits, sizes[hits]))
         features = self.features[places]
         if eligible.allowed.shape[0]:
             kept = eligible.allowed[eligible.rows[problems], features] > 0
-            problems, features = problems[kept], features[kept]
-        lengths = np.bincount(problems, minlength=len(residuals))
-        lists = np.empty((len(residuals), max(capacity, int(lengths.max(initial=0)))), dtype=np.int32)
-        lists[np.arange(lists.shape[1]) < lengths[:, None]] = features
-        return lists, lengths
+            problems, features, above = problems[kept], features[kept], above[kept]
+        lengths = np.bincount(problems, minlength=len(eligible.rows))
+        shape = len(lengths), max(capacity, int(lengths.max(initial=0)))
+        found, listed = Found(np.empty(shape, np.int32), np.empty(shape, np.float32), lengths), np.arange(shape[1])
+        for array, values in ((found.lists, features), (found.sizes, above)):
+            array[listed < lengths[:, None]] = values
+        return found
 
     def largest_sizes(self, residuals, eligible):
-        sizes = self._sizes(residuals, eligible.positive) * self.inverse_factors
+        sizes = self._sizes(residuals, eligible)
         if eligible.allowed.shape[0]:
             allowed = eligible.allowed[eligible.rows][:, self.features]
             sizes *= self._put(np.ascontiguousarray(allowed.T))
         if len(sizes) == 0:
-            return np.zeros(len(residuals))
+            return np.zeros(len(eligible.rows))
         return sizes.amax(dim=0).clamp(min=0).cpu().numpy().astype(np.float64)
 
-    def _sizes(self, residuals, positive):
+    @property
+    def dtype(self):
+        return np.float32 if self.dense.itemsize == 4 else np.float64
+
+    def _sizes(self, residuals, eligible):
         import torch
 
-        by_sample = self._put(np.ascontiguousarray(residuals.T))
+        by_sample = self._put(residuals[:, : len(eligible.rows)])
         products = torch.cat([self.dense @ by_sample, torch.sparse.mm(self.sparse, by_sample)])
-        return products if positive else products.abs_()
+        return (products if eligible.positive else products.abs_()) * self.inverse_factors
 
     def _put(self, array):
         import torch

@@ -20,14 +20,14 @@ def column_times_lanes(_context, data, indices, start, end, vectors, threshold, 
     """Write the products of a column with LANES vectors to `out` (LANES,).
 
     The column has the values ``data[start:end]`` in the rows ``indices[start:end]``, which are unsigned; `vectors` are
-    (n_rows, LANES), each row without gaps, and of the column's dtype, as is `out`. Returns whether the absolute value
-    of any product is above the `threshold`.
+    (n_rows, LANES), each row without gaps, and of the column's dtype, as is `out`. Returns the products whose absolute
+    value is above the `threshold` as bits of a number, the first one as the lowest.
     """
     number = data.dtype
     if not number == vectors.dtype == out.dtype:
         raise TypeError(f"Column, vectors and products must have one dtype, got {data}, {vectors} and {out}.")
     places = types.int64
-    return types.boolean(data, indices, places, places, vectors, number, out), _column_times_lanes
+    return types.uint32(data, indices, places, places, vectors, number, out), _column_times_lanes
 
 
 def _column_times_lanes(context, builder, signature, arguments):
@@ -66,8 +66,18 @@ def _column_times_lanes(context, builder, signature, arguments):
     above = builder.or_(
         builder.fcmp_ordered(">", sums, bound), builder.fcmp_ordered(">", builder.fsub(nothing, sums), bound)
     )
-    bits = ir.IntType(LANES)
-    return builder.icmp_unsigned("!=", builder.bitcast(above, bits), ir.Constant(bits, 0))
+    return builder.bitcast(above, ir.IntType(LANES))
+
+
+@intrinsic
+def lowest_bit(_context, bits):
+    """Return the place of the lowest bit that is set; there must be one."""
+
+    def place(context, builder, signature, arguments):
+        found = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.zext(found, context.get_value_type(types.intp))
+
+    return types.intp(types.uint32), place
 
 
 def _spread(builder, value, several):

@@ -11,7 +11,7 @@ from ..columns import Columns, column_dot
 from .active_sets import LARGEST, NO_ROOM, Spare, grown, new_active_sets
 from .homotopy import new_workspace
 from .problems import Candidates, Changing, Given, Paths, Penalty, Problems, centred_targets, new_progress
-from .recording import LONGEST
+from .recording import LONGEST, bound_of_candidates
 from .screening import Eligible, Screened, largest, scan
 from .steps import advance, descend_chunk, fit_free
 
@@ -36,15 +36,16 @@ def solve_paths(
     given = Given(columns, problems, penalty)
     state = _start(given, spare)
     progress = new_progress(_own_alpha_max(given, screened, state), problems.grid.shape[1])
-    progress.bounds[:] = progress.alphas * problems.n_train[problems.folds] * penalty.l1_ratio * (2 * LONGEST - 1)
+    l1_unit = problems.n_train[problems.folds] * penalty.l1_ratio
+    progress.bounds[:] = l1_unit * bound_of_candidates(progress.alphas, LONGEST * progress.alphas)
     alive, capacity = np.arange(len(problems.voxels)), 4 * state.residuals.shape[1] + 256
-    where, room, workspace = np.full(len(penalty.factors), -1, dtype=np.int64), (0, 0), None
+    taken, room, workspace = np.zeros(len(penalty.factors), dtype=np.bool_), (0, 0), None
     while alive.size:
         candidates = _screen(given, screened, Changing(state, progress), alive, capacity)
         capacity = max(capacity, candidates.lists.shape[1])
         if room != (state.features.shape[1], capacity):
             room = state.features.shape[1], capacity
-            workspace = new_workspace(where, state.residuals.shape[1], room[0], sum(room))
+            workspace = new_workspace(taken, state.residuals.shape[1], room[0], sum(room))
         # Check where each problem is, record what is solved, move to the next penalty.
         advance(given, candidates, Changing(state, progress), workspace)
         if progress.descends.any():
@@ -71,8 +72,8 @@ def _start(given, spare=None):
     room = min(room, n_features + 1)
     state = new_active_sets(residuals, room, len(penalty.free), spare)
     if penalty.free.size:
-        where = np.full(n_features, -1, dtype=np.int64)
-        fit_free(given, state, new_workspace(where, n_samples, room, len(penalty.free)))
+        taken = np.zeros(n_features, dtype=np.bool_)
+        fit_free(given, state, new_workspace(taken, n_samples, room, len(penalty.free)))
     return state
 
 
@@ -80,7 +81,7 @@ def _own_alpha_max(given, screened, state):
     problems, penalty = given.problems, given.penalty
     eligible = Eligible(problems.allowed, problems.voxels, penalty.positive)
     nearly = largest(screened, state.residuals, eligible)
-    lists, lengths = scan(screened, state.residuals, nearly, eligible, 64)
+    lists, _, lengths = scan(screened, state.residuals, nearly, eligible, 64)
     top = _largest_listed(given, state, lists, lengths)
     return np.maximum(top / (problems.n_train[problems.folds] * penalty.l1_ratio), TINY)
 
@@ -107,18 +108,21 @@ def _with_room(state, progress, alive, most):
     short = alive[progress.status[alive] == NO_ROOM]
     if not short.size:
         return state
-    progress.descends[short] |= state.inverses.shape[1] >= LARGEST
+    progress.descends[short] |= state.inverses.matrix.shape[1] >= LARGEST
     return grown(state, min(2 * state.features.shape[1], most))
 
 
 def _stop_where_errors_turned_up(problems, progress):
-    """End the paths whose last error, on all folds, is PATIENCE steps past the least and a standard error above it."""
-    for voxel in np.unique(problems.voxels[progress.alive]):
-        folds = np.flatnonzero(problems.voxels == voxel)
-        errors = progress.errors[folds, : progress.reached[folds].min()]
-        mean = errors.mean(axis=0)
-        if len(mean) <= PATIENCE or mean.argmin() >= len(mean) - PATIENCE:
-            continue
-        at_best = errors[:, mean.argmin()]
-        if mean[-1] > at_best.mean() + at_best.std() / np.sqrt(max(len(folds) - 1, 1)):
-            progress.alive[folds] = False
+    """End the paths whose last error, on all folds, is PATIENCE steps past the least and a standard error above it.
+
+    The folds of a voxel stand side by side, the same number for each.
+    """
+    alive, reached = (part.reshape(len(problems.targets), -1) for part in (progress.alive, progress.reached))
+    errors, n_folds = progress.errors.reshape(*alive.shape, -1), alive.shape[1]
+    mean = errors.sum(axis=1) / n_folds  # NaN where a fold is not yet, or gave up
+    best, reached = np.where(np.isnan(mean), np.inf, mean).argmin(axis=1), reached.min(axis=1)
+    late = np.flatnonzero(alive.any(axis=1) & (best < reached - PATIENCE))
+    if late.size:
+        at_best = errors[late, :, best[late]]
+        limit = at_best.mean(axis=1) + at_best.std(axis=1) / np.sqrt(max(n_folds - 1, 1))
+        alive[late[mean[late, reached[late] - 1] > limit]] = False

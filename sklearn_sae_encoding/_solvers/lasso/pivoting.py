@@ -17,9 +17,10 @@ import numpy as np
 from numba import njit
 
 from ..columns import INLINED, PART, column_dots
-from .active_sets import DONE, FAILED, NO_ROOM
-from .block_updates import BLOCK, enter_block, leave_block, rebuild
-from .homotopy import synchronise
+from .active_sets import DONE, FAILED, NO_ROOM, TOO_LONG
+from .changes import NEARLY_COLLINEAR, enter, leave, rebuild
+from .homotopy import look, synchronise
+from .inverses import WIDTH, one_of, times
 
 # Rounds in a row that find no fewer features on the wrong side than the best one before.
 PATIENCE = 3
@@ -48,7 +49,7 @@ def remember(state, problem):
 
 
 @njit(**INLINED)
-def restore(fit, state, problem, before, scratch):
+def restore(fit, state, problem, before, entering):
     """Undo a leap; the inverse is built anew."""
     knots, features, signs, weights, fitted, residuals = before
     state.sizes[problem], state.knots[problem] = features.shape[0], knots
@@ -60,62 +61,44 @@ def restore(fit, state, problem, before, scratch):
         )
     for b in range(fitted.shape[0]):
         state.fitted[problem, b], state.residuals[problem, b] = fitted[b], residuals[b]
-    rebuild(fit, state, problem, scratch)
+    rebuild(fit, state, problem, entering)
 
 
 @njit(**INLINED)
-def leap(fit, state, problem, local, step, scratch):
-    """Solve a problem at a penalty over the `local` features, from its solution at another one.
-
-    A start that is no solution there takes a round more.
+def leap(fit, state, problem, local, l1, max_changes):
+    """Solve a problem at a penalty over the `local` features, from the active set at another one.
 
     Returns DONE, NO_ROOM when the active set would outgrow its inverse, or FAILED; then what is left is to `restore`.
     """
-    l1_from, ridge_from, l1, max_changes = step
     fewest, waits, refinements, most = local.features.shape[0] + 1, 0, 0, state.knots[problem] + max_changes
-    push = local.scratch.solved
-    _changed_bounds(fit, state, problem, l1_from - l1, ridge_from - fit.ridge, push)
-    _newton(state, problem, push)
     while True:
-        wrong = _drop_wrong_signs(fit, state, problem, local, scratch)
+        wrong = _drop_wrong_signs(state, problem, local, l1)
         if wrong < 0:
             return FAILED
-        _look(fit, state, problem, local)
+        synchronise(fit, state, problem, local)
+        look(fit, state, problem, local)
         share = NEAR if waits == 0 else (NEARER if waits == 1 else 1.0)
         n_entering, n_outside = _find_entering(fit, local, l1, share)
         state.knots[problem] += wrong + n_entering
         wrong += n_outside
         if n_entering == 0:
-            worst = _misses(fit, state, problem, l1, push)
+            worst = _misses(fit, state, problem, l1, local.push[0])
             if worst <= AIM * l1:
                 return DONE
             if refinements == REFINEMENTS:
                 return DONE if worst <= ACCURACY * l1 else FAILED
             refinements += 1
-            _newton(state, problem, push)
+            _newton(state, problem, local)
             continue
         waits = 0 if wrong < fewest else waits + 1
         fewest = min(fewest, wrong)
         size = state.sizes[problem] + n_entering
         if waits > PATIENCE or size > fit.n_train or state.knots[problem] > most:
             return FAILED
-        if size > state.inverses.shape[1]:
+        if size > state.inverses.matrix.shape[1]:
             return NO_ROOM
-        if not _enter_all(fit, state, problem, local, l1, n_entering, scratch):
+        if not _enter_all(fit, state, problem, local, n_entering):
             return FAILED
-
-
-@njit(**PART)
-def _changed_bounds(fit, state, problem, l1_fall, ridge_fall, out):
-    """Write what the normal equations of a solution lack once the penalty has fallen."""
-    factors, features, weights, signs = (
-        fit.factors,
-        state.features[problem],
-        state.weights[problem],
-        state.signs[problem],
-    )
-    for k in range(state.sizes[problem]):
-        out[k] = factors[features[k]] * (l1_fall * signs[k] + ridge_fall * weights[k])
 
 
 @njit(**PART)
@@ -128,139 +111,113 @@ def _misses(fit, state, problem, l1, out):
         state.weights[problem],
         state.signs[problem],
     )
-    worst = 0.0
-    column_dots(fit.columns, features, state.sizes[problem], state.every, state.residuals[problem], out)
-    for k in range(state.sizes[problem]):
+    worst, size = 0.0, state.sizes[problem]
+    column_dots(fit.columns, features, size, state.every, state.residuals[problem], out)
+    for k in range(size):
         out[k] -= factors[features[k]] * (ridge * weights[k] + l1 * signs[k])
         worst = max(worst, abs(out[k]))
+    for k in range(size, size + WIDTH):
+        out[k] = 0.0
     return worst
 
 
 @njit(**PART)
-def _newton(state, problem, push):
+def _newton(state, problem, local):
     """Move the active weights by the inverse times what their normal equations lack."""
-    size, weights, inverse = state.sizes[problem], state.weights[problem], state.inverses[problem]
+    size, weights, least, step = state.sizes[problem], state.weights[problem], state.least[problem], local.step[0]
+    times(one_of(state.inverses, problem), size, np.int64(1), local.push, local.step)
     for k in range(size):
-        total = 0.0
-        for m in range(size):
-            total += inverse[k, m] * push[m]
-        weights[k] += total
+        weights[k] += step[k]
+        least[k] += step[k]
 
 
 @njit(**INLINED)
-def settle(fit, state, problem, local, l1, scratch):
-    """Bring the active weights to their normal equations as far as rounding allows, from fitted values in line."""
-    push = local.scratch.solved
+def settle(fit, state, problem, local, l1):
+    """Bring the active weights to their normal equations as far as rounding allows, from fitted values in line.
+
+    Returns DONE, or TOO_LONG where that is not far enough.
+    """
+    worst = _misses(fit, state, problem, l1, local.push[0])
     for refinement in range(REFINEMENTS):
-        if _misses(fit, state, problem, l1, push) <= AIM * l1:
-            return
+        if worst <= AIM * l1:
+            break
         if refinement == 1:  # the first step would have been enough, but for what rounding made of the inverse
-            rebuild(fit, state, problem, scratch)
+            rebuild(fit, state, problem, local.entering)
             synchronise(fit, state, problem, local)
-            _misses(fit, state, problem, l1, push)
-        _newton(state, problem, push)
+            _misses(fit, state, problem, l1, local.push[0])
+        _newton(state, problem, local)
         synchronise(fit, state, problem, local)
+        worst = _misses(fit, state, problem, l1, local.push[0])
+    for k in range(state.sizes[problem]):
+        state.least[problem, k] = state.weights[problem, k] + l1 * state.pull[problem, k]
+    return DONE if worst <= ACCURACY * l1 else TOO_LONG
 
 
-@njit(**INLINED)
-def _drop_wrong_signs(fit, state, problem, local, scratch):
+@njit(**PART)
+def _drop_wrong_signs(state, problem, local, l1):
     """Let features go until all weights have the sign of their features; return how many, -1 if rounding forbids it."""
-    dropped, places, at, slot = 0, scratch.places, local.at, local.slot
-    factors, features, weights, signs = (
-        fit.factors,
-        state.features[problem],
+    dropped, chosen, at, slot, factors = np.int64(0), local.chosen, local.at, local.slot, local.factors
+    weights, signs, least, pull = (
         state.weights[problem],
         state.signs[problem],
+        state.least[problem],
+        state.pull[problem],
     )
     while True:
         count = np.int64(0)
         for k in range(state.sizes[problem]):
-            if weights[k] * signs[k] < 0.0 and count < BLOCK and factors[features[k]] > 0.0:
-                places[count] = k
+            weights[k] = least[k] - l1 * pull[k]
+        for k in range(state.sizes[problem]):
+            if weights[k] * signs[k] < 0.0 and factors[at[k]] > 0.0:
+                chosen[count] = k
                 count += 1
         if count == 0:
             return dropped
-        if not leave_block(state, problem, places, count, scratch):
-            return -1
         for q in range(count - 1, -1, -1):
-            last = state.sizes[problem] + q
-            slot[at[places[q]]] = -1
-            if places[q] != last:
-                at[places[q]] = at[last]
-                slot[at[last]] = places[q]
+            gone, last = chosen[q], state.sizes[problem] - 1
+            if not leave(state, problem, gone):
+                return np.int64(-1)
+            slot[at[gone]] = -1
+            if gone != last:
+                at[gone] = at[last]
+                slot[at[gone]] = gone
         dropped += count
 
 
 @njit(**PART)
-def _look(fit, state, problem, local):
-    """Bring fitted values, residuals and correlations of features outside up to the present weights."""
-    slot, weights, before = local.slot, state.weights[problem], local.before
-    for a in range(before.shape[0]):
-        before[a] = weights[slot[a]] if slot[a] >= 0 else 0.0
-    synchronise(fit, state, problem, local)
-    column_dots(fit.columns, local.features, slot.shape[0], slot, state.residuals[problem], local.corr)
-
-
-@njit(**PART)
 def _find_entering(fit, local, l1, share):
-    """Write which features enter to `local.entering`; return how many those are, and how many break their bound."""
-    factors, positive, features, slot, corr = fit.factors, fit.positive, local.features, local.slot, local.corr
-    excess, entering, count, outside, largest = local.rate, local.entering, np.int64(0), np.int64(0), 0.0
-    for a in range(features.shape[0]):
-        f = factors[features[a]]
+    """Write which features enter to `local.chosen`; return how many those are, and how many break their bound."""
+    factors, positive, slot, corr = local.factors, fit.positive, local.slot, local.corr
+    excess, chosen, count, outside, largest = local.rate, local.chosen, np.int64(0), np.int64(0), 0.0
+    for a in range(slot.shape[0]):
+        f = factors[a]
         size = corr[a] if positive and f > 0.0 else abs(corr[a])
-        excess[a] = 0.0
-        if slot[a] < 0 and size > l1 * f * (1.0 + ACCURACY):
-            excess[a] = size - l1 * f
-            outside += 1
-            largest = max(largest, excess[a])
-    for a in range(features.shape[0]):
+        excess[a] = size - l1 * f if slot[a] < 0 and size > l1 * f * (1.0 + ACCURACY) else 0.0
+        outside += excess[a] > 0.0
+        largest = max(largest, excess[a])
+    if outside == 0:
+        return count, outside
+    for a in range(slot.shape[0]):
         if excess[a] > 0.0 and excess[a] >= share * largest:
-            entering[count] = a
+            chosen[count] = a
             count += 1
     return count, outside
 
 
 @njit(**INLINED)
-def _enter_all(fit, state, problem, local, l1, count, scratch):
-    """Let features in, and all weights move to the solution; return whether any could enter."""
-    features, total, entering = scratch.asked, 0, local.entering
-    for start in range(0, count, BLOCK):
-        asked = min(BLOCK, count - start)
+def _enter_all(fit, state, problem, local, count):
+    """Let the chosen features in, two at a time; return whether any could enter."""
+    entering, chosen, before = local.entering, local.chosen, state.sizes[problem]
+    for start in range(0, count, 2):
+        asked = min(2, count - start)
         for e in range(asked):
-            features[e] = local.features[entering[start + e]]
-        entered = enter_block(fit, state, problem, features, asked, scratch)
-        _give_weights(fit, state, problem, local, l1, entering[start:], entered, scratch)
-        total += entered
-    return total > 0
-
-
-@njit(**PART)
-def _give_weights(fit, state, problem, local, l1, entering, entered, scratch):
-    size = state.sizes[problem] - entered
-    factors, corr, at, slot, features, before = (
-        fit.factors,
-        local.corr,
-        local.at,
-        local.slot,
-        local.features,
-        local.before,
-    )
-    signs, weights, products, small = state.signs[problem], state.weights[problem], scratch.products, scratch.small
-    for q in range(entered):
-        a, cross = entering[scratch.kept[q]], scratch.cross[q]
-        signs[size + q] = 1.0 if corr[a] > 0.0 else -1.0
-        at[size + q] = a
-        slot[a] = size + q
-        # What has become of the correlation since the last look, and how far it is from its bound.
-        total = corr[a] - l1 * factors[features[a]] * signs[size + q]
-        for k in range(size):
-            total -= cross[k] * (weights[k] - before[at[k]])
-        products[q] = total
-    for q in range(entered):
-        weight, solved = 0.0, scratch.solved[q]
-        for other in range(entered):
-            weight += small[q, other] * products[other]
-        weights[size + q] = weight
-        for k in range(size):
-            weights[k] -= weight * solved[k]
+            a = chosen[start + e]
+            entering.features[e] = local.features[a]
+            entering.signs[e] = 1.0 if local.corr[a] > 0.0 else -1.0
+        size = state.sizes[problem]
+        entered = enter(fit, state, problem, asked, NEARLY_COLLINEAR, entering)
+        for e in range(asked):
+            if entered & (1 << e):
+                local.at[size], local.slot[chosen[start + e]] = chosen[start + e], size
+                size += 1
+    return state.sizes[problem] > before

@@ -72,6 +72,7 @@ class Candidates(NamedTuple):
 
     problems: np.ndarray  # (n_alive,), which problems they are of
     lists: np.ndarray  # (n_alive, at least longest list) int32
+    sizes: np.ndarray  # the same shape, float32, |x_j'r| / f_j at most, over `Progress.bounds`
     lengths: np.ndarray  # (n_alive,)
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..columns import INLINED, PART
 from .active_sets import DONE, NO_ROOM, TOO_LONG
 
-# A path goes down in such steps (the longest only where it ends on the grid), so that the strong rule keeps the
-# candidates few.
+# A path goes down in such steps (the longest only where it ends on the grid), so that candidates are few.
 STRIDE = 0.85
 LONGEST = 0.78
-# Correlated features pass the strong rule by the hundred. A problem whose list was ever longer than so many times its
-# training rows takes shorter steps from there on; the features listed fall faster than the steps become more.
+# A problem whose list of candidates was ever longer than so many times its training rows takes shorter steps from there
+# on; the features listed fall faster than the steps become more.
 CROWDED = 2.0
 SHORT_STRIDE = 0.92
 SHORT_LONGEST = 0.86
+# Candidates for a step are the features that reach their bound if their correlations grow by this share of what the
+# penalty falls. By the sequential strong rule it is 1; correlated features pass that by the hundred, and hardly any
+# grows so fast. The next screening finds those that were missed, and the step is taken again with them.
+GROWTH = 0.4
 # Solutions that break their bounds again after so many repairs go in circles.
 MAX_REPAIRS = 20
 
@@ -28,7 +32,8 @@ def next_target(given, changing, problem, worst, optimal):
     alpha, l1_unit = progress.alphas[problem], problems.n_train[problems.folds[problem]] * penalty.l1_ratio
     if progress.status[problem] == NO_ROOM:
         return alpha
-    if not optimal:
+    # A path that ended on its way is no solution either, whatever the features outside say.
+    if not optimal or (progress.status[problem] == TOO_LONG and not progress.descends[problem]):
         if progress.status[problem] != TOO_LONG and progress.repairs[problem] < MAX_REPAIRS:
             progress.repairs[problem] += 1
             return alpha
@@ -44,8 +49,14 @@ def next_target(given, changing, problem, worst, optimal):
     if target > problems.grid[problem, problems.n_alphas[problem] - 1]:
         after = _next_alpha(problems, progress, problem, target)
     progress.alphas[problem] = target
-    progress.bounds[problem] = l1_unit * (2.0 * after - target)
+    progress.bounds[problem] = l1_unit * bound_of_candidates(target, after)
     return target
+
+
+@register_jitable
+def bound_of_candidates(alpha, after):
+    """Return which correlations at `alpha`, in its units, may reach their bound at the penalty `after` it."""
+    return after - GROWTH * (alpha - after)
 
 
 @njit(**PART)

@@ -9,7 +9,7 @@ from numba import njit
 
 from ..columns import JIT, PART, Columns, is_dense
 from .ftest import Norms
-from .lanes import LANES, column_times_lanes
+from .lanes import LANES, column_times_lanes, lowest_bit
 
 # Single precision finds the candidates (double precision then judges them) unless features are so far from centred that
 # it could miss one; the bounds leave this much room for its rounding.
@@ -31,10 +31,19 @@ class Eligible(NamedTuple):
     positive: bool  # whether only products above zero count
 
 
+class Found(NamedTuple):
+    """What a screening lists."""
+
+    lists: np.ndarray  # (n_problems, capacity) int32, features
+    sizes: np.ndarray  # (n_problems, capacity) float32
+    lengths: np.ndarray  # (n_problems,)
+
+
 class Screened(NamedTuple):
     """The features that can ever enter, in the precision that is enough to find them: the dense ones first.
 
-    Its methods are what `scan` and `largest` need of whoever multiplies features with residuals; see also devices.py.
+    Its methods, and `dtype`, are what `scan` and `largest` need of whoever multiplies features with residuals; see also
+    devices.py.
     """
 
     dense: np.ndarray  # (n_dense, n_samples)
@@ -45,27 +54,35 @@ class Screened(NamedTuple):
     inverse_factors: np.ndarray  # (n_dense + n_sparse,), 1 / f_j
     rounding: np.ndarray  # (n_dense + n_sparse,), of products with a residual of norm 1, over f_j
 
+    @property
+    def dtype(self):
+        return self.data.dtype
+
     def list_above(self, residuals, reach, eligible, capacity):
-        """List the features with ``|x_j'r| / f_j > 1`` for each residual, of norm `reach` at most, or a few more."""
-        thresholds = (1 - self.rounding * reach) / self.inverse_factors
-        by_sample = _by_sample(self, residuals)
-        products = self.dense @ by_sample
+        """List the features with ``|x_j'r| / f_j > 1`` for each residual, of norm `reach` at most, or a few more.
+
+        Also returns those sizes, or a little more, and the lengths of the lists. As made by `_by_sample`, `residuals`
+        are (n_samples, at least n_problems).
+        """
+        products, n_problems = self.dense @ residuals, len(eligible.rows)
         while True:
-            lists = np.empty((len(residuals), capacity), dtype=np.int32)
-            lengths = np.zeros(len(residuals), dtype=np.int64)
-            _list_dense(self, products, thresholds, eligible, (lists, lengths))
-            _list_sparse(self, by_sample, thresholds, eligible, (lists, lengths))
-            longest = int(lengths.max(initial=0))
+            found = Found(
+                np.empty((n_problems, capacity), dtype=np.int32),
+                np.empty((n_problems, capacity), dtype=np.float32),
+                np.zeros(n_problems, dtype=np.int64),
+            )
+            _list_dense(self, products, reach, eligible, found)
+            _list_sparse(self, residuals, reach, eligible, found)
+            longest = int(found.lengths.max(initial=0))
             if longest <= capacity:
-                return lists, lengths
+                return found
             capacity = longest
 
     def largest_sizes(self, residuals, eligible):
         """Return max_j |x_j'r| / f_j of each residual."""
-        by_sample = _by_sample(self, residuals)
-        out = _largest_of_products(self, self.dense @ by_sample, eligible)
-        _largest_sparse(self, by_sample, eligible, out)
-        return out[: len(residuals)].astype(np.float64)
+        out = _largest_of_products(self, self.dense @ residuals, eligible)
+        _largest_sparse(self, residuals, eligible, out)
+        return out[: len(eligible.rows)].astype(np.float64)
 
 
 def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, prune: bool) -> Screened:
@@ -74,8 +91,10 @@ def make_screened(columns: Columns, inverse_factors: np.ndarray, norms: Norms, p
     if prune:
         kept &= ~_preceded(columns, inverse_factors)
     rare = np.diff(columns.indptr) <= DENSE * columns.dense.shape[1]
-    sparse = np.zeros(len(kept), dtype=bool) if is_dense(columns) else rare
-    often, seldom = np.flatnonzero(kept & ~sparse), np.flatnonzero(kept & sparse)
+    rare &= not is_dense(columns)
+    often, seldom = np.flatnonzero(kept & ~rare), np.flatnonzero(kept & rare)
+    # In order of their length: where loops end is then foreseen, here and where candidates are gone through.
+    seldom = seldom[np.argsort(np.diff(columns.indptr)[seldom], kind="stable")]
     centred_enough = np.all(norms.raw[seldom] <= FARTHEST_FROM_CENTRE * norms.centred[seldom])
     dtype = np.float32 if centred_enough else np.float64
     # Residuals sum to zero where there is an intercept, so any constant may be taken off a feature.
@@ -124,62 +143,85 @@ def scan(screened: Screened, residuals, bounds, eligible, capacity):
     Returns
     -------
     lists : (n_problems, at least longest list) int32
+    sizes : the same, ``|x_j'r| / f_j`` over the bound, or a little more
     lengths : (n_problems,)
     """
     scales = np.divide(1.0 + ROOM, bounds, out=np.zeros(len(bounds)), where=bounds > TINY)
-    reach = float(np.max(np.linalg.norm(residuals, axis=1) * scales, initial=0.0))
-    return screened.list_above(residuals * scales[:, None], reach, eligible, capacity)
+    by_sample, reach = _by_sample(screened, residuals, scales)
+    return screened.list_above(by_sample, reach, eligible, capacity)
 
 
 def largest(screened: Screened, residuals, eligible):
     """Return max_j |x_j'r| / f_j over the allowed features, (n_problems,), to the precision of the screening."""
     size = np.maximum(np.abs(residuals).max(axis=1), TINY)
-    return screened.largest_sizes(residuals / size[:, None], eligible) * size
+    return screened.largest_sizes(_by_sample(screened, residuals, 1.0 / size)[0], eligible) * size
 
 
-def _by_sample(screened, residuals):
+def _by_sample(screened, residuals, scales):
+    """Arrange residuals times their `scales` as products take them; return their largest norm as well."""
     n_problems, n_samples = residuals.shape
-    out = np.zeros((n_samples, -(-n_problems // LANES) * LANES), dtype=screened.data.dtype)
-    out[:, :n_problems] = residuals.T
-    return out
-
-
-# As in columns.py, the loops over features unpack the tuple once and call nothing but on the rare hit.
-
-
-@njit(**PART)
-def _append(values, start, feature, threshold, eligible, found):
-    """Append a feature to the lists, from the one of residual `start` on, of those whose product is above."""
-    allowed, rows, positive = eligible
-    lists, lengths = found
-    for i in range(start, min(start + values.shape[0], lengths.shape[0])):
-        size = values[i - start] if positive else abs(values[i - start])
-        if size > threshold and (allowed.shape[0] == 0 or allowed[rows[i], feature]):
-            if lengths[i] < lists.shape[1]:
-                lists[i, lengths[i]] = feature
-            lengths[i] += 1
+    out = np.zeros((n_samples, -(-n_problems // LANES) * LANES), dtype=screened.dtype)
+    return out, _scale_into(residuals, scales, out)
 
 
 @njit(**JIT)
-def _list_sparse(screened, residuals, thresholds, eligible, found):
-    data, indices, indptr, features = screened.data, screened.indices, screened.indptr, screened.features
-    values, first = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0]
+def _scale_into(residuals, scales, out):
+    """Write residuals times their `scales` to the columns of `out`; return the largest norm of those."""
+    largest = 0.0
+    for i in range(residuals.shape[0]):
+        square = 0.0
+        for b in range(residuals.shape[1]):
+            value = residuals[i, b] * scales[i]
+            square += value * value
+            out[b, i] = value
+        largest = max(largest, square)
+    return np.sqrt(largest)
+
+
+# As in columns.py, the loops over features unpack each tuple once and call nothing, not even what would become part of
+# them: passing arrays on counts references.
+
+
+@njit(**JIT)
+def _list_sparse(screened, residuals, reach, eligible, found):
+    data, indices, indptr = screened.data, screened.indices, screened.indptr
+    features, inverse_factors, rounding = screened.features, screened.inverse_factors, screened.rounding
+    (allowed, rows, positive), (lists, sizes, lengths) = eligible, found
+    values, first, reach = np.empty_like(residuals[0, :LANES]), screened.dense.shape[0], residuals.dtype.type(reach)
     for start in range(0, residuals.shape[1], LANES):
         together = residuals[:, start : start + LANES]
         for j in range(first, features.shape[0]):
             begin, end = indptr[j - first], indptr[j - first + 1]
-            if column_times_lanes(data, indices, begin, end, together, thresholds[j], values):
-                _append(values, start, features[j], thresholds[j], eligible, found)
+            threshold = (1 - rounding[j] * reach) / inverse_factors[j]
+            above = column_times_lanes(data, indices, begin, end, together, threshold, values)
+            while above != 0:
+                lane = lowest_bit(above)
+                i, above = start + lane, above & (above - np.uint32(1))
+                size = values[lane] if positive else abs(values[lane])
+                if i >= lengths.shape[0] or not size > threshold:
+                    continue
+                if allowed.shape[0] > 0 and not allowed[rows[i], features[j]]:
+                    continue
+                if lengths[i] < lists.shape[1]:
+                    lists[i, lengths[i]] = features[j]
+                    sizes[i, lengths[i]] = 1 + (size - threshold) * inverse_factors[j]
+                lengths[i] += 1
 
 
 @njit(**JIT)
-def _list_dense(screened, products, thresholds, eligible, found):
+def _list_dense(screened, products, reach, eligible, found):
+    (allowed, rows, positive), (lists, sizes, lengths) = eligible, found
+    features, inverse_factors, rounding = screened.features, screened.inverse_factors, screened.rounding
     for j in range(products.shape[0]):
-        above = False
-        for i in range(products.shape[1]):
-            above |= abs(products[j, i]) > thresholds[j]
-        if above:
-            _append(products[j], np.int64(0), screened.features[j], thresholds[j], eligible, found)
+        threshold = (1 - rounding[j] * reach) / inverse_factors[j]
+        for i in range(lengths.shape[0]):
+            size = products[j, i] if positive else abs(products[j, i])
+            if not size > threshold or (allowed.shape[0] > 0 and not allowed[rows[i], features[j]]):
+                continue
+            if lengths[i] < lists.shape[1]:
+                lists[i, lengths[i]] = features[j]
+                sizes[i, lengths[i]] = 1 + (size - threshold) * inverse_factors[j]
+            lengths[i] += 1
 
 
 def _largest_of_products(screened, products, eligible):

@@ -8,20 +8,22 @@ import pytest
 from path_cases import CASES, LAYOUTS, example, own_grid, penalty_of, prepared, whole_data
 
 from sklearn_sae_encoding._solvers.lasso.active_sets import Spare, grown, new_active_sets
-from sklearn_sae_encoding._solvers.lasso.cross_validation import CHUNK, voxels_of_a_chunk
+from sklearn_sae_encoding._solvers.lasso.cross_validation import CHUNK, INVERSES, voxels_of_a_chunk
 from sklearn_sae_encoding._solvers.lasso.path import solve_paths
 
 
-@pytest.mark.parametrize("n_samples", [50, 200, 1000, 20_000])
+@pytest.mark.parametrize("n_samples", [50, 200, 256, 257, 400, 1000, 20_000])
 @pytest.mark.parametrize("n_folds", [0, 5, 10, 64])
 def test_inverses_of_active_sets_as_large_as_the_data_allow_stay_within_bounds(n_samples, n_folds):
-    n_voxels = voxels_of_a_chunk(SimpleNamespace(folds=SimpleNamespace(train=np.ones((n_folds, 1)))))
+    n_voxels = voxels_of_a_chunk(SimpleNamespace(folds=SimpleNamespace(train=np.ones((n_folds, n_samples)))))
     n_problems = n_voxels * max(1, n_folds)
     assert n_voxels >= 1
     assert n_problems <= CHUNK
-    one = new_active_sets(np.zeros((1, 1)), min(n_samples, 256))
-    largest = grown(one, n_samples).inverses.nbytes
-    assert n_problems * largest <= 2**27
+    one = new_active_sets(np.zeros((1, 1)), min(n_samples, 256) + 1)
+    if n_samples > 256:
+        one = grown(one, 2 * one.features.shape[1])  # as path.py does
+    largest = one.inverses.matrix.nbytes
+    assert n_problems * largest <= INVERSES
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -25,9 +25,9 @@ from sklearn_sae_encoding.encoder import SparseVoxelEncoder
 
 @pytest.fixture(autouse=True)
 def descents(monkeypatch):
-    """Let no inverse grow beyond four features, and count the descents that follow."""
+    """Let no inverse grow beyond one block of eight features, and count the descents that follow."""
     for module in (active_sets, path):
-        monkeypatch.setattr(module, "LARGEST", 4)
+        monkeypatch.setattr(module, "LARGEST", 8)
     counted, descend = [], path.descend_chunk
 
     def counting(given, candidates, changing, workspace):

@@ -46,9 +46,10 @@ def test_lists_and_largest_products_are_those_of_plain_products(layout, positive
     for by in (screened, on_device(screened, TORCH)):
         np.testing.assert_allclose(largest(by, residuals, eligible), products.max(axis=1), rtol=1e-4)
         bounds = np.quantile(products, 0.9, axis=1)
-        lists, lengths = scan(by, residuals, bounds, eligible, 4)
-        for found, length, sizes, bound in zip(lists, lengths, products, bounds, strict=True):
-            listed = set(found[:length])
+        found = scan(by, residuals, bounds, eligible, 4)
+        for features, upper, length, sizes, bound in zip(*found, products, bounds, strict=True):
+            listed = set(features[:length])
+            np.testing.assert_allclose(upper[:length], sizes[features[:length]] / bound, rtol=1e-3)
             assert set(np.flatnonzero(sizes > bound)) <= listed <= set(np.flatnonzero(sizes > 0.999 * bound))
             assert len(listed) == length
 

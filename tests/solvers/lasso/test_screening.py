@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numba import njit
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from path_cases import prepared
 from scipy import sparse
 
@@ -20,6 +20,15 @@ def times_lanes(column, vectors, threshold, out):
     return lanes.column_times_lanes(data, indices, start, end, vectors, threshold, out)
 
 
+@njit
+def set_bits(bits):
+    found = [np.int64(0) for _ in range(0)]
+    while bits != 0:
+        found.append(lanes.lowest_bit(bits))
+        bits &= bits - np.uint32(1)
+    return found
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("first", [0, LANES])
 @pytest.mark.parametrize("length", [0, 1, 7])
@@ -28,9 +37,11 @@ def test_a_column_meets_every_vector(length, first, dtype):
     vectors = rng.normal(size=(20, 3 * LANES)).astype(dtype)
     data, indices = rng.normal(size=9).astype(dtype), rng.permutation(20)[:9].astype(np.uint32)
     expected = data[1 : 1 + length] @ vectors[indices[1 : 1 + length], first : first + LANES]
-    out, most = np.full(LANES, np.nan, dtype), dtype(np.abs(expected).max())
-    for threshold, above in ((most * dtype(1.01) + dtype(1e-3), False), (most * dtype(0.99) - dtype(1e-3), True)):
-        assert times_lanes((data, indices, 1, 1 + length), vectors[:, first : first + LANES], threshold, out) == above
+    sizes, out = np.sort(np.abs(expected)), np.full(LANES, np.nan, dtype)
+    # Above all of them, between the middle two, below all.
+    for threshold in (sizes[-1] * 1.01 + 1e-3, sizes[15:17].mean(), sizes[0] * 0.99 - 1e-3):
+        bits = times_lanes((data, indices, 1, 1 + length), vectors[:, first : first + LANES], dtype(threshold), out)
+        assert set_bits(bits) == list(np.flatnonzero(np.abs(expected) > threshold))
         assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-6)
 
 
@@ -64,9 +75,12 @@ def test_every_feature_above_the_bound_is_listed_and_hardly_any_other(restricted
     kept[screened.features] = True  # pruned ones are always preceded
     assert_allclose(largest(screened, residuals, eligible), sizes.max(axis=1), rtol=1e-4)
     bounds = rng.uniform(0.3, 0.8, n_problems) * sizes.max(axis=1)
-    lists, lengths = scan(screened, residuals, bounds, eligible, 2)
-    for size, bound, listed, length in zip(sizes, bounds, lists, lengths, strict=True):
-        found = np.sort(listed[:length])
-        assert_array_equal(np.unique(found), found)
+    for size, bound, listed, upper, length in zip(
+        sizes, bounds, *scan(screened, residuals, bounds, eligible, 2), strict=True
+    ):
+        found, upper = listed[:length], upper[:length]
+        assert len(set(found)) == length
+        assert np.all(size[found] / bound <= upper)
+        assert np.all(upper <= size[found] / bound * (1 + 1e-2))
         assert set(np.flatnonzero((size > bound) & kept)) <= set(found)
         assert np.all(size[found] > (1 - 1e-3) * bound)
