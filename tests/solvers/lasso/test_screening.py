@@ -84,3 +84,21 @@ def test_every_feature_above_the_bound_is_listed_and_hardly_any_other(restricted
         assert np.all(upper <= size[found] / bound * (1 + 1e-2))
         assert set(np.flatnonzero((size > bound) & kept)) <= set(found)
         assert np.all(size[found] > (1 - 1e-3) * bound)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_products_that_single_precision_rounds_to_the_other_side_of_zero_are_listed(positive):
+    rng = np.random.default_rng(0)
+    residual = rng.normal(size=60)
+    residual -= residual.mean()
+    # Two values a column that all but cancel, as at a penalty that is a ten-millionth of the largest.
+    X = np.zeros((60, 300))
+    for column in X.T:
+        first, second = rng.permutation(60)[:2]
+        column[first] = 1.0
+        column[second] = (1e-8 * rng.uniform(0.5, 2.0) - residual[first]) / residual[second]
+    _, screened = prepared(sparse.csc_array(X), make_penalty(np.ones(300), positive=positive))
+    assert np.any(residual.astype(np.float32) @ X.astype(np.float32) < 0)
+    eligible = Eligible(EVERY_FEATURE, np.zeros(1, dtype=np.int64), positive)
+    listed, _, lengths = scan(screened, residual[None], np.array([4e-9]), eligible, 300)
+    assert set(screened.features) <= set(listed[0, : lengths[0]])
