@@ -83,6 +83,7 @@ MIRRORS = {
     "analysis/stability.py": ["tests/analysis/test_stability.py"],
     "analysis/taxonomy.py": ["tests/analysis/test_taxonomy.py"],
     "analysis/topography.py": ["tests/analysis/test_topography.py"],
+    "_solvers/columns.py": ["tests/solvers/test_columns.py", "tests/solvers/lasso/test_paths.py"],
     "_solvers/mixed/design.py": ["tests/solvers/test_mixed.py"],
     "_solvers/mixed/fit.py": ["tests/solvers/test_mixed.py"],
     "_solvers/mixed/likelihood.py": ["tests/solvers/test_mixed.py"],
