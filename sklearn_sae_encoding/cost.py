@@ -10,16 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse, stats
 from sklearn.base import clone
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_scalar
 
+from ._solvers.lasso.cross_validation import voxels_of_a_chunk
 from .encoder import SparseVoxelEncoder
 
 __all__ = ["CostEstimate", "estimate_cost"]
 
-# Fits that are timed, and voxels in each: as many as share their passes over the features with five folds.
+# Fits that are timed, of as many voxels as are solved together.
 FITS = 5
-TOGETHER = 12
 # Features that a simulated voxel follows.
 PLANTED = 20
 
@@ -53,7 +54,8 @@ def estimate_cost(X, n_voxels, *, y=None, encoder=None, random_state=0):
 
     Voxels are independent of each other, so that seconds grow in proportion to their number. How many each takes
     depends on the data: those that nothing explains cost most, and features that often fire together, more samples
-    and a longer grid add to it. So this measures: five fits of twelve voxels each, after one that compiles.
+    and a longer grid add to it. So this measures: five fits of as many voxels as are solved together (with five folds
+    32 of up to 256 samples, 12 of more), after one that compiles.
 
     Parameters
     ----------
@@ -92,12 +94,13 @@ def estimate_cost(X, n_voxels, *, y=None, encoder=None, random_state=0):
     check_scalar(n_voxels, "n_voxels", (int, np.integer), min_val=1)
     X = check_array(X, accept_sparse="csc", dtype=(np.float64, np.float32), input_name="X")
     rng = check_random_state(random_state)
-    Y = _simulated(X, rng) if y is None else _drawn(X, y, rng)
     encoder = clone(SparseVoxelEncoder() if encoder is None else encoder)
+    together = voxels_of_a_chunk(check_cv(encoder.cv).get_n_splits(X, np.zeros(X.shape[0])), X.shape[0])
+    Y = _simulated(X, FITS * together, rng) if y is None else _drawn(X, y, FITS * together, rng)
     encoder.set_params(n_jobs=1, memory=None, verbose=0, block_size="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of voxels that have no signal or lie at an end of the grid
-        memory = _memory(encoder, X, Y[:, :TOGETHER], n_voxels)
+        memory = _memory(encoder, X, Y[:, np.arange(min(together, n_voxels)) % Y.shape[1]], n_voxels)
         # Constant voxels need no solver: what is left is what all voxels share.
         shared = _seconds(encoder, X, np.zeros((len(Y), 1)))
         parts = np.array_split(np.arange(Y.shape[1]), min(FITS, Y.shape[1]))
@@ -131,22 +134,20 @@ def _memory(encoder, X, Y, n_voxels):
     return float(peak + max(0, n_voxels - Y.shape[1]) * more)
 
 
-def _drawn(X, y, rng):
+def _drawn(X, y, most, rng):
     Y = check_array(y, ensure_all_finite="allow-nan", dtype=(np.float64, np.float32), input_name="y")
     if len(Y) != X.shape[0]:
         raise ValueError(f"X has {X.shape[0]} samples (texts) but y has {len(Y)} rows. They must be as many.")
     Y = Y[:, ~np.isnan(Y).all(axis=0)]
     if Y.shape[1] < 2:
         raise ValueError(f"y must have at least 2 voxels that are not NaN to draw from, got {Y.shape[1]}.")
-    return Y[:, rng.permutation(Y.shape[1])[: FITS * TOGETHER]]
+    return Y[:, rng.permutation(Y.shape[1])[:most]]
 
 
-def _simulated(X, rng):
-    n_voxels = FITS * TOGETHER
-    count = min(PLANTED, X.shape[1])
-    weights = np.zeros((X.shape[1], n_voxels))
+def _simulated(X, n_voxels, rng):
+    X = sparse.csc_array(X) if sparse.issparse(X) else X
+    count, signal = min(PLANTED, X.shape[1]), np.zeros((X.shape[0], n_voxels))
     for voxel in range(0, n_voxels, 2):
-        weights[rng.choice(X.shape[1], count, replace=False), voxel] = rng.normal(size=count)
-    signal = np.asarray((sparse.csc_array(X) if sparse.issparse(X) else X) @ weights)
+        signal[:, voxel] = X[:, rng.choice(X.shape[1], count, replace=False)] @ rng.normal(size=count)
     sd = signal.std(axis=0)
     return signal / np.where(sd > 0, sd, 1.0) + rng.normal(size=signal.shape)

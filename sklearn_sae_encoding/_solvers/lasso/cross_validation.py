@@ -98,8 +98,8 @@ def all_rows(n_samples: int) -> Folds:
     return frozen(Folds(np.ones((1, n_samples)), np.array([float(n_samples)]), np.zeros((1, n_samples))))
 
 
-def voxels_of_a_chunk(task: Task) -> int:
-    n_folds, n_samples = task.folds.train.shape
+def voxels_of_a_chunk(n_folds: int, n_samples: int) -> int:
+    """Return how many voxels are solved together in a thread."""
     room = padded(n_samples + 1) if n_samples <= 256 else LARGEST  # as path.py starts, and grows to
     inverse = 8 * room**2
     return max(1, min(CHUNK, INVERSES // inverse) // max(1, n_folds))
@@ -107,7 +107,7 @@ def voxels_of_a_chunk(task: Task) -> int:
 
 def as_problem(task: Task) -> Problem:
     """Put a fit into the form that running knows."""
-    return Problem(task, solve_block, no_solution, voxels_of_a_chunk(task))
+    return Problem(task, solve_block, no_solution, voxels_of_a_chunk(*task.folds.train.shape))
 
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
@@ -116,7 +116,7 @@ def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSol
     task = task._replace(screened=on_device(task.screened, task.device))
     # The other way round: blocks may come memory-mapped or not, and kernels are compiled for writable ones.
     targets = np.require(targets, requirements=["C", "W", "E"])
-    per_chunk = voxels_of_a_chunk(task)
+    per_chunk = voxels_of_a_chunk(*task.folds.train.shape)
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
     spare = Spare()
     return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk, spare), chunks, n_threads))
