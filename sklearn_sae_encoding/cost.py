@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 import tracemalloc
 import warnings
@@ -55,7 +56,7 @@ def estimate_cost(X, n_voxels, *, y=None, encoder=None, random_state=0):
     Voxels are independent of each other, so that seconds grow in proportion to their number. How many each takes
     depends on the data: those that nothing explains cost most, and features that often fire together, more samples
     and a longer grid add to it. So this measures: five fits of as many voxels as are solved together (with five folds
-    32 of up to 256 samples, 12 of more), after one that compiles.
+    32 of up to 256 samples, 12 of more or by an elastic net), after one that compiles.
 
     Parameters
     ----------
@@ -95,7 +96,9 @@ def estimate_cost(X, n_voxels, *, y=None, encoder=None, random_state=0):
     X = check_array(X, accept_sparse="csc", dtype=(np.float64, np.float32), input_name="X")
     rng = check_random_state(random_state)
     encoder = clone(SparseVoxelEncoder() if encoder is None else encoder)
-    together = voxels_of_a_chunk(check_cv(encoder.cv).get_n_splits(X, np.zeros(X.shape[0])), X.shape[0])
+    one_alpha = not isinstance(encoder.alphas, numbers.Integral) and np.size(encoder.alphas) == 1  # needs no folds
+    n_folds = 0 if one_alpha else check_cv(encoder.cv).get_n_splits(X, np.zeros(X.shape[0]))
+    together = voxels_of_a_chunk(n_folds, X.shape[0], encoder.l1_ratio)
     Y = _simulated(X, FITS * together, rng) if y is None else _drawn(X, y, FITS * together, rng)
     encoder.set_params(n_jobs=1, memory=None, verbose=0, block_size="auto")
     with warnings.catch_warnings():

@@ -51,7 +51,7 @@ def test_what_voxels_share_counts_once_and_each_voxel_what_the_measured_ones_too
     assert varied.low < 5.0 + 1000 * seconds.mean() < varied.high
 
 
-@pytest.mark.parametrize("settings", [{}, {"cv": 3, "alphas": 8}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"cv": 3, "alphas": 8}, {"alphas": 0.05}, {"l1_ratio": 0.5}], ids=str)
 def test_a_fit_of_many_voxels_takes_about_the_memory_that_a_few_foretold(clock, settings):
     X, Y = example()
     foretold = estimate_cost(X, 300, y=Y, encoder=SparseVoxelEncoder(**settings))

@@ -63,7 +63,7 @@ def enter(fit, state, problem, count, least, entering):
 def _follow(inverse, size, entered, entering):
     """Bring what was solved for the second feature up to the inverse that the first is in, or is not."""
     columns, cross, place = entering.columns, entering.cross[1], inverse.waiting[0]
-    end, product, share = (size + WIDTH) // WIDTH * WIDTH, 0.0, 0.0
+    end, product, share = padded(size + 1), 0.0, 0.0
     if not entered:
         for k in range(end):
             inverse.vectors[place, k] = inverse.vectors[place + 1, k]

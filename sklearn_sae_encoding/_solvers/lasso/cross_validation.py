@@ -98,16 +98,17 @@ def all_rows(n_samples: int) -> Folds:
     return frozen(Folds(np.ones((1, n_samples)), np.array([float(n_samples)]), np.zeros((1, n_samples))))
 
 
-def voxels_of_a_chunk(n_folds: int, n_samples: int) -> int:
+def voxels_of_a_chunk(n_folds: int, n_samples: int, l1_ratio: float) -> int:
     """Return how many voxels are solved together in a thread."""
-    room = padded(n_samples + 1) if n_samples <= 256 else LARGEST  # as path.py starts, and grows to
+    # A lasso has at most as many active features as samples; an elastic net may have more. Room doubles beyond 256.
+    room = padded(n_samples + 1) if n_samples <= 256 and l1_ratio == 1.0 else LARGEST
     inverse = 8 * room**2
     return max(1, min(CHUNK, INVERSES // inverse) // max(1, n_folds))
 
 
 def as_problem(task: Task) -> Problem:
     """Put a fit into the form that running knows."""
-    return Problem(task, solve_block, no_solution, voxels_of_a_chunk(*task.folds.train.shape))
+    return Problem(task, solve_block, no_solution, voxels_of_a_chunk(*task.folds.train.shape, task.penalty.l1_ratio))
 
 
 def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSolution:
@@ -116,7 +117,7 @@ def solve_block(task: Task, targets: np.ndarray, n_threads: int = 1) -> BlockSol
     task = task._replace(screened=on_device(task.screened, task.device))
     # The other way round: blocks may come memory-mapped or not, and kernels are compiled for writable ones.
     targets = np.require(targets, requirements=["C", "W", "E"])
-    per_chunk = voxels_of_a_chunk(*task.folds.train.shape)
+    per_chunk = voxels_of_a_chunk(*task.folds.train.shape, task.penalty.l1_ratio)
     chunks = [targets[start : start + per_chunk] for start in range(0, len(targets), per_chunk)]
     spare = Spare()
     return stack(threaded_map(lambda chunk: _solve_chunk(task, chunk, spare), chunks, n_threads))

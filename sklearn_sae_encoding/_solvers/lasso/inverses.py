@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import register_jitable
 
 from ..columns import PART
 from .panels import LATER, WIDTH, panel_add, panel_times
@@ -29,6 +30,12 @@ class Inverse(NamedTuple):
     vectors: np.ndarray  # (LATER, room), zero beyond the size, but for those that do not wait
     factors: np.ndarray  # (LATER,)
     waiting: np.ndarray  # (1,), how many changes wait
+
+
+@register_jitable
+def padded(size: int) -> int:
+    """Return the next multiple of WIDTH."""
+    return (size + WIDTH - 1) // WIDTH * WIDTH
 
 
 def new_inverses(matrices: np.ndarray) -> Inverse:
@@ -50,11 +57,6 @@ def wider(inverses: Inverse, room: int) -> Inverse:
     )
 
 
-def padded(size: int) -> int:
-    """Return the next multiple of WIDTH."""
-    return -(-size // WIDTH) * WIDTH
-
-
 @njit(**PART)
 def one_of(inverses, problem):
     """View the inverse of one problem of a chunk."""
@@ -72,7 +74,7 @@ def reset(inverse):
 @njit(**PART)
 def times(inverse, size, count, vectors, out):
     """Write the inverse times the first `count` rows of `vectors` to those of `out`; they share the pass."""
-    end = (size + WIDTH - 1) // WIDTH * WIDTH
+    end = padded(size)
     for e in range(count):
         for k in range(end):
             out[e, k] = 0.0
@@ -100,7 +102,7 @@ def solve(inverse, size, count, cross):
 @njit(**PART)
 def append(inverse, size, pivot):
     """Let the row come in whose products with the others were solved for last; `pivot` is what they leave of it."""
-    matrix, place, end = inverse.matrix, inverse.waiting[0], size // WIDTH * WIDTH + WIDTH
+    matrix, place, end = inverse.matrix, inverse.waiting[0], padded(size + 1)
     if size % WIDTH == 0:
         for i in range(size, end):
             for k in range(end):
@@ -118,7 +120,7 @@ def take_row(inverse, size, gone):
     """Write a row of the inverse where the next change goes; return its place."""
     if inverse.waiting[0] == LATER:
         _apply(inverse, size)
-    matrix, place, end = inverse.matrix, inverse.waiting[0], (size + WIDTH - 1) // WIDTH * WIDTH
+    matrix, place, end = inverse.matrix, inverse.waiting[0], padded(size)
     row = inverse.vectors[place]
     for k in range(gone):
         row[k] = matrix[gone, k]
@@ -166,7 +168,7 @@ def _apply(inverse, size):
     vectors, factors, waiting = inverse.vectors, inverse.factors, inverse.waiting
     for q in range(waiting[0], LATER):
         factors[q] = 0.0
-        for k in range((size + WIDTH - 1) // WIDTH * WIDTH):
+        for k in range(padded(size)):
             vectors[q, k] = 0.0
     waiting[0] = 0
     for row in range(0, size, WIDTH):
